@@ -1,0 +1,1 @@
+//! The aggregator for a page, behind `wasm-bindgen`.

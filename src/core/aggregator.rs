@@ -1,0 +1,405 @@
+//! The aggregator: the whole state of one shard, and the only place where it changes.
+//!
+//! A batch of [`Operation`]s becomes [`Effect`]s; carrying those out is the same code as replaying them from a journal,
+//! so a replayed state equals the one that was lost. A batch is all or nothing: where a limit refuses one of its
+//! operations, the ones before it are taken back.
+
+use std::collections::BTreeSet;
+
+use super::combination::Combination;
+use super::counter::Counter;
+use super::effect::{Effect, First};
+use super::error::{Corrupt, Refusal};
+use super::goal::{Counted, GoalRecord};
+use super::identity::{ALL_USERS_TAG, UnlinkKey, UserKey};
+use super::limits::{EVENTS_PER_NAMESPACE, ShardLimits};
+use super::report::{CounterReport, Report};
+use super::sum::Sum;
+use super::user_set::{Full, UserSet};
+
+/// One thing that a batch asks for.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub enum Operation {
+    /// Make the event a goal, from here on.
+    Goal {
+        /// The event's number in its namespace.
+        event: u32,
+        /// [`UnlinkKey::tag`] of its name.
+        tag: u64,
+    },
+    /// A user did the event.
+    Record {
+        /// The event's number in its namespace.
+        event: u32,
+        /// [`UnlinkKey::tag`] of its name.
+        tag: u64,
+        /// Who did it.
+        user: UserKey,
+        /// Added to the event's sum if this is the user's first time; at most
+        /// [`super::limits::VALUE_ABS`] in magnitude.
+        value: Option<f64>,
+    },
+}
+
+/// The state of one shard.
+///
+/// # Example
+/// ```
+/// use kimball_edge::core::aggregator::{Aggregator, Operation};
+/// use kimball_edge::core::{identity::Keys, limits::ShardLimits};
+///
+/// let keys = Keys::new(&[0; 32]);
+/// let unlink = keys.unlink("default");
+/// let login = Operation::Record { event: 0, tag: unlink.tag("Login"), user: keys.user("default", "ann"), value: None };
+/// let mut shard = Aggregator::default();
+/// assert_eq!(shard.apply(&[login], &unlink, &ShardLimits::NONE).unwrap().len(), 2); // a counter and its first user
+/// assert_eq!(shard.apply(&[login], &unlink, &ShardLimits::NONE).unwrap().len(), 0); // a repeat changes nothing
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Aggregator {
+    users: UserSet,
+    counters: Vec<Option<Box<Counter>>>,
+    memory_bytes: usize,
+    changed: BTreeSet<Section>,
+}
+
+/// A part of the state that is stored on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    /// The set of all users.
+    Users,
+    /// The counter of one event.
+    Counter(u32),
+}
+
+/// How to take back one step.
+enum Undo {
+    Counter { event: u32 },
+    Goal { event: u32 },
+    User { fingerprint: u64 },
+    First { event: u32, fingerprint: u64, sum: Option<Sum> },
+    Combination { event: u32, combination: Combination, counted: Counted },
+}
+
+impl Aggregator {
+    /// Bytes that the state takes in memory.
+    #[must_use]
+    pub const fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
+    /// The set of all users.
+    #[must_use]
+    pub const fn users(&self) -> &UserSet {
+        &self.users
+    }
+
+    /// The counter of an event.
+    #[must_use]
+    pub fn counter(&self, event: u32) -> Option<&Counter> {
+        self.counters.get(event as usize)?.as_deref()
+    }
+
+    /// All counters with their event numbers, ascending.
+    pub fn counters(&self) -> impl Iterator<Item = (u32, &Counter)> {
+        (0..).zip(&self.counters).filter_map(|(event, counter)| Some((event, counter.as_deref()?)))
+    }
+
+    /// Carries a batch out, in order, and answers what it changed: nothing for what was known already.
+    ///
+    /// # Errors
+    /// [`Refusal`] where the batch does not fit `limits`; the state is then as before.
+    pub fn apply(
+        &mut self,
+        operations: &[Operation],
+        key: &UnlinkKey,
+        limits: &ShardLimits,
+    ) -> Result<Vec<Effect>, Refusal> {
+        let (mut effects, mut undo) = (Vec::new(), Vec::new());
+        for operation in operations {
+            if let Err(refusal) = self.operate(operation, key, limits, &mut effects, &mut undo) {
+                for step in undo.into_iter().rev() {
+                    self.take_back(step);
+                }
+                return Err(refusal);
+            }
+        }
+        Ok(effects)
+    }
+
+    /// Carries out effects that were journalled before. Effects that are in the state already change nothing.
+    ///
+    /// # Errors
+    /// [`Corrupt::Value`] where they do not fit the state.
+    pub fn restore(&mut self, effects: &[Effect]) -> Result<(), Corrupt> {
+        let mut undo = Vec::new();
+        for effect in effects {
+            self.execute(effect, &ShardLimits::NONE, &mut undo).map_err(|_| Corrupt::Value)?;
+            undo.clear();
+        }
+        Ok(())
+    }
+
+    /// Puts a stored set of all users in place.
+    ///
+    /// # Errors
+    /// [`Corrupt::Value`] when there is one already.
+    pub fn restore_users(&mut self, users: UserSet) -> Result<(), Corrupt> {
+        if !self.users.is_empty() {
+            return Err(Corrupt::Value);
+        }
+        self.memory_bytes += users.memory_bytes().saturating_sub(self.users.memory_bytes());
+        self.users = users;
+        Ok(())
+    }
+
+    /// Puts a stored counter in place.
+    ///
+    /// # Errors
+    /// [`Corrupt::Value`] when the event has one already or its number is out of range.
+    pub fn restore_counter(&mut self, event: u32, counter: Counter) -> Result<(), Corrupt> {
+        if u64::from(event) >= EVENTS_PER_NAMESPACE.max || self.counter(event).is_some() {
+            return Err(Corrupt::Value);
+        }
+        self.memory_bytes += counter.memory_bytes();
+        self.put(event, counter);
+        Ok(())
+    }
+
+    /// The sections that changed since the last call of [`Self::mark_stored`].
+    #[must_use]
+    pub const fn changed(&self) -> &BTreeSet<Section> {
+        &self.changed
+    }
+
+    /// Notes that every section is stored as it is now.
+    pub fn mark_stored(&mut self) {
+        self.changed.clear();
+    }
+
+    /// What the shard answers reads with.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        Report {
+            users: self.users.len(),
+            counters: self.counters().map(|(event, counter)| CounterReport::of(event, counter)).collect(),
+        }
+    }
+
+    fn operate(
+        &mut self,
+        operation: &Operation,
+        key: &UnlinkKey,
+        limits: &ShardLimits,
+        effects: &mut Vec<Effect>,
+        undo: &mut Vec<Undo>,
+    ) -> Result<(), Refusal> {
+        let (Operation::Goal { event, tag } | Operation::Record { event, tag, .. }) = *operation;
+        match self.counter(event) {
+            Some(counter) if counter.tag != tag => return Err(Refusal::Tag),
+            Some(_) => {}
+            None => self.carry_out(Effect::Counter { event, tag }, limits, effects, undo)?,
+        }
+        let effect = match *operation {
+            Operation::Goal { .. } => {
+                let is_goal = self.counter(event).is_some_and(|counter| counter.goal.is_some());
+                if is_goal { None } else { Some(Effect::Goal { event }) }
+            }
+            Operation::Record { user, value, .. } => self.first(event, user, value, key).map(Effect::First),
+        };
+        effect.map_or(Ok(()), |effect| self.carry_out(effect, limits, effects, undo))
+    }
+
+    /// What a first occurrence changes; `None` for a repeat.
+    fn first(&self, event: u32, user: UserKey, value: Option<f64>, key: &UnlinkKey) -> Option<First> {
+        let counter = self.counter(event)?;
+        let fingerprint = key.fingerprint(user, counter.tag);
+        if counter.users.contains(fingerprint) {
+            return None;
+        }
+        let all_users = key.fingerprint(user, ALL_USERS_TAG);
+        let combination = counter.goal.is_some().then(|| {
+            self.counters()
+                .filter(|&(prior, counter)| {
+                    prior != event && counter.users.contains(key.fingerprint(user, counter.tag))
+                })
+                .map(|(prior, _)| prior)
+                .collect()
+        });
+        let new_user = (!self.users.contains(all_users)).then_some(all_users);
+        Some(First { event, fingerprint, new_user, value, combination })
+    }
+
+    fn carry_out(
+        &mut self,
+        effect: Effect,
+        limits: &ShardLimits,
+        effects: &mut Vec<Effect>,
+        undo: &mut Vec<Undo>,
+    ) -> Result<(), Refusal> {
+        self.execute(&effect, limits, undo)?;
+        effects.push(effect);
+        Ok(())
+    }
+
+    fn execute(&mut self, effect: &Effect, limits: &ShardLimits, undo: &mut Vec<Undo>) -> Result<(), Refusal> {
+        match effect {
+            Effect::Counter { event, tag } => self.add_counter(*event, *tag, limits, undo),
+            Effect::Goal { event } => self.add_goal(*event, limits, undo),
+            Effect::First(first) => self.add_first(first, limits, undo),
+        }
+    }
+
+    fn add_counter(&mut self, event: u32, tag: u64, limits: &ShardLimits, undo: &mut Vec<Undo>) -> Result<(), Refusal> {
+        if u64::from(event) >= EVENTS_PER_NAMESPACE.max {
+            return Err(Refusal::Tag);
+        }
+        if let Some(counter) = self.counter(event) {
+            return if counter.tag == tag { Ok(()) } else { Err(Refusal::Tag) };
+        }
+        let counter = Counter::new(tag);
+        self.grow(counter.memory_bytes(), limits)?;
+        self.put(event, counter);
+        self.changed.insert(Section::Counter(event));
+        undo.push(Undo::Counter { event });
+        Ok(())
+    }
+
+    fn add_goal(&mut self, event: u32, limits: &ShardLimits, undo: &mut Vec<Undo>) -> Result<(), Refusal> {
+        let goal = Box::<GoalRecord>::default();
+        let counter = self.counter(event).ok_or(Refusal::Tag)?;
+        if counter.goal.is_some() {
+            return Ok(());
+        }
+        self.grow(goal.memory_bytes(), limits)?;
+        if let Some(counter) = self.counter_mut(event) {
+            counter.goal = Some(goal);
+            undo.push(Undo::Goal { event });
+        }
+        Ok(())
+    }
+
+    fn add_first(&mut self, first: &First, limits: &ShardLimits, undo: &mut Vec<Undo>) -> Result<(), Refusal> {
+        let First { event, fingerprint, new_user, value, combination } = first;
+        let room = self.room(limits);
+        let counter = self.counter_mut(*event).ok_or(Refusal::Tag)?;
+        if counter.users.contains(*fingerprint) {
+            return Ok(());
+        }
+        if counter.users.len() >= limits.users_per_event {
+            return Err(Refusal::Users);
+        }
+        let before = counter.users.memory_bytes();
+        let sum = counter.sum;
+        counter.users.insert(*fingerprint, room).map_err(refusal)?;
+        if let Some(value) = value {
+            counter.sum.get_or_insert_default().add(*value);
+        }
+        let grown = counter.users.memory_bytes() - before;
+        self.memory_bytes += grown;
+        undo.push(Undo::First { event: *event, fingerprint: *fingerprint, sum });
+        if let Some(fingerprint) = new_user {
+            self.add_user(*fingerprint, limits, undo)?;
+        }
+        if let Some(combination) = combination {
+            self.add_combination(*event, combination, limits, undo)?;
+        }
+        Ok(())
+    }
+
+    fn add_user(&mut self, fingerprint: u64, limits: &ShardLimits, undo: &mut Vec<Undo>) -> Result<(), Refusal> {
+        let before = self.users.memory_bytes();
+        let room = self.room(limits);
+        if self.users.insert(fingerprint, room).map_err(refusal)? {
+            self.memory_bytes += self.users.memory_bytes() - before;
+            self.changed.insert(Section::Users);
+            undo.push(Undo::User { fingerprint });
+        }
+        Ok(())
+    }
+
+    fn add_combination(
+        &mut self,
+        event: u32,
+        combination: &Combination,
+        limits: &ShardLimits,
+        undo: &mut Vec<Undo>,
+    ) -> Result<(), Refusal> {
+        let record = self.counter(event).and_then(|counter| counter.goal.as_ref()).ok_or(Refusal::Tag)?;
+        self.grow(record.growth_bytes(combination, limits.combinations_per_goal), limits)?;
+        if let Some(record) = self.counter_mut(event).and_then(|counter| counter.goal.as_mut()) {
+            let counted = record.add(combination, limits.combinations_per_goal);
+            undo.push(Undo::Combination { event, combination: combination.clone(), counted });
+        }
+        Ok(())
+    }
+
+    fn take_back(&mut self, step: Undo) {
+        match step {
+            Undo::Counter { event } => {
+                if let Some(counter) = self.counters.get_mut(event as usize).and_then(Option::take) {
+                    self.memory_bytes -= counter.memory_bytes();
+                }
+                self.changed.remove(&Section::Counter(event));
+            }
+            Undo::Goal { event } => {
+                if let Some(goal) = self.counter_mut(event).and_then(|counter| counter.goal.take()) {
+                    self.memory_bytes -= goal.memory_bytes();
+                }
+            }
+            Undo::User { fingerprint } => {
+                self.users.remove(fingerprint);
+            }
+            Undo::First { event, fingerprint, sum } => {
+                if let Some(counter) = self.counter_mut(event) {
+                    counter.users.remove(fingerprint);
+                    counter.sum = sum;
+                }
+            }
+            Undo::Combination { event, combination, counted } => {
+                if let Some(record) = self.counter_mut(event).and_then(|counter| counter.goal.as_mut()) {
+                    let before = record.memory_bytes();
+                    record.undo(&combination, counted);
+                    let freed = before - record.memory_bytes();
+                    self.memory_bytes -= freed;
+                }
+            }
+        }
+    }
+
+    /// The counter of an event, noted as changed.
+    fn counter_mut(&mut self, event: u32) -> Option<&mut Counter> {
+        let counter = self.counters.get_mut(event as usize)?.as_deref_mut()?;
+        self.changed.insert(Section::Counter(event));
+        Some(counter)
+    }
+
+    fn put(&mut self, event: u32, counter: Counter) {
+        let at = event as usize;
+        if at >= self.counters.len() {
+            self.counters.resize_with(at + 1, || None);
+        }
+        if let Some(slot) = self.counters.get_mut(at) {
+            *slot = Some(Box::new(counter));
+        }
+    }
+
+    fn room(&self, limits: &ShardLimits) -> usize {
+        usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX).saturating_sub(self.memory_bytes)
+    }
+
+    fn grow(&mut self, bytes: usize, limits: &ShardLimits) -> Result<(), Refusal> {
+        if bytes > self.room(limits) {
+            return Err(Refusal::Memory);
+        }
+        self.memory_bytes += bytes;
+        Ok(())
+    }
+}
+
+const fn refusal(full: Full) -> Refusal {
+    match full {
+        Full::Capacity => Refusal::Users,
+        Full::Memory => Refusal::Memory,
+    }
+}

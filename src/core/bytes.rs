@@ -1,0 +1,186 @@
+//! Little-endian reading and writing with bounds, and the frame around everything that is stored.
+//!
+//! | offset | size | frame |
+//! |---|---|---|
+//! | 0 | 2 | `"KE"` |
+//! | 2 | 1 | kind: `b'J'` journal row, `b'S'` snapshot section |
+//! | 3 | 1 | version of that kind |
+//! | 4 | 4 | CRC-32 (IEEE) of what follows |
+//! | 8 | n | payload |
+
+use super::error::Corrupt;
+
+const MAGIC: [u8; 2] = *b"KE";
+const FRAME_BYTES: usize = 8;
+
+/// Puts a payload into a frame.
+#[must_use]
+pub fn frame(kind: u8, version: u8, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(FRAME_BYTES + payload.len());
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&[kind, version]);
+    out.extend_from_slice(&crc32fast::hash(payload).to_le_bytes());
+    out.extend_from_slice(payload);
+    out
+}
+
+/// Takes a payload out of its frame.
+///
+/// # Errors
+/// [`Corrupt::Length`] when shorter than a frame, [`Corrupt::Version`] for another kind or version,
+/// [`Corrupt::Checksum`] when the payload is not what was framed.
+pub fn unframe(kind: u8, version: u8, bytes: &[u8]) -> Result<&[u8], Corrupt> {
+    let (head, payload) = bytes.split_first_chunk::<FRAME_BYTES>().ok_or(Corrupt::Length)?;
+    let [m0, m1, found_kind, found_version, c0, c1, c2, c3] = *head;
+    if [m0, m1] != MAGIC || (found_kind, found_version) != (kind, version) {
+        return Err(Corrupt::Version);
+    }
+    if crc32fast::hash(payload) != u32::from_le_bytes([c0, c1, c2, c3]) {
+        return Err(Corrupt::Checksum);
+    }
+    Ok(payload)
+}
+
+/// Writes integers as LEB128, so that small ones are short.
+pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Reads from a slice, never past its end.
+#[derive(Debug, Clone)]
+pub struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    /// Reads `bytes` from their start.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// Whether everything was read.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// The next `N` bytes.
+    ///
+    /// # Errors
+    /// [`Corrupt::Length`] when fewer are left.
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Corrupt> {
+        let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(Corrupt::Length)?;
+        self.rest = rest;
+        Ok(*head)
+    }
+
+    /// The next `len` bytes.
+    ///
+    /// # Errors
+    /// [`Corrupt::Length`] when fewer are left.
+    pub fn slice(&mut self, len: usize) -> Result<&'a [u8], Corrupt> {
+        let (head, rest) = self.rest.split_at_checked(len).ok_or(Corrupt::Length)?;
+        self.rest = rest;
+        Ok(head)
+    }
+
+    /// The next byte.
+    ///
+    /// # Errors
+    /// [`Corrupt::Length`] at the end.
+    pub fn u8(&mut self) -> Result<u8, Corrupt> {
+        Ok(u8::from_le_bytes(self.array()?))
+    }
+
+    /// The next 8 bytes as an integer.
+    ///
+    /// # Errors
+    /// [`Corrupt::Length`] when fewer are left.
+    pub fn u64(&mut self) -> Result<u64, Corrupt> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    /// The next 8 bytes as a finite number.
+    ///
+    /// # Errors
+    /// [`Corrupt::Length`] when fewer are left, [`Corrupt::Value`] for an infinity or NaN.
+    pub fn f64(&mut self) -> Result<f64, Corrupt> {
+        let value = f64::from_le_bytes(self.array()?);
+        if value.is_finite() { Ok(value) } else { Err(Corrupt::Value) }
+    }
+
+    /// The next LEB128 integer.
+    ///
+    /// # Errors
+    /// [`Corrupt::Length`] at the end, [`Corrupt::Value`] when it has more than 64 bits or a needless byte.
+    pub fn varint(&mut self) -> Result<u64, Corrupt> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.u8()?;
+            let bits = u64::from(byte & 0x7f);
+            if bits << shift >> shift != bits || (byte == 0 && shift > 0) {
+                return Err(Corrupt::Value);
+            }
+            value |= bits << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(Corrupt::Value)
+    }
+
+    /// The next LEB128 integer, if it is below `bound`.
+    ///
+    /// # Errors
+    /// As [`Self::varint`], and [`Corrupt::Value`] at or above the bound.
+    pub fn varint_below(&mut self, bound: u64) -> Result<u64, Corrupt> {
+        let value = self.varint()?;
+        if value < bound { Ok(value) } else { Err(Corrupt::Value) }
+    }
+
+    /// Checks that everything was read.
+    ///
+    /// # Errors
+    /// [`Corrupt::Length`] when bytes are left.
+    pub const fn end(&self) -> Result<(), Corrupt> {
+        if self.rest.is_empty() { Ok(()) } else { Err(Corrupt::Length) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn varints_round_trip_and_have_one_form() {
+        for value in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX] {
+            let mut out = Vec::new();
+            put_varint(&mut out, value);
+            let mut reader = Reader::new(&out);
+            assert_eq!(reader.varint(), Ok(value));
+            assert_eq!(reader.end(), Ok(()));
+        }
+        assert_eq!(Reader::new(&[0x80, 0x00]).varint(), Err(Corrupt::Value));
+        assert_eq!(Reader::new(&[0xff; 10]).varint(), Err(Corrupt::Value));
+        assert_eq!(Reader::new(&[0x80]).varint(), Err(Corrupt::Length));
+    }
+
+    #[test]
+    fn frames_know_their_kind_version_and_content() {
+        let framed = frame(b'J', 1, b"payload");
+        assert_eq!(unframe(b'J', 1, &framed), Ok(&b"payload"[..]));
+        assert_eq!(unframe(b'S', 1, &framed), Err(Corrupt::Version));
+        assert_eq!(unframe(b'J', 2, &framed), Err(Corrupt::Version));
+        for bit in 32..framed.len() * 8 {
+            let mut flipped = framed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(unframe(b'J', 1, &flipped), Err(Corrupt::Checksum));
+        }
+        assert_eq!(unframe(b'J', 1, &framed[..7]), Err(Corrupt::Length));
+    }
+}

@@ -1,0 +1,139 @@
+//! Effects: what a batch changed in a shard, and the journal row that says so.
+//!
+//! An effect names no user key, so replaying a journal is plain insertion. A row lists the effects of one batch in
+//! their order; where it is stored it is sealed ([`super::seal`]), because a row tells which effects came together.
+//!
+//! Payload of a row (in a [`super::bytes::frame`] of kind `J`, version 1): effects until the end. Each is
+//!
+//! | part | form |
+//! |---|---|
+//! | kind | 1 byte: `0` counter, `1` goal, `2 + flags` first occurrence (flags: 4 value, 8 combination, 16 new user) |
+//! | event | LEB128 |
+//! | tag | 8 bytes, kind `0` only |
+//! | fingerprint | 8 bytes, first occurrence only |
+//! | fingerprint in the set of all users | 8 bytes, if flag 16 |
+//! | value | 8 bytes, if flag 4 |
+//! | combination | if flag 8 |
+
+use super::bytes::{Reader, frame, unframe};
+use super::combination::Combination;
+use super::counter::put_event;
+use super::error::Corrupt;
+use super::limits::EVENTS_PER_NAMESPACE;
+
+/// One change of a shard's state.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// An event has a counter now.
+    Counter {
+        /// The event's number.
+        event: u32,
+        /// What its fingerprints are derived with.
+        tag: u64,
+    },
+    /// An event is a goal now.
+    Goal {
+        /// The event's number.
+        event: u32,
+    },
+    /// A user did an event for the first time.
+    First(First),
+}
+
+/// A first occurrence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct First {
+    /// The event's number.
+    pub event: u32,
+    /// The user in the set of this event.
+    pub fingerprint: u64,
+    /// The user in the set of all users, if not seen before in the namespace.
+    pub new_user: Option<u64>,
+    /// The value that came with it.
+    pub value: Option<f64>,
+    /// What the user had done before, if the event is a goal.
+    pub combination: Option<Combination>,
+}
+
+const KIND: u8 = b'J';
+const VERSION: u8 = 1;
+
+const COUNTER: u8 = 0;
+const GOAL: u8 = 1;
+const FIRST: u8 = 2;
+const HAS_VALUE: u8 = 4;
+const HAS_COMBINATION: u8 = 8;
+const IS_NEW_USER: u8 = 16;
+
+/// Encodes the effects of a batch as a journal row.
+#[must_use]
+pub fn encode(effects: &[Effect]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(effects.len() * 20);
+    for effect in effects {
+        match effect {
+            Effect::Counter { event, tag } => {
+                out.push(COUNTER);
+                put_event(&mut out, *event);
+                out.extend_from_slice(&tag.to_le_bytes());
+            }
+            Effect::Goal { event } => {
+                out.push(GOAL);
+                put_event(&mut out, *event);
+            }
+            Effect::First(first) => put_first(&mut out, first),
+        }
+    }
+    frame(KIND, VERSION, &out)
+}
+
+fn put_first(out: &mut Vec<u8>, first: &First) {
+    let mut kind = FIRST;
+    for (flag, is_set) in [
+        (HAS_VALUE, first.value.is_some()),
+        (HAS_COMBINATION, first.combination.is_some()),
+        (IS_NEW_USER, first.new_user.is_some()),
+    ] {
+        if is_set {
+            kind |= flag;
+        }
+    }
+    out.push(kind);
+    put_event(out, first.event);
+    out.extend_from_slice(&first.fingerprint.to_le_bytes());
+    if let Some(fingerprint) = first.new_user {
+        out.extend_from_slice(&fingerprint.to_le_bytes());
+    }
+    if let Some(value) = first.value {
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+    if let Some(combination) = &first.combination {
+        combination.encode(out);
+    }
+}
+
+/// Decodes a journal row.
+///
+/// # Errors
+/// [`Corrupt`] for anything that [`encode`] does not write.
+pub fn decode(row: &[u8]) -> Result<Vec<Effect>, Corrupt> {
+    let mut reader = Reader::new(unframe(KIND, VERSION, row)?);
+    let mut effects = Vec::new();
+    while !reader.is_empty() {
+        let kind = reader.u8()?;
+        let event = reader.varint_below(EVENTS_PER_NAMESPACE.max)? as u32;
+        effects.push(match kind {
+            COUNTER => Effect::Counter { event, tag: reader.u64()? },
+            GOAL => Effect::Goal { event },
+            _ if kind & FIRST != 0 && kind & !(FIRST | HAS_VALUE | HAS_COMBINATION | IS_NEW_USER) == 0 => {
+                let fingerprint = reader.u64()?;
+                let new_user = if kind & IS_NEW_USER != 0 { Some(reader.u64()?) } else { None };
+                let value = if kind & HAS_VALUE != 0 { Some(reader.f64()?) } else { None };
+                let combination =
+                    if kind & HAS_COMBINATION != 0 { Some(Combination::decode(&mut reader)?) } else { None };
+                Effect::First(First { event, fingerprint, new_user, value, combination })
+            }
+            _ => return Err(Corrupt::Value),
+        });
+    }
+    Ok(effects)
+}

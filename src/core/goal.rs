@@ -1,0 +1,161 @@
+//! A goal record: what the users of a goal had done before it.
+
+use std::collections::BTreeMap;
+
+use super::bytes::{Reader, put_varint};
+use super::combination::Combination;
+use super::error::Corrupt;
+use super::limits::EVENTS_PER_NAMESPACE;
+
+/// Users per combination of prior events, and per single prior event.
+///
+/// Invariant: the counts of all combinations and [`Self::other`] add up to the users who completed the goal since it
+/// became one. The number of combinations is bounded by what [`Self::add`] is given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GoalRecord {
+    combinations: BTreeMap<Combination, u64>,
+    other: u64,
+    single: Vec<u32>,
+    memory_bytes: usize,
+}
+
+/// Whether a completion was counted under its own combination or in the overflow bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// Under its combination.
+    Listed,
+    /// In `other`, because the list of combinations is full.
+    Other,
+}
+
+impl GoalRecord {
+    /// Bytes that the record takes in memory.
+    #[must_use]
+    pub const fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.memory_bytes
+    }
+
+    /// Bytes by which [`Self::add`] of this combination would grow the record.
+    #[must_use]
+    pub fn growth_bytes(&self, combination: &Combination, combinations_max: u64) -> usize {
+        let entry = if self.is_listed(combination, combinations_max) && !self.combinations.contains_key(combination) {
+            combination.memory_bytes()
+        } else {
+            0
+        };
+        entry + single_bytes(combination).saturating_sub(self.single.len() * size_of::<u32>())
+    }
+
+    fn is_listed(&self, combination: &Combination, combinations_max: u64) -> bool {
+        self.combinations.contains_key(combination) || (self.combinations.len() as u64) < combinations_max
+    }
+
+    /// Counts one user's first completion. At most `combinations_max` combinations are kept apart.
+    pub fn add(&mut self, combination: &Combination, combinations_max: u64) -> Counted {
+        self.memory_bytes += self.growth_bytes(combination, combinations_max);
+        if self.single.len() * size_of::<u32>() < single_bytes(combination) {
+            self.single.resize(single_bytes(combination) / size_of::<u32>(), 0);
+        }
+        for event in combination.events() {
+            if let Some(count) = self.single.get_mut(event as usize) {
+                *count += 1;
+            }
+        }
+        if self.is_listed(combination, combinations_max) {
+            *self.combinations.entry(combination.clone()).or_default() += 1;
+            Counted::Listed
+        } else {
+            self.other += 1;
+            Counted::Other
+        }
+    }
+
+    /// Takes back an [`Self::add`] that answered `counted`.
+    pub fn undo(&mut self, combination: &Combination, counted: Counted) {
+        for event in combination.events() {
+            if let Some(count) = self.single.get_mut(event as usize) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        match counted {
+            Counted::Other => self.other = self.other.saturating_sub(1),
+            Counted::Listed => {
+                if let Some(count) = self.combinations.get_mut(combination) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.combinations.remove(combination);
+                        self.memory_bytes -= combination.memory_bytes();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Users per combination.
+    #[must_use]
+    pub const fn combinations(&self) -> &BTreeMap<Combination, u64> {
+        &self.combinations
+    }
+
+    /// Users whose combination is not kept apart.
+    #[must_use]
+    pub const fn other(&self) -> u64 {
+        self.other
+    }
+
+    /// Users per prior event, by event number, ascending; events without users left out.
+    pub fn single(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        (0..).zip(&self.single).filter(|&(_, &count)| count > 0).map(|(event, &count)| (event, u64::from(count)))
+    }
+
+    /// Appends the encoding: number of combinations, each with its count; `other`; number of single counts, each as
+    /// event and count. All integers LEB128, ascending.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.combinations.len() as u64);
+        for (combination, &count) in &self.combinations {
+            combination.encode(out);
+            put_varint(out, count);
+        }
+        put_varint(out, self.other);
+        put_varint(out, self.single().count() as u64);
+        for (event, count) in self.single() {
+            put_varint(out, u64::from(event));
+            put_varint(out, count);
+        }
+    }
+
+    /// Reads an encoded record.
+    ///
+    /// # Errors
+    /// [`Corrupt`] when it is cut short, out of order or out of range.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
+        let mut record = Self::default();
+        for _ in 0..reader.varint()? {
+            let combination = Combination::decode(reader)?;
+            let count = reader.varint()?;
+            let ascends = record.combinations.last_key_value().is_none_or(|(last, _)| *last < combination);
+            if !ascends || count == 0 {
+                return Err(Corrupt::Value);
+            }
+            record.memory_bytes += combination.memory_bytes();
+            record.combinations.insert(combination, count);
+        }
+        record.other = reader.varint()?;
+        for _ in 0..reader.varint()? {
+            let event = reader.varint_below(EVENTS_PER_NAMESPACE.max)? as usize;
+            let count = reader.varint_below(u64::from(u32::MAX) + 1)? as u32;
+            if event < record.single.len() || count == 0 {
+                return Err(Corrupt::Value);
+            }
+            record.single.resize(event, 0);
+            record.single.push(count);
+        }
+        record.memory_bytes += record.single.len() * size_of::<u32>();
+        Ok(record)
+    }
+}
+
+/// Bytes of the single counts up to the highest event of a combination.
+fn single_bytes(combination: &Combination) -> usize {
+    combination.events().last().map_or(0, |last| (last as usize + 1) * size_of::<u32>())
+}

@@ -1,0 +1,150 @@
+//! Identity: raw user ids become [`UserKey`]s at the boundary, and user keys become fingerprints that differ from
+//! event to event.
+//!
+//! All keys derive from one deployment key of 32 bytes by HKDF-SHA-256 (RFC 5869). What is at rest holds fingerprints
+//! only; without the deployment key two events' fingerprints of one user are unrelated numbers.
+
+use std::hash::Hasher;
+
+use hkdf::Hkdf;
+use sha2::Sha256;
+use siphasher::sip::SipHasher13;
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use super::error::Invalid;
+
+/// A keyed 128-bit hash of namespace and user id. Lives in memory and in Worker → shard messages, never at rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct UserKey(u128);
+
+impl UserKey {
+    /// The index of the shard that holds this user, of `shards`.
+    #[must_use]
+    pub fn shard(self, shards: u32) -> u32 {
+        (self.0 % u128::from(shards.max(1))) as u32
+    }
+}
+
+/// The keys of a deployment.
+#[derive(Clone)]
+pub struct Keys {
+    hkdf: Hkdf<Sha256>,
+    user: [u8; 16],
+}
+
+impl Keys {
+    /// Derives the keys from the deployment key.
+    #[must_use]
+    pub fn new(deployment_key: &[u8; 32]) -> Self {
+        let hkdf = Hkdf::<Sha256>::new(Some(b"kimball-edge v1"), deployment_key);
+        let user = expand(&hkdf, &[b"user"]);
+        Self { hkdf, user }
+    }
+
+    /// Reads a deployment key of 64 hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming `HASH_KEY` for anything else.
+    pub fn from_hex(text: &str) -> Result<Self, Invalid> {
+        data_encoding::HEXLOWER_PERMISSIVE
+            .decode(text.trim().as_bytes())
+            .ok()
+            .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
+            .map(|key| Self::new(&key))
+            .ok_or_else(|| Invalid { what: "HASH_KEY: must be 64 hexadecimal digits (32 bytes)".into() })
+    }
+
+    /// The key of a user: SipHash-2-4-128 over `namespace ‖ 0 ‖ user id`. Names hold no 0 byte, so no two pairs meet.
+    #[must_use]
+    pub fn user(&self, namespace: &str, user_id: &str) -> UserKey {
+        let mut hasher = SipHasher24::new_with_key(&self.user);
+        hasher.write(namespace.as_bytes());
+        hasher.write(&[0]);
+        hasher.write(user_id.as_bytes());
+        UserKey(hasher.finish128().as_u128())
+    }
+
+    /// The key that turns the user keys of a namespace into fingerprints.
+    #[must_use]
+    pub fn unlink(&self, namespace: &str) -> UnlinkKey {
+        UnlinkKey(expand(&self.hkdf, &[b"unlink", &[0], namespace.as_bytes()]))
+    }
+
+    /// The key that seals journal rows.
+    #[must_use]
+    pub fn seal(&self) -> [u8; 32] {
+        expand(&self.hkdf, &[b"seal"])
+    }
+
+    /// A value by which a deployment recognises its key again, and that reveals nothing of it.
+    #[must_use]
+    pub fn check(&self) -> u64 {
+        u64::from_le_bytes(expand(&self.hkdf, &[b"check"]))
+    }
+}
+
+fn expand<const N: usize>(hkdf: &Hkdf<Sha256>, info: &[&[u8]]) -> [u8; N] {
+    let mut out = [0; N];
+    // Fails only above 255 * 32 bytes; N is at most 32 here, so `out` is always filled.
+    let filled = hkdf.expand_multi_info(info, &mut out);
+    debug_assert!(filled.is_ok());
+    out
+}
+
+/// The key of a namespace that makes one user's fingerprints of different events unrelated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct UnlinkKey([u8; 16]);
+
+/// The tag that stands for the set of all users of a namespace.
+pub const ALL_USERS_TAG: u64 = 0;
+
+impl UnlinkKey {
+    /// The tag of an event: what its fingerprints are derived with. SipHash-1-3-64 over the name.
+    #[must_use]
+    pub fn tag(&self, event_name: &str) -> u64 {
+        let mut hasher = SipHasher13::new_with_key(&self.0);
+        hasher.write(event_name.as_bytes());
+        hasher.finish().max(ALL_USERS_TAG + 1)
+    }
+
+    /// The fingerprint of a user for the event with this tag: 64 bits, SipHash-1-3 over `UserKey ‖ tag`.
+    #[must_use]
+    pub fn fingerprint(&self, user: UserKey, tag: u64) -> u64 {
+        let mut hasher = SipHasher13::new_with_key(&self.0);
+        hasher.write(&user.0.to_le_bytes());
+        hasher.write(&tag.to_le_bytes());
+        hasher.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_differ_by_namespace_and_keys_by_purpose() {
+        let keys = Keys::new(&[7; 32]);
+        assert_ne!(keys.user("a", "bc"), keys.user("ab", "c"));
+        assert_ne!(keys.user("a", "x"), keys.user("b", "x"));
+        assert_ne!(keys.unlink("a"), keys.unlink("b"));
+        assert_ne!(keys.check(), Keys::new(&[8; 32]).check());
+        assert_ne!(keys.user("a", "x"), Keys::new(&[8; 32]).user("a", "x"));
+    }
+
+    #[test]
+    fn a_key_is_64_hexadecimal_digits() {
+        assert_eq!(Keys::from_hex(&"0a".repeat(32)).unwrap().check(), Keys::new(&[10; 32]).check());
+        assert!(Keys::from_hex(&"0a".repeat(31)).is_err());
+        assert!(Keys::from_hex(&"zz".repeat(32)).is_err());
+    }
+
+    /// Stored fingerprints outlive a release, so the derivation must not change unnoticed.
+    #[test]
+    fn derivations_are_stable() {
+        let keys = Keys::new(&[1; 32]);
+        let unlink = keys.unlink("default");
+        let tag = unlink.tag("Login");
+        let fingerprint = unlink.fingerprint(keys.user("default", "alice"), tag);
+        assert_eq!((keys.check(), tag, fingerprint), (u64::MAX, u64::MAX, u64::MAX));
+    }
+}

@@ -1,0 +1,130 @@
+//! Every limit of the product, with its unit, its default and the range an operator may choose from.
+//!
+//! No other bare number in the crate bounds a size, a count or a time. A limit is set by a configuration variable of
+//! the same name; its ceiling keeps the promise of predictable memory whatever an operator asks for.
+
+use super::error::Invalid;
+
+/// One configurable limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// The name of the configuration variable, also given in refusals.
+    pub name: &'static str,
+    /// The value where nothing is configured.
+    pub default: u64,
+    /// The least value that can be configured.
+    pub min: u64,
+    /// The greatest value that can be configured.
+    pub max: u64,
+}
+
+impl Limit {
+    /// Reads a configured value; an empty text means the default.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming the variable when the text is not a whole number from `min` to `max`.
+    ///
+    /// # Example
+    /// ```
+    /// use kimball_edge::core::limits::SHARDS;
+    /// assert_eq!(SHARDS.read(""), Ok(4));
+    /// assert_eq!(SHARDS.read("16"), Ok(16));
+    /// assert!(SHARDS.read("many").is_err());
+    /// ```
+    pub fn read(&self, text: &str) -> Result<u64, Invalid> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Ok(self.default);
+        }
+        match text.parse::<u64>() {
+            Ok(value) if (self.min..=self.max).contains(&value) => Ok(value),
+            _ => Err(Invalid {
+                what: format!("{}: must be a whole number from {} to {}", self.name, self.min, self.max),
+            }),
+        }
+    }
+}
+
+const MIB: u64 = 1 << 20;
+
+/// Bytes of a request body, after decoding.
+pub const BODY_BYTES: Limit = Limit { name: "BODY_BYTES_MAX", default: 5 * MIB, min: 64, max: 16 * MIB };
+/// Events in one request.
+pub const BATCH_EVENTS: Limit = Limit { name: "BATCH_EVENTS_MAX", default: 10_000, min: 1, max: 100_000 };
+/// Bytes of UTF-8 in a name (event, goal, namespace) or a user id.
+pub const NAME_BYTES: Limit = Limit { name: "NAME_BYTES_MAX", default: 256, min: 1, max: 1_024 };
+/// Namespaces of a deployment.
+pub const NAMESPACES: Limit = Limit { name: "NAMESPACES_MAX", default: 1_000, min: 1, max: 10_000 };
+/// Event names in one namespace.
+pub const EVENTS_PER_NAMESPACE: Limit = Limit { name: "EVENTS_PER_NAMESPACE_MAX", default: 1_000, min: 1, max: 10_000 };
+/// Combinations of prior events listed per goal; further new ones count in `other`.
+pub const COMBINATIONS_PER_GOAL: Limit =
+    Limit { name: "COMBINATIONS_PER_GOAL_MAX", default: 1_000, min: 1, max: 10_000 };
+/// Unique users per event of a namespace, divided evenly between its shards.
+pub const USERS_PER_EVENT: Limit = Limit { name: "USERS_PER_EVENT_MAX", default: 16_000_000, min: 1, max: 64_000_000 };
+/// Bytes of memory that the state of one shard may take.
+pub const SHARD_MEMORY_BYTES: Limit =
+    Limit { name: "SHARD_MEMORY_BYTES_MAX", default: 16 * MIB, min: 4_096, max: 32 * MIB };
+/// Bytes of memory that all loaded shards of one isolate may take together.
+pub const ISOLATE_MEMORY_BYTES: Limit =
+    Limit { name: "ISOLATE_MEMORY_BYTES_MAX", default: 64 * MIB, min: 4_096, max: 96 * MIB };
+/// Shards of a namespace, fixed when the namespace is created.
+pub const SHARDS: Limit = Limit { name: "SHARDS", default: 4, min: 1, max: 64 };
+/// Bytes of journal after which a shard compacts at once.
+pub const JOURNAL_BYTES: Limit = Limit { name: "JOURNAL_BYTES_MAX", default: MIB, min: 1_024, max: 8 * MIB };
+/// Journal rows after which a shard compacts at once.
+pub const JOURNAL_ROWS: Limit = Limit { name: "JOURNAL_ROWS_MAX", default: 4_096, min: 1, max: 65_536 };
+/// Milliseconds from the first journal row after a compaction to the compaction by alarm.
+pub const COMPACTION_IDLE_MS: Limit = Limit { name: "COMPACTION_IDLE_MS", default: 10_000, min: 10, max: 3_600_000 };
+
+/// Bytes of one stored snapshot row (Durable Objects refuse values from about 2 MB).
+pub const SNAPSHOT_ROW_BYTES: usize = 1 << 20;
+/// Shards that are asked at the same time for one read or written to for one batch.
+pub const FAN_OUT: usize = 16;
+/// Bytes of names that one isolate caches.
+pub const NAME_CACHE_BYTES: usize = 8 << 20;
+/// Bytes of a query string.
+pub const QUERY_BYTES: usize = 64 << 10;
+/// The greatest magnitude of an event's value: with at most [`USERS_PER_EVENT`] of them, no sum can overflow.
+pub const VALUE_ABS: f64 = 1e300;
+/// Seconds that a client is asked to wait after a 503.
+pub const RETRY_AFTER_S: u64 = 1;
+
+const _: () = assert!(SHARD_MEMORY_BYTES.max <= ISOLATE_MEMORY_BYTES.max);
+const _: () = assert!(SHARD_MEMORY_BYTES.default <= ISOLATE_MEMORY_BYTES.default);
+const _: () = assert!((USERS_PER_EVENT.max as f64) * VALUE_ABS < f64::MAX);
+const _: () = assert!(SHARDS.min >= 1);
+
+/// The limits that one request is held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// Bytes of the body.
+    pub body_bytes: u64,
+    /// Events in a batch.
+    pub batch_events: u64,
+    /// Bytes of a name or user id.
+    pub name_bytes: u64,
+}
+
+/// The limits that a shard's state is held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ShardLimits {
+    /// Unique users of one event in this shard.
+    pub users_per_event: u64,
+    /// Combinations of one goal in this shard.
+    pub combinations_per_goal: u64,
+    /// Bytes of memory of the shard.
+    pub memory_bytes: u64,
+}
+
+impl ShardLimits {
+    /// The limits of one of `shards` equal shards, from those of the namespace.
+    #[must_use]
+    pub const fn of_shard(users_per_event: u64, combinations_per_goal: u64, memory_bytes: u64, shards: u32) -> Self {
+        let shards = if shards == 0 { 1 } else { shards as u64 };
+        Self { users_per_event: users_per_event.div_ceil(shards), combinations_per_goal, memory_bytes }
+    }
+
+    /// No limits: for replaying what was accepted before.
+    pub const NONE: Self = Self { users_per_event: u64::MAX, combinations_per_goal: u64::MAX, memory_bytes: u64::MAX };
+}

@@ -1,0 +1,21 @@
+//! The state of a shard and everything that is computed from it.
+//!
+//! Nothing in here does I/O, reads a clock, draws random numbers or names a wasm or Worker crate, and nothing panics
+//! on any input. State changes only through [`aggregator::Aggregator`].
+
+pub mod aggregator;
+pub mod answer;
+pub mod bytes;
+pub mod combination;
+pub mod counter;
+pub mod effect;
+pub mod error;
+pub mod goal;
+pub mod identity;
+pub mod limits;
+pub mod report;
+pub mod request;
+pub mod seal;
+pub mod snapshot;
+pub mod sum;
+pub mod user_set;

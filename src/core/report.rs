@@ -1,0 +1,91 @@
+//! What a shard answers reads with, and how answers of several shards add up.
+
+use std::collections::BTreeMap;
+
+use super::combination::Combination;
+use super::counter::Counter;
+use super::goal::GoalRecord;
+use super::sum::Sum;
+
+/// The numbers of one shard, or of several together. Its size does not depend on the number of users.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Report {
+    /// Unique users of the namespace.
+    pub users: u64,
+    /// One entry per event, ascending by its number.
+    pub counters: Vec<CounterReport>,
+}
+
+/// The numbers of one event.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct CounterReport {
+    /// The event's number.
+    pub event: u32,
+    /// Its unique users.
+    pub count: u64,
+    /// The sum of its values, if there were any.
+    pub sum: Option<Sum>,
+    /// Present for a goal.
+    pub goal: Option<GoalReport>,
+}
+
+/// The numbers of a goal.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct GoalReport {
+    /// Users per combination of prior events.
+    pub combinations: BTreeMap<Combination, u64>,
+    /// Users whose combination is not kept apart.
+    pub other: u64,
+    /// Users per prior event.
+    pub single: BTreeMap<u32, u64>,
+}
+
+impl Report {
+    /// Adds the numbers of another shard. Associative and commutative (sums to their 106 bits).
+    #[must_use]
+    pub fn merge(self, other: Self) -> Self {
+        let mut counters: BTreeMap<u32, CounterReport> =
+            self.counters.into_iter().map(|counter| (counter.event, counter)).collect();
+        for counter in other.counters {
+            match counters.get_mut(&counter.event) {
+                Some(mine) => mine.merge(counter),
+                None => {
+                    counters.insert(counter.event, counter);
+                }
+            }
+        }
+        Self { users: self.users + other.users, counters: counters.into_values().collect() }
+    }
+}
+
+impl CounterReport {
+    pub(super) fn of(event: u32, counter: &Counter) -> Self {
+        Self { event, count: counter.users.len(), sum: counter.sum, goal: counter.goal.as_deref().map(GoalReport::of) }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.count += other.count;
+        if let Some(sum) = other.sum {
+            self.sum.get_or_insert_default().merge(sum);
+        }
+        if let Some(goal) = other.goal {
+            self.goal.get_or_insert_default().merge(goal);
+        }
+    }
+}
+
+impl GoalReport {
+    fn of(record: &GoalRecord) -> Self {
+        Self { combinations: record.combinations().clone(), other: record.other(), single: record.single().collect() }
+    }
+
+    fn merge(&mut self, other: Self) {
+        for (combination, count) in other.combinations {
+            *self.combinations.entry(combination).or_default() += count;
+        }
+        self.other += other.other;
+        for (event, count) in other.single {
+            *self.single.entry(event).or_default() += count;
+        }
+    }
+}

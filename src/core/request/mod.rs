@@ -1,0 +1,291 @@
+//! Reading of requests: the only place that reads JSON or a query string, and the last that sees a raw user id.
+//!
+//! A batch is read in one pass without a tree in between; every user id becomes a [`UserKey`] as soon as its event is
+//! complete. Nothing that is refused repeats what was sent.
+
+mod event;
+mod query;
+mod scalar;
+
+use std::collections::BTreeMap;
+
+use super::identity::{Keys, UserKey};
+use super::limits::{BATCH_EVENTS, NAME_BYTES, RequestLimits};
+use event::BodyVisitor;
+pub use query::Query;
+use scalar::{Object, Scalar};
+use serde::Deserializer;
+
+/// The namespace where none is given.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// Why a request was not understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BadRequest {
+    /// There is no body.
+    Empty,
+    /// The body is not UTF-8.
+    NotUtf8,
+    /// The body is not JSON; says where.
+    Json(String),
+    /// A field or parameter is absent or wrong.
+    Field {
+        /// The position in the batch, if it is one.
+        index: Option<usize>,
+        /// The name of the field or parameter.
+        field: &'static str,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// The batch has more events than allowed.
+    TooManyEvents {
+        /// How many are allowed.
+        limit: u64,
+    },
+}
+
+/// What is wrong with a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// It is required and absent (or null).
+    Missing,
+    /// It has the wrong type, form or range; says what it must be.
+    Invalid(&'static str),
+    /// It is longer than [`NAME_BYTES`] allows.
+    TooLong {
+        /// Bytes allowed.
+        limit: u64,
+    },
+}
+
+/// A batch of events, by namespace, in their order.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Batch {
+    /// The namespaces that occur.
+    pub namespaces: Vec<NamespaceBatch>,
+}
+
+/// The events of a batch that belong to one namespace.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct NamespaceBatch {
+    /// The namespace's name.
+    pub namespace: String,
+    /// The event names that occur, each once.
+    pub names: Vec<String>,
+    /// The events in their order.
+    pub items: Vec<Item>,
+    by_name: BTreeMap<String, u32>,
+}
+
+/// One event of a batch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Item {
+    /// Index into [`NamespaceBatch::names`].
+    pub name: u32,
+    /// Who did it.
+    pub user: UserKey,
+    /// The value, finite and bounded.
+    pub value: Option<f64>,
+    /// Whether the event is to be a goal first.
+    pub ensure_goal: bool,
+}
+
+impl Batch {
+    fn add(&mut self, namespace: &str, name: &str, user: UserKey, value: Option<f64>, ensure_goal: bool) {
+        let at = self.namespaces.iter().position(|batch| batch.namespace == namespace).unwrap_or_else(|| {
+            self.namespaces.push(NamespaceBatch { namespace: namespace.to_owned(), ..NamespaceBatch::default() });
+            self.namespaces.len() - 1
+        });
+        if let Some(batch) = self.namespaces.get_mut(at) {
+            let name = batch.intern(name);
+            batch.items.push(Item { name, user, value, ensure_goal });
+        }
+    }
+}
+
+impl NamespaceBatch {
+    fn intern(&mut self, name: &str) -> u32 {
+        if let Some(&known) = self.by_name.get(name) {
+            return known;
+        }
+        let next = self.names.len() as u32;
+        self.names.push(name.to_owned());
+        self.by_name.insert(name.to_owned(), next);
+        next
+    }
+}
+
+/// Reads the body of POST /v0/analytics: one event, `{"events": […]}`, or a bare list.
+///
+/// # Errors
+/// [`BadRequest`] for the first thing that is wrong.
+///
+/// # Example
+/// ```
+/// use kimball_edge::core::{identity::Keys, limits::RequestLimits, request::parse_events};
+/// let limits = RequestLimits { body_bytes: 1000, batch_events: 10, name_bytes: 256 };
+/// let body = br#"[{"event_name": "Login", "user_id": "ann"}, {"event_name": "Login", "user_id": 7}]"#;
+/// let batch = parse_events(body, &Keys::new(&[0; 32]), &limits).unwrap();
+/// assert_eq!(batch.namespaces[0].namespace, "default");
+/// assert_eq!(batch.namespaces[0].items.len(), 2);
+/// ```
+pub fn parse_events(body: &[u8], keys: &Keys, limits: &RequestLimits) -> Result<Batch, BadRequest> {
+    let mut sink = Sink { keys, limits, batch: Batch::default(), expected: None, refused: None };
+    sink.expect(None, "events", "must be an event, a list of events, or an object with `events`");
+    let mut json = serde_json::Deserializer::from_str(text(body)?);
+    let read = (&mut json).deserialize_any(BodyVisitor { sink: &mut sink }).and_then(|()| json.end());
+    let Err(error) = read else {
+        return Ok(sink.batch);
+    };
+    let refused = sink.refused.or(if error.is_data() { sink.expected } else { None });
+    Err(refused.unwrap_or_else(|| BadRequest::Json(error.to_string())))
+}
+
+/// Where parsed events go.
+struct Sink<'a> {
+    keys: &'a Keys,
+    limits: &'a RequestLimits,
+    batch: Batch,
+    expected: Option<BadRequest>,
+    refused: Option<BadRequest>,
+}
+
+/// The body of POST /v0/goals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewGoal {
+    /// The namespace.
+    pub namespace: String,
+    /// The event that becomes a goal.
+    pub goal_name: String,
+}
+
+/// Reads the body of POST /v0/goals.
+///
+/// # Errors
+/// [`BadRequest`] for the first thing that is wrong.
+pub fn parse_goal(body: &[u8], limits: &RequestLimits) -> Result<NewGoal, BadRequest> {
+    let object = Object::<2>::parse(text(body)?, ["goal_name", "namespace"])?;
+    let [goal_name, namespace] = &object.values;
+    Ok(NewGoal {
+        goal_name: required(name(goal_name, limits, None, "goal_name")?, None, "goal_name")?.to_owned(),
+        namespace: name(namespace, limits, None, "namespace")?.unwrap_or(DEFAULT_NAMESPACE).to_owned(),
+    })
+}
+
+/// Reads the objects of GET /v0/features (each the base64 of a JSON object) and answers the event that they ask for:
+/// `context_obj.feature` for `user_obj.user_id`, if both are there.
+///
+/// # Errors
+/// [`BadRequest`] naming the parameter that is not the base64 of a JSON object, or the field in it that is wrong.
+pub fn parse_feature_event(query: &Query, keys: &Keys, limits: &RequestLimits) -> Result<Batch, BadRequest> {
+    let user = decode_object(query, "user_obj", ["user_id", ""])?;
+    let context = decode_object(query, "context_obj", ["feature", "namespace"])?;
+    let mut batch = Batch::default();
+    let [user_id, _] = &user.values;
+    let [feature, namespace] = &context.values;
+    let namespace = name(namespace, limits, None, "namespace")?.unwrap_or(DEFAULT_NAMESPACE);
+    let user_id = user_id_of(user_id, limits, None)?;
+    if let (Some(user_id), Some(feature)) = (user_id, name(feature, limits, None, "feature")?) {
+        batch.add(namespace, feature, keys.user(namespace, &user_id), None, false);
+    }
+    Ok(batch)
+}
+
+fn decode_object(
+    query: &Query,
+    parameter: &'static str,
+    fields: [&'static str; 2],
+) -> Result<Object<'static, 2>, BadRequest> {
+    let Some(text) = query.get(parameter) else {
+        return Ok(Object::default());
+    };
+    let wrong = || BadRequest::Field {
+        index: None,
+        field: parameter,
+        fault: Fault::Invalid("must be the base64 of a JSON object"),
+    };
+    let json = query::decode_base64(text).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(wrong)?;
+    let object = Object::parse(&json, fields).map_err(|_| wrong())?;
+    Ok(object.into_owned())
+}
+
+/// The namespace that a read asks for.
+///
+/// # Errors
+/// [`BadRequest`] when it is empty, too long or holds control characters.
+pub fn namespace_of<'a>(query: &'a Query, limits: &RequestLimits) -> Result<&'a str, BadRequest> {
+    match query.get("namespace") {
+        Some(namespace) => check_name(namespace, limits, None, "namespace"),
+        None => Ok(DEFAULT_NAMESPACE),
+    }
+}
+
+fn text(body: &[u8]) -> Result<&str, BadRequest> {
+    if body.is_empty() {
+        return Err(BadRequest::Empty);
+    }
+    std::str::from_utf8(body).map_err(|_| BadRequest::NotUtf8)
+}
+
+fn required<T>(value: Option<T>, index: Option<usize>, field: &'static str) -> Result<T, BadRequest> {
+    value.ok_or(BadRequest::Field { index, field, fault: Fault::Missing })
+}
+
+fn name<'a>(
+    value: &'a Scalar<'_>,
+    limits: &RequestLimits,
+    index: Option<usize>,
+    field: &'static str,
+) -> Result<Option<&'a str>, BadRequest> {
+    match value {
+        Scalar::Absent => Ok(None),
+        Scalar::Text(text) => check_name(text, limits, index, field).map(Some),
+        _ => Err(BadRequest::Field { index, field, fault: Fault::Invalid("must be a string") }),
+    }
+}
+
+fn check_name<'a>(
+    name: &'a str,
+    limits: &RequestLimits,
+    index: Option<usize>,
+    field: &'static str,
+) -> Result<&'a str, BadRequest> {
+    let fault = if name.is_empty() {
+        Fault::Invalid("must not be empty")
+    } else if name.len() as u64 > limits.name_bytes {
+        Fault::TooLong { limit: limits.name_bytes }
+    } else if name.chars().any(char::is_control) {
+        Fault::Invalid("must not hold control characters")
+    } else {
+        return Ok(name);
+    };
+    Err(BadRequest::Field { index, field, fault })
+}
+
+fn user_id_of<'a>(
+    value: &'a Scalar<'_>,
+    limits: &RequestLimits,
+    index: Option<usize>,
+) -> Result<Option<std::borrow::Cow<'a, str>>, BadRequest> {
+    let fault = match value {
+        Scalar::Absent => return Ok(None),
+        Scalar::Integer(integer) => return Ok(Some(integer.to_string().into())),
+        Scalar::Text(text) if text.is_empty() => Fault::Invalid("must not be empty"),
+        Scalar::Text(text) if text.len() as u64 > limits.name_bytes => Fault::TooLong { limit: limits.name_bytes },
+        Scalar::Text(text) => return Ok(Some(text.as_ref().into())),
+        _ => Fault::Invalid("must be a string or an integer"),
+    };
+    Err(BadRequest::Field { index, field: "user_id", fault })
+}
+
+impl BadRequest {
+    /// The limit that was passed, with its name, if it was one.
+    #[must_use]
+    pub const fn limit(&self) -> Option<(&'static str, u64)> {
+        match self {
+            Self::TooManyEvents { limit } => Some((BATCH_EVENTS.name, *limit)),
+            Self::Field { fault: Fault::TooLong { limit }, .. } => Some((NAME_BYTES.name, *limit)),
+            _ => None,
+        }
+    }
+}

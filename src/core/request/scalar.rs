@@ -1,0 +1,173 @@
+//! Single JSON values, and flat objects of a few known fields.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::{BadRequest, Fault};
+
+/// A JSON value of which only scalars are looked at.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) enum Scalar<'a> {
+    /// Not there, or null, which means the same.
+    #[default]
+    Absent,
+    Bool(bool),
+    Integer(i128),
+    Float(f64),
+    Text(Cow<'a, str>),
+    /// A list or an object; its content was skipped.
+    Compound,
+}
+
+impl Scalar<'_> {
+    fn into_owned(self) -> Scalar<'static> {
+        match self {
+            Self::Text(text) => Scalar::Text(Cow::Owned(text.into_owned())),
+            Self::Absent => Scalar::Absent,
+            Self::Bool(value) => Scalar::Bool(value),
+            Self::Integer(value) => Scalar::Integer(value),
+            Self::Float(value) => Scalar::Float(value),
+            Self::Compound => Scalar::Compound,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ScalarVisitor)
+    }
+}
+
+struct ScalarVisitor;
+
+impl<'de> Visitor<'de> for ScalarVisitor {
+    type Value = Scalar<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Scalar::Absent)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Scalar::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(Scalar::Integer(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(Scalar::Integer(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
+        Ok(Scalar::Float(value))
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
+        Ok(Scalar::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
+        Ok(Scalar::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Compound)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Compound)
+    }
+}
+
+/// A JSON object of which `N` named fields are kept. A field that comes twice is an error, others are skipped.
+#[derive(Debug, Clone)]
+pub(super) struct Object<'a, const N: usize> {
+    pub(super) values: [Scalar<'a>; N],
+    seen: [bool; N],
+    /// The field that came twice.
+    pub(super) duplicate: Option<&'static str>,
+}
+
+impl<const N: usize> Default for Object<'_, N> {
+    fn default() -> Self {
+        Self { values: std::array::from_fn(|_| Scalar::Absent), seen: [false; N], duplicate: None }
+    }
+}
+
+impl<'a, const N: usize> Object<'a, N> {
+    /// Reads the value of `key` from `map`.
+    pub(super) fn read<A: MapAccess<'a>>(
+        &mut self,
+        fields: [&'static str; N],
+        key: &Scalar<'_>,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
+        let at = fields.iter().position(|field| matches!(key, Scalar::Text(key) if key == field));
+        let Some(at) = at else {
+            map.next_value::<IgnoredAny>()?;
+            return Ok(());
+        };
+        let value = map.next_value()?;
+        if let (Some(slot), Some(seen), Some(field)) = (self.values.get_mut(at), self.seen.get_mut(at), fields.get(at))
+        {
+            if std::mem::replace(seen, true) {
+                self.duplicate.get_or_insert(field);
+            }
+            *slot = value;
+        }
+        Ok(())
+    }
+
+    /// Refuses an object in which a field came twice.
+    pub(super) fn without_duplicates(self, index: Option<usize>) -> Result<Self, BadRequest> {
+        match self.duplicate {
+            Some(field) => Err(BadRequest::Field { index, field, fault: Fault::Invalid("must not come twice") }),
+            None => Ok(self),
+        }
+    }
+
+    /// Reads a whole text as one object.
+    pub(super) fn parse(text: &'a str, fields: [&'static str; N]) -> Result<Self, BadRequest> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let object = (&mut json)
+            .deserialize_map(ObjectVisitor { fields })
+            .and_then(|object| json.end().map(|()| object))
+            .map_err(|error| {
+                BadRequest::Json(if error.is_data() { "must be a JSON object".into() } else { error.to_string() })
+            })?;
+        object.without_duplicates(None)
+    }
+
+    pub(super) fn into_owned(self) -> Object<'static, N> {
+        Object { values: self.values.map(Scalar::into_owned), seen: self.seen, duplicate: self.duplicate }
+    }
+}
+
+struct ObjectVisitor<const N: usize> {
+    fields: [&'static str; N],
+}
+
+impl<'de, const N: usize> Visitor<'de> for ObjectVisitor<N> {
+    type Value = Object<'de, N>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut object = Object::default();
+        while let Some(key) = map.next_key::<Scalar<'de>>()? {
+            object.read(self.fields, &key, &mut map)?;
+        }
+        Ok(object)
+    }
+}

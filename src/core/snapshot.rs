@@ -1,0 +1,65 @@
+//! The snapshot of a shard: its state in sections that are stored and replaced one by one.
+//!
+//! A section is a [`super::bytes::frame`] of kind `S`, version 1, around
+//!
+//! | part | form |
+//! |---|---|
+//! | section number | LEB128: `0` the set of all users, `1 + n` the counter of event `n` |
+//! | content | the user set, or the counter |
+//!
+//! Equal states have equal sections, whatever the order of events that led to them.
+
+use super::aggregator::{Aggregator, Section};
+use super::bytes::{Reader, frame, put_varint, unframe};
+use super::counter::Counter;
+use super::error::Corrupt;
+use super::limits::EVENTS_PER_NAMESPACE;
+use super::user_set::UserSet;
+
+const KIND: u8 = b'S';
+const VERSION: u8 = 1;
+
+impl Section {
+    /// The number under which the section is stored.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        match self {
+            Self::Users => 0,
+            Self::Counter(event) => 1 + u64::from(event),
+        }
+    }
+}
+
+/// Encodes one section; `None` where the state has no such counter.
+#[must_use]
+pub fn encode(state: &Aggregator, section: Section) -> Option<Vec<u8>> {
+    let mut payload = Vec::new();
+    put_varint(&mut payload, section.number());
+    match section {
+        Section::Users => state.users().encode(&mut payload),
+        Section::Counter(event) => state.counter(event)?.encode(&mut payload),
+    }
+    Some(frame(KIND, VERSION, &payload))
+}
+
+/// Puts one stored section into a state.
+///
+/// # Errors
+/// [`Corrupt`] for anything that [`encode`] does not write, or a section that is there already.
+pub fn decode(state: &mut Aggregator, bytes: &[u8]) -> Result<(), Corrupt> {
+    let mut reader = Reader::new(unframe(KIND, VERSION, bytes)?);
+    match reader.varint_below(EVENTS_PER_NAMESPACE.max + 1)? {
+        0 => state.restore_users(UserSet::decode(&mut reader)?)?,
+        number => state.restore_counter((number - 1) as u32, Counter::decode(&mut reader)?)?,
+    }
+    reader.end()
+}
+
+/// All sections of a state, in the order of their numbers.
+#[must_use]
+pub fn encode_all(state: &Aggregator) -> Vec<Vec<u8>> {
+    std::iter::once(Section::Users)
+        .chain(state.counters().map(|(event, _)| Section::Counter(event)))
+        .filter_map(|section| encode(state, section))
+        .collect()
+}

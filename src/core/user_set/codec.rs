@@ -1,0 +1,158 @@
+//! The encoding of a user set: its fingerprints ascending, as Rice-coded gaps.
+//!
+//! | part | form |
+//! |---|---|
+//! | number of fingerprints `n` | LEB128 |
+//! | `k`, bits of a gap's lower part | 1 byte, only if `n > 0` |
+//! | length of the bit stream in bytes | LEB128, only if `n > 0` |
+//! | bit stream | per fingerprint: `gap >> k` one bits, a zero bit, then the `k` lower bits; least significant first, zero-padded |
+//!
+//! The gap of the first fingerprint is itself, that of a later one the distance to its predecessor minus one. `k` is
+//! `floor(log2(2^36 / n))`, about 1.5 bits a user from the entropy (R. F. Rice, 1979). Equal sets have equal bytes.
+
+use super::{UserSet, table::Table};
+use crate::core::bytes::{Reader, put_varint};
+use crate::core::error::Corrupt;
+
+impl UserSet {
+    /// Appends the encoding to `out`. About `38 - log2(n)` bits a user.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let len = self.len();
+        put_varint(out, len);
+        if len == 0 {
+            return;
+        }
+        let k = gap_bits(len);
+        let mut bits = BitWriter::default();
+        let mut next = 0;
+        for fingerprint in self.table.iter() {
+            let gap = fingerprint - next;
+            for _ in 0..gap >> k {
+                bits.put(1, 1);
+            }
+            bits.put(0, 1);
+            bits.put(gap & ((1 << k) - 1), k);
+            next = fingerprint + 1;
+        }
+        let stream = bits.finish();
+        out.push(k as u8);
+        put_varint(out, stream.len() as u64);
+        out.extend_from_slice(&stream);
+    }
+
+    /// Reads one encoded set.
+    ///
+    /// # Errors
+    /// [`Corrupt`] for anything that [`Self::encode`] does not write. Memory is taken in proportion to the input only.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
+        let len = reader.varint_below(Self::CAPACITY_MAX + 1)?;
+        if len == 0 {
+            return Ok(Self::new());
+        }
+        let k = u32::from(reader.u8()?);
+        if k != gap_bits(len) {
+            return Err(Corrupt::Value);
+        }
+        let stream_bytes = usize::try_from(reader.varint()?).map_err(|_| Corrupt::Length)?;
+        let gaps = Gaps { stream: reader.slice(stream_bytes)?, bit: 0, k, left: len, next: 0 };
+        let mut check = gaps.clone();
+        if check.by_ref().count() as u64 != len || check.bit.div_ceil(8) != stream_bytes || !check.padding_is_zero() {
+            return Err(Corrupt::Value);
+        }
+        Ok(Self { table: Table::from_sorted(&gaps, Table::slots_for(len)) })
+    }
+}
+
+fn gap_bits(len: u64) -> u32 {
+    ((1_u64 << UserSet::FINGERPRINT_BITS) / len.max(1)).ilog2()
+}
+
+#[derive(Default)]
+struct BitWriter {
+    bytes: Vec<u8>,
+    pending: u64,
+    count: u32,
+}
+
+impl BitWriter {
+    /// Appends the lower `count` (at most 36) bits of `value`.
+    fn put(&mut self, value: u64, count: u32) {
+        // `self.count` is below 8 here, so nothing is shifted out.
+        self.pending |= value << self.count;
+        self.count += count;
+        while self.count >= 8 {
+            self.bytes.push(self.pending as u8);
+            self.pending >>= 8;
+            self.count -= 8;
+        }
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        if self.count > 0 {
+            self.bytes.push(self.pending as u8);
+        }
+        self.bytes
+    }
+}
+
+/// Decodes fingerprints; ends early where the stream does not hold `left` of them in range.
+#[derive(Clone)]
+struct Gaps<'a> {
+    stream: &'a [u8],
+    bit: usize,
+    k: u32,
+    left: u64,
+    next: u64,
+}
+
+impl Gaps<'_> {
+    /// At least 56 bits from the current position on, zeros behind the end.
+    fn peek(&self) -> u64 {
+        let at = self.bit / 8;
+        let rest = self.stream.get(at..).unwrap_or_default();
+        let bytes = rest.first_chunk::<8>().copied().unwrap_or_else(|| {
+            let mut bytes = [0; 8];
+            for (to, from) in bytes.iter_mut().zip(rest) {
+                *to = *from;
+            }
+            bytes
+        });
+        u64::from_le_bytes(bytes) >> (self.bit % 8)
+    }
+
+    fn padding_is_zero(&self) -> bool {
+        self.bit.is_multiple_of(8) || self.peek() == 0
+    }
+}
+
+impl Iterator for Gaps<'_> {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        if self.left == 0 {
+            return None;
+        }
+        let mut high = 0;
+        loop {
+            let ones = self.peek().trailing_ones().min(48);
+            high += u64::from(ones);
+            self.bit += ones as usize;
+            if ones < 48 {
+                break;
+            }
+        }
+        self.bit += 1;
+        let low = self.peek() & ((1 << self.k) - 1);
+        self.bit += self.k as usize;
+        if self.bit > self.stream.len() * 8 || high > 1 << (UserSet::FINGERPRINT_BITS - self.k) {
+            return None;
+        }
+        let fingerprint = self.next + (high << self.k) + low;
+        if fingerprint >> UserSet::FINGERPRINT_BITS != 0 {
+            return None;
+        }
+        self.left -= 1;
+        self.next = fingerprint + 1;
+        Some(fingerprint)
+    }
+}

@@ -1,0 +1,163 @@
+//! /v0/analytics: recording of events, and the numbers.
+
+use futures_util::{StreamExt, stream};
+use worker::Env;
+
+use super::body::read_json;
+use super::config::Config;
+use super::directory::{self, Namespace};
+use super::error::{ApiError, Code};
+use super::faults::Fault;
+use super::keys::keys;
+use super::message::{Apply, ShardReply, ShardRequest, ask};
+use super::response::Reply;
+use super::routes::Call;
+use crate::core::aggregator::Operation;
+use crate::core::answer::Analytics;
+use crate::core::identity::Keys;
+use crate::core::limits::FAN_OUT;
+use crate::core::report::Report;
+use crate::core::request::{Batch, NamespaceBatch, namespace_of, parse_events};
+
+/// POST: records a batch.
+///
+/// # Errors
+/// When the batch is malformed, refused, or could not be stored.
+pub async fn record(mut call: Call<'_>) -> Result<Reply, ApiError> {
+    let body = read_json(&mut call.request, call.config.request.body_bytes).await?;
+    let keys = keys(call.env, call.config).await?;
+    let batch = parse_events(&body, &keys, &call.config.request)?;
+    drop(body);
+    call.fault.strike_worker();
+    if batch.namespaces.iter().any(|namespace| namespace.items.iter().any(|item| item.ensure_goal)) {
+        call.principal.require_ensure_goal(call.config)?;
+    }
+    apply(call.env, call.config, &keys, &batch, call.fault).await?;
+    Ok(Reply::no_content())
+}
+
+/// GET: the numbers of a namespace.
+///
+/// # Errors
+/// When a shard cannot be read: never a part of the numbers.
+pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
+    let name = namespace_of(&call.query, &call.config.request)?;
+    let keys = keys(call.env, call.config).await?;
+    let combinations_max = call.config.combinations_per_goal_max as usize;
+    let Some(namespace) = directory::look_up(call.env, &keys, name).await? else {
+        return Reply::json(&Analytics { counts: Vec::new(), users: 0 });
+    };
+    let report = report(call.env, &namespace).await?;
+    if let Ok(analytics) = Analytics::of(&report, &namespace.names, combinations_max) {
+        return Reply::json(&analytics);
+    }
+    // Events were named between the two questions; the registry knows them by now.
+    let renewed = directory::look_up(call.env, &keys, name).await?;
+    let names = renewed.as_ref().map_or(&[][..], |namespace| &namespace.names);
+    match Analytics::of(&report, names, combinations_max) {
+        Ok(analytics) => Reply::json(&analytics),
+        Err(_) => {
+            Err(ApiError::new(Code::StorageUnavailable, "a shard holds an event that the registry does not know"))
+        }
+    }
+}
+
+async fn report(env: &Env, namespace: &Namespace) -> Result<Report, ApiError> {
+    let mut reports = stream::iter(0..namespace.shards)
+        .map(|index| async move { ask(env, "SHARD", &namespace.shard_name(index), &ShardRequest::Report).await })
+        .buffer_unordered(FAN_OUT);
+    let mut total = Report::default();
+    while let Some(reply) = reports.next().await {
+        match reply? {
+            ShardReply::Report(report) => total = total.merge(report),
+            _ => {
+                return Err(ApiError::new(Code::StorageUnavailable, "a shard gave an answer to another question"));
+            }
+        }
+    }
+    Ok(total)
+}
+
+/// Carries a batch out: names to numbers, operations to shards, and new goals to the registry last, so that a goal is
+/// listed only once every shard records it.
+///
+/// # Errors
+/// When a limit refuses it, or a shard or the registry cannot be reached.
+pub async fn apply(env: &Env, config: &Config, keys: &Keys, batch: &Batch, fault: Fault) -> Result<(), ApiError> {
+    let wanted: Vec<(&str, &[String])> =
+        batch.namespaces.iter().map(|part| (part.namespace.as_str(), part.names.as_slice())).collect();
+    let namespaces = directory::resolve(env, keys, &wanted).await?;
+    for (namespace, part) in namespaces.iter().zip(&batch.namespaces) {
+        let (operations, new_goals) = operations(namespace, part);
+        send(env, config, namespace, operations, fault).await?;
+        if !new_goals.is_empty() {
+            directory::mark_goals(env, keys, namespace, new_goals).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The operations of each shard, in the order of the batch, and the events that become goals. Every shard learns of
+/// every new goal, at its place in the order.
+fn operations(namespace: &Namespace, part: &NamespaceBatch) -> (Vec<Vec<Operation>>, Vec<u32>) {
+    let mut shards = vec![Vec::new(); namespace.shards as usize];
+    let mut new_goals = Vec::new();
+    let events: Vec<_> = part.names.iter().map(|name| namespace.event(name)).collect();
+    for item in &part.items {
+        let Some(event) = events.get(item.name as usize).copied().flatten() else {
+            continue;
+        };
+        if item.ensure_goal && !namespace.is_goal(event.event) && !new_goals.contains(&event.event) {
+            new_goals.push(event.event);
+            for shard in &mut shards {
+                shard.push(Operation::Goal { event: event.event, tag: event.tag });
+            }
+        }
+        if let Some(shard) = shards.get_mut(item.user.shard(namespace.shards) as usize) {
+            shard.push(Operation::Record { event: event.event, tag: event.tag, user: item.user, value: item.value });
+        }
+    }
+    (shards, new_goals)
+}
+
+/// Makes an event a goal on every shard, then in the registry.
+///
+/// # Errors
+/// When a shard refuses it or cannot be reached; asking again is safe.
+pub async fn add_goal(
+    env: &Env,
+    config: &Config,
+    keys: &Keys,
+    namespace: &Namespace,
+    name: &str,
+) -> Result<(), ApiError> {
+    let Some(event) = namespace.event(name) else {
+        return Err(ApiError::new(Code::StorageUnavailable, "the registry did not name the goal"));
+    };
+    let goal = Operation::Goal { event: event.event, tag: event.tag };
+    send(env, config, namespace, vec![vec![goal]; namespace.shards as usize], Fault::None).await?;
+    directory::mark_goals(env, keys, namespace, vec![event.event]).await
+}
+
+/// Sends each shard its operations. Waits for all of them, whatever becomes of any: an error is the answer only once
+/// nothing is under way any more.
+async fn send(
+    env: &Env,
+    config: &Config,
+    namespace: &Namespace,
+    operations: Vec<Vec<Operation>>,
+    fault: Fault,
+) -> Result<(), ApiError> {
+    let limits = config.shard_limits(namespace.shards);
+    let requests = (0..).zip(operations).filter(|(_, operations)| !operations.is_empty()).map(|(index, operations)| {
+        let Namespace { unlink, shards, .. } = *namespace;
+        let request = ShardRequest::Apply(Apply { unlink, limits, shards, operations, fault });
+        async move { ask::<_, ShardReply>(env, "SHARD", &namespace.shard_name(index), &request).await }
+    });
+    let mut replies = stream::iter(requests).buffer_unordered(FAN_OUT);
+    let mut worst = Ok(());
+    while let Some(reply) = replies.next().await {
+        worst = worst.and(reply.map(|_| ()));
+    }
+    worst
+}

@@ -1,0 +1,152 @@
+//! The configuration: variables of the Worker, read and checked once per isolate.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use worker::{Env, js_sys};
+
+use super::error::{ApiError, Code};
+use crate::core::error::Invalid;
+use crate::core::identity::Keys;
+use crate::core::limits::{self, Limit, RequestLimits, ShardLimits};
+
+/// Everything that an operator can set.
+pub struct Config {
+    /// Whether requests need no token.
+    pub auth_disabled: bool,
+    /// Tokens that may do everything.
+    pub admin_tokens: Vec<String>,
+    /// Tokens that may read.
+    pub read_tokens: Vec<String>,
+    /// Tokens that may send events and ask for flags.
+    pub ingest_tokens: Vec<String>,
+    /// Whether `ensure_goal` is allowed to ingest tokens.
+    pub ingest_may_add_goals: bool,
+    /// Origins of pages that may call; `*` for all.
+    pub allowed_origins: Vec<String>,
+    /// The configured deployment key; without one the registry generates one.
+    pub keys: Option<Keys>,
+    /// Shards of new namespaces.
+    pub shards: u32,
+    /// What a request is held to.
+    pub request: RequestLimits,
+    /// Namespaces of the deployment.
+    pub namespaces_max: u64,
+    /// Event names of a namespace.
+    pub events_per_namespace_max: u64,
+    /// Combinations listed per goal.
+    pub combinations_per_goal_max: u64,
+    /// Bytes of all loaded shards of the isolate.
+    pub isolate_memory_bytes_max: usize,
+    /// Journal bytes after which a shard compacts.
+    pub journal_bytes_max: u64,
+    /// Journal rows after which a shard compacts.
+    pub journal_rows_max: u64,
+    /// Milliseconds after which the alarm compacts.
+    pub compaction_idle_ms: i64,
+    users_per_event_max: u64,
+    shard_memory_bytes_max: u64,
+}
+
+thread_local! {
+    static CONFIG: RefCell<Option<Result<Rc<Config>, Invalid>>> = const { RefCell::new(None) };
+}
+
+impl Config {
+    /// The configuration of this isolate.
+    ///
+    /// # Errors
+    /// [`Code::ConfigurationInvalid`] naming the variable that is wrong.
+    pub fn of(env: &Env) -> Result<Rc<Self>, ApiError> {
+        let read = || Self::read(|name| variable(env, name)).map(Rc::new);
+        CONFIG
+            .with_borrow_mut(|config| config.get_or_insert_with(read).clone())
+            .map_err(|invalid| ApiError::new(Code::ConfigurationInvalid, invalid.what))
+    }
+
+    /// The limits of one of `shards` shards.
+    pub const fn shard_limits(&self, shards: u32) -> ShardLimits {
+        ShardLimits::of_shard(
+            self.users_per_event_max,
+            self.combinations_per_goal_max,
+            self.shard_memory_bytes_max,
+            shards,
+        )
+    }
+
+    fn read(variable: impl Fn(&str) -> String) -> Result<Self, Invalid> {
+        let limit = |limit: Limit| limit.read(&variable(limit.name));
+        let hash_key = variable("HASH_KEY");
+        let config = Self {
+            auth_disabled: choice("API_AUTH", &variable("API_AUTH"), "enable", "disable")?,
+            admin_tokens: tokens("API_TOKENS", &variable("API_TOKENS"))?,
+            read_tokens: tokens("READ_TOKENS", &variable("READ_TOKENS"))?,
+            ingest_tokens: tokens("INGEST_TOKENS", &variable("INGEST_TOKENS"))?,
+            ingest_may_add_goals: choice("INGEST_MAY_ADD_GOALS", &variable("INGEST_MAY_ADD_GOALS"), "false", "true")?,
+            allowed_origins: origins(&variable("ALLOWED_ORIGINS"))?,
+            keys: if hash_key.trim().is_empty() { None } else { Some(Keys::from_hex(&hash_key)?) },
+            shards: limit(limits::SHARDS)? as u32,
+            request: RequestLimits {
+                body_bytes: limit(limits::BODY_BYTES)?,
+                batch_events: limit(limits::BATCH_EVENTS)?,
+                name_bytes: limit(limits::NAME_BYTES)?,
+            },
+            namespaces_max: limit(limits::NAMESPACES)?,
+            events_per_namespace_max: limit(limits::EVENTS_PER_NAMESPACE)?,
+            combinations_per_goal_max: limit(limits::COMBINATIONS_PER_GOAL)?,
+            isolate_memory_bytes_max: limit(limits::ISOLATE_MEMORY_BYTES)? as usize,
+            journal_bytes_max: limit(limits::JOURNAL_BYTES)?,
+            journal_rows_max: limit(limits::JOURNAL_ROWS)?,
+            compaction_idle_ms: limit(limits::COMPACTION_IDLE_MS)? as i64,
+            users_per_event_max: limit(limits::USERS_PER_EVENT)?,
+            shard_memory_bytes_max: limit(limits::SHARD_MEMORY_BYTES)?,
+        };
+        if config.shard_memory_bytes_max > config.isolate_memory_bytes_max as u64 {
+            let (shard, isolate) = (limits::SHARD_MEMORY_BYTES.name, limits::ISOLATE_MEMORY_BYTES.name);
+            return Err(Invalid { what: format!("{shard}: must not be above {isolate}") });
+        }
+        Ok(config)
+    }
+}
+
+/// A text variable; empty where it is not set. `Env::var` traps on the null that workerd binds for one that its
+/// environment does not have.
+fn variable(env: &Env, name: &str) -> String {
+    js_sys::Reflect::get(env, &name.into()).ok().and_then(|value| value.as_string()).unwrap_or_default()
+}
+
+/// One of two words, the first being the default; answers whether it is the second.
+fn choice(name: &str, text: &str, default: &str, other: &str) -> Result<bool, Invalid> {
+    match text.trim() {
+        "" => Ok(false),
+        word if word == default => Ok(false),
+        word if word == other => Ok(true),
+        _ => Err(Invalid { what: format!("{name}: must be `{default}` or `{other}`") }),
+    }
+}
+
+fn list(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
+}
+
+fn tokens(name: &str, text: &str) -> Result<Vec<String>, Invalid> {
+    let tokens = list(text);
+    if tokens.iter().all(|token| token.bytes().all(|byte| byte.is_ascii_graphic())) {
+        Ok(tokens)
+    } else {
+        Err(Invalid { what: format!("{name}: tokens must be of printable ASCII characters without spaces") })
+    }
+}
+
+fn origins(text: &str) -> Result<Vec<String>, Invalid> {
+    let origins = list(text);
+    let is_origin = |origin: &String| {
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        origin == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains('/'))
+    };
+    if origins.iter().all(is_origin) {
+        Ok(origins)
+    } else {
+        Err(Invalid { what: "ALLOWED_ORIGINS: must be origins such as https://example.com, or *".into() })
+    }
+}

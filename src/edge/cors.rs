@@ -1,0 +1,29 @@
+//! Cross-origin requests of the pages that `ALLOWED_ORIGINS` names.
+
+use worker::{Response, Result};
+
+use super::config::Config;
+
+/// Lets the page of this origin read the response, if it is one that may.
+///
+/// # Errors
+/// When the runtime refuses a header.
+pub fn allow(response: Response, config: &Config, origin: Option<&str>) -> Result<Response> {
+    if config.allowed_origins.is_empty() {
+        return Ok(response);
+    }
+    let headers = response.headers().clone();
+    headers.append("vary", "Origin")?;
+    if let Some(origin) = origin.filter(|origin| is_allowed(config, origin)) {
+        headers.set("access-control-allow-origin", origin)?;
+        headers.set("access-control-allow-methods", "GET, HEAD, POST, OPTIONS")?;
+        headers.set("access-control-allow-headers", "authorization, content-type")?;
+        headers.set("access-control-expose-headers", "retry-after")?;
+        headers.set("access-control-max-age", "86400")?;
+    }
+    Ok(response.with_headers(headers))
+}
+
+fn is_allowed(config: &Config, origin: &str) -> bool {
+    config.allowed_origins.iter().any(|allowed| allowed == "*" || allowed == origin)
+}

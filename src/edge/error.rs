@@ -1,0 +1,212 @@
+//! Errors as a client sees them: a status, a stable code for programs and a sentence for people.
+
+use serde::Serialize;
+
+use super::message::Failure;
+use crate::core::error::Refusal;
+use crate::core::limits::{BODY_BYTES, EVENTS_PER_NAMESPACE, NAMESPACES, SHARD_MEMORY_BYTES, USERS_PER_EVENT};
+use crate::core::request::{BadRequest, Fault};
+
+/// What can be wrong, each with its status and its code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    ContentTypeInvalid,
+    BodyEmpty,
+    BodyNotUtf8,
+    JsonInvalid,
+    FieldMissing,
+    FieldInvalid,
+    ParameterInvalid,
+    NameTooLong,
+    Unauthorized,
+    Forbidden,
+    NotFound,
+    MethodNotAllowed,
+    BodyTooLarge,
+    BatchTooLarge,
+    ContentEncodingUnsupported,
+    ConfigurationInvalid,
+    HashKeyChanged,
+    StorageUnavailable,
+    NamespacesFull,
+    EventsFull,
+    UsersFull,
+    ShardMemoryFull,
+}
+
+impl Code {
+    /// The HTTP status and the code as it is sent.
+    pub const fn parts(self) -> (u16, &'static str) {
+        match self {
+            Self::ContentTypeInvalid => (400, "content_type_invalid"),
+            Self::BodyEmpty => (400, "body_empty"),
+            Self::BodyNotUtf8 => (400, "body_not_utf8"),
+            Self::JsonInvalid => (400, "json_invalid"),
+            Self::FieldMissing => (400, "field_missing"),
+            Self::FieldInvalid => (400, "field_invalid"),
+            Self::ParameterInvalid => (400, "parameter_invalid"),
+            Self::NameTooLong => (400, "name_too_long"),
+            Self::Unauthorized => (401, "unauthorized"),
+            Self::Forbidden => (403, "forbidden"),
+            Self::NotFound => (404, "not_found"),
+            Self::MethodNotAllowed => (405, "method_not_allowed"),
+            Self::BodyTooLarge => (413, "body_too_large"),
+            Self::BatchTooLarge => (413, "batch_too_large"),
+            Self::ContentEncodingUnsupported => (415, "content_encoding_unsupported"),
+            Self::ConfigurationInvalid => (503, "configuration_invalid"),
+            Self::HashKeyChanged => (503, "hash_key_changed"),
+            Self::StorageUnavailable => (503, "storage_unavailable"),
+            Self::NamespacesFull => (507, "namespaces_full"),
+            Self::EventsFull => (507, "events_full"),
+            Self::UsersFull => (507, "users_full"),
+            Self::ShardMemoryFull => (507, "shard_memory_full"),
+        }
+    }
+}
+
+/// An error on its way to the client. Never holds anything that the client sent.
+#[derive(Debug, Clone)]
+pub struct ApiError {
+    /// What kind it is.
+    pub code: Code,
+    what: String,
+    index: Option<usize>,
+    field: Option<&'static str>,
+    limit: Option<(&'static str, u64)>,
+}
+
+/// The JSON of an error.
+#[derive(Serialize)]
+pub struct ErrorBody<'a> {
+    error: ErrorFields<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorFields<'a> {
+    what: &'a str,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<u64>,
+}
+
+impl ApiError {
+    /// An error with nothing but a sentence.
+    pub fn new(code: Code, what: impl Into<String>) -> Self {
+        Self { code, what: what.into(), index: None, field: None, limit: None }
+    }
+
+    /// The sentence.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// A limit that was met, with its name and value.
+    pub fn limit(code: Code, what: &str, name: &'static str, value: u64) -> Self {
+        Self { limit: Some((name, value)), ..Self::new(code, format!("{what} ({name} = {value})")) }
+    }
+
+    /// The body is larger than allowed.
+    pub fn body_too_large(limit: u64) -> Self {
+        Self::limit(Code::BodyTooLarge, "the body has too many bytes", BODY_BYTES.name, limit)
+    }
+
+    /// Durable storage or the way to it failed. The cause goes to the log only.
+    pub fn storage(cause: &worker::Error) -> Self {
+        worker::console_error!("storage unavailable: {cause}");
+        Self::new(Code::StorageUnavailable, "storage cannot be reached at the moment; nothing was acknowledged")
+    }
+
+    /// The JSON to send.
+    pub fn body(&self) -> ErrorBody<'_> {
+        ErrorBody {
+            error: ErrorFields {
+                what: &self.what,
+                code: self.code.parts().1,
+                index: self.index,
+                field: self.field,
+                limit: self.limit.map(|(name, _)| name),
+                value: self.limit.map(|(_, value)| value),
+            },
+        }
+    }
+}
+
+impl From<BadRequest> for ApiError {
+    fn from(bad: BadRequest) -> Self {
+        let limit = bad.limit();
+        match bad {
+            BadRequest::Empty => Self::new(Code::BodyEmpty, "the body is empty; it must be JSON"),
+            BadRequest::NotUtf8 => Self::new(Code::BodyNotUtf8, "the body is not UTF-8"),
+            BadRequest::Json(fault) => Self::new(Code::JsonInvalid, format!("the body is not valid JSON: {fault}")),
+            BadRequest::TooManyEvents { .. } => {
+                Self { limit, ..Self::new(Code::BatchTooLarge, "the batch has too many events") }
+            }
+            BadRequest::Field { index, field, fault } => {
+                let (code, must) = match fault {
+                    Fault::Missing => (Code::FieldMissing, "is required".to_owned()),
+                    Fault::Invalid(must) if index.is_none() && is_parameter(field) => {
+                        (Code::ParameterInvalid, must.to_owned())
+                    }
+                    Fault::Invalid(must) => (Code::FieldInvalid, must.to_owned()),
+                    Fault::TooLong { limit } => (Code::NameTooLong, format!("must not be longer than {limit} bytes")),
+                };
+                let place = index.map_or_else(String::new, |index| format!(" of event {index}"));
+                Self { index, field: Some(field), limit, ..Self::new(code, format!("{field}{place}: {must}")) }
+            }
+        }
+    }
+}
+
+/// Whether a name belongs to a query parameter and never to a field of a body.
+fn is_parameter(field: &str) -> bool {
+    matches!(field, "query" | "user_obj" | "context_obj")
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NamespacesFull { limit } => Self::limit(
+                Code::NamespacesFull,
+                "there is no room for a further namespace; nothing was recorded",
+                NAMESPACES.name,
+                limit,
+            ),
+            Failure::EventsFull { limit } => Self::limit(
+                Code::EventsFull,
+                "the namespace has no room for a further event name; nothing was recorded",
+                EVENTS_PER_NAMESPACE.name,
+                limit,
+            ),
+            Failure::Refused { refusal: Refusal::Users, limits, shards } => Self::limit(
+                Code::UsersFull,
+                "an event has its maximum of unique users",
+                USERS_PER_EVENT.name,
+                limits.users_per_event.saturating_mul(u64::from(shards)),
+            ),
+            Failure::Refused { refusal: Refusal::Memory, limits, .. } => Self::limit(
+                Code::ShardMemoryFull,
+                "a shard has no memory left for something new; what is known already is still accepted",
+                SHARD_MEMORY_BYTES.name,
+                limits.memory_bytes,
+            ),
+            Failure::Refused { refusal: Refusal::Tag, .. } => {
+                Self::new(Code::HashKeyChanged, "event numbers and names do not fit the stored state")
+            }
+            Failure::KeyChanged => Self::new(
+                Code::HashKeyChanged,
+                "HASH_KEY is not the key that the stored state was made with; put the former key back",
+            ),
+            Failure::Configuration(what) => Self::new(Code::ConfigurationInvalid, what),
+            Failure::Storage => Self::new(
+                Code::StorageUnavailable,
+                "storage failed; nothing of this was acknowledged and sending it again is safe",
+            ),
+        }
+    }
+}

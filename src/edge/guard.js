@@ -1,0 +1,87 @@
+// The main module of the Worker: keeps a panic or trap in the wasm from hanging what is in flight.
+//
+// The wasm is built with panic = "abort". After a panic, a trap or a failed allocation the runtime glue replaces the
+// whole wasm instance, and every promise that waited on the old one would stay pending for ever. The glue announces
+// this by setting `criticalError` on its global state; from that moment every call in flight is answered here: Durable
+// Objects abort (uncommitted writes are dropped, the next call loads from storage), clients get a 503.
+import { DurableObject } from "cloudflare:workers";
+import Inner, { Registry as InnerRegistry, Shard as InnerShard } from "../../build/index.js";
+
+const DEADLINE_MS = 30_000;
+const RESET = new Error("the wasm instance was reset");
+const inFlight = new Set();
+
+const glue = globalThis.__worker_init_state;
+let criticalError = glue.criticalError;
+Object.defineProperty(glue, "criticalError", {
+  get: () => criticalError,
+  set(value) {
+    criticalError = value;
+    if (!value) return;
+    const rejects = [...inFlight];
+    inFlight.clear();
+    for (const reject of rejects) reject(RESET);
+  },
+});
+// An exception that a binding threw through wasm frames leaves the instance unusable as well.
+addEventListener("error", () => {
+  glue.criticalError = true;
+});
+
+function guarded(call, deadlineMs) {
+  return new Promise((resolve, reject) => {
+    inFlight.add(reject);
+    const timer = deadlineMs && setTimeout(() => reject(new Error("deadline")), deadlineMs);
+    Promise.resolve()
+      .then(call)
+      .then(resolve, reject)
+      .finally(() => {
+        inFlight.delete(reject);
+        clearTimeout(timer);
+      });
+  });
+}
+
+const guardedObject = (InnerObject) =>
+  class extends DurableObject {
+    #inner;
+
+    constructor(ctx, env) {
+      super(ctx, env);
+      this.#inner = new InnerObject(ctx, env);
+    }
+
+    async #call(method, ...args) {
+      try {
+        return await guarded(() => this.#inner[method](...args));
+      } catch (error) {
+        if (error === RESET || error instanceof WebAssembly.RuntimeError) this.ctx.abort(RESET.message);
+        throw error;
+      }
+    }
+
+    fetch(request) {
+      return this.#call("fetch", request);
+    }
+
+    alarm() {
+      return this.#call("alarm");
+    }
+  };
+
+export const Registry = guardedObject(InnerRegistry);
+export const Shard = guardedObject(InnerShard);
+
+export default class extends Inner {
+  async fetch(request) {
+    try {
+      return await guarded(() => super.fetch(request), DEADLINE_MS);
+    } catch {
+      const what = "the service was reset while it worked on this; nothing was acknowledged, sending it again is safe";
+      return Response.json(
+        { error: { what, code: "worker_reset" } },
+        { status: 503, headers: { "retry-after": "1", "cache-control": "no-store" } },
+      );
+    }
+  }
+}

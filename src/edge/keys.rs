@@ -1,0 +1,35 @@
+//! The deployment's keys in this isolate, compared once with what the stored state was made with.
+
+use std::cell::RefCell;
+
+use worker::Env;
+
+use super::config::Config;
+use super::error::{ApiError, Code};
+use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest, ask};
+use crate::core::identity::Keys;
+
+thread_local! {
+    static KEYS: RefCell<Option<Keys>> = const { RefCell::new(None) };
+}
+
+/// The keys: from `HASH_KEY`, or from the key that the registry generated.
+///
+/// # Errors
+/// [`Code::HashKeyChanged`] when the state was made with another key; or the registry cannot be reached.
+pub async fn keys(env: &Env, config: &Config) -> Result<Keys, ApiError> {
+    if let Some(keys) = KEYS.with_borrow(Clone::clone) {
+        return Ok(keys);
+    }
+    let check = config.keys.as_ref().map(Keys::check);
+    let reply = ask(env, "REGISTRY", REGISTRY_NAME, &RegistryRequest::Key { check }).await?;
+    let keys = match (reply, &config.keys) {
+        (RegistryReply::Key(None), Some(configured)) => configured.clone(),
+        (RegistryReply::Key(Some(generated)), None) => Keys::new(&generated),
+        _ => {
+            return Err(ApiError::new(Code::StorageUnavailable, "the registry gave no key"));
+        }
+    };
+    KEYS.with_borrow_mut(|slot| *slot = Some(keys.clone()));
+    Ok(keys)
+}

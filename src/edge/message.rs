@@ -1,0 +1,194 @@
+//! What the Worker and its Durable Objects say to each other: postcard over an internal fetch. Never stored.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use worker::wasm_bindgen::JsValue;
+use worker::{Env, Method, Request, RequestInit, Response, js_sys};
+
+use super::error::ApiError;
+use super::faults::Fault;
+use crate::core::aggregator::Operation;
+use crate::core::error::Refusal;
+use crate::core::identity::UnlinkKey;
+use crate::core::limits::ShardLimits;
+use crate::core::report::Report;
+
+/// The name of the one registry object.
+pub const REGISTRY_NAME: &str = "registry";
+
+/// What a shard is asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum ShardRequest {
+    /// Carry out operations, all or none.
+    Apply(Apply),
+    /// Answer with a [`Report`].
+    Report,
+    /// Compact now (fault-injection builds only).
+    Compact,
+    /// Answer with the state of storage (fault-injection builds only).
+    Inspect,
+}
+
+/// A batch for one shard.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Apply {
+    /// The key of the namespace.
+    pub unlink: UnlinkKey,
+    /// What the shard is held to.
+    pub limits: ShardLimits,
+    /// Shards of the namespace.
+    pub shards: u32,
+    /// What to do, in order.
+    pub operations: Vec<Operation>,
+    /// A fault to inject, in test builds.
+    pub fault: Fault,
+}
+
+/// What a shard answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum ShardReply {
+    /// Done, and durable once this arrives.
+    Done,
+    /// The numbers.
+    Report(Report),
+    /// The state of storage.
+    Inspection(Inspection),
+}
+
+/// The state of a shard's storage and memory.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Inspection {
+    /// Rows of the journal.
+    pub journal_rows: u64,
+    /// Bytes of the journal.
+    pub journal_bytes: u64,
+    /// Rows of the snapshot.
+    pub snapshot_rows: u64,
+    /// Bytes of memory of the state.
+    pub memory_bytes: u64,
+    /// A checksum over the encoded state.
+    pub digest: u32,
+}
+
+/// What the registry is asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum RegistryRequest {
+    /// Compare the check value of the configured key; without one, hand out the generated key.
+    Key {
+        /// Of the configured key.
+        check: Option<u64>,
+    },
+    /// Everything about one namespace.
+    Lookup(String),
+    /// Add what is new of these; all or nothing.
+    Register(Vec<Registration>),
+    /// Note these events as goals, all shards knowing it.
+    MarkGoals {
+        /// The namespace.
+        namespace: String,
+        /// The numbers of the events.
+        events: Vec<u32>,
+    },
+    /// The names of all namespaces.
+    Namespaces,
+}
+
+/// Names that a namespace must know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Registration {
+    /// The namespace.
+    pub namespace: String,
+    /// Event names.
+    pub names: Vec<String>,
+}
+
+/// What the registry answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum RegistryReply {
+    /// The key is right; or this is the generated one.
+    Key(Option<[u8; 32]>),
+    /// One namespace, if it exists.
+    Namespace(Option<NamespaceRecord>),
+    /// Those asked for, in that order.
+    Registered(Vec<NamespaceRecord>),
+    /// Done, and durable once this arrives.
+    Done,
+    /// Names of namespaces.
+    Namespaces(Vec<String>),
+}
+
+/// What the registry knows of a namespace.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NamespaceRecord {
+    /// Its name.
+    pub namespace: String,
+    /// Its number of shards.
+    pub shards: u32,
+    /// Its event names, by number.
+    pub names: Vec<String>,
+    /// The numbers of those that are goals.
+    pub goals: Vec<u32>,
+}
+
+/// Why an object did not do what it was asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Failure {
+    /// No further namespace fits.
+    NamespacesFull {
+        /// How many there may be.
+        limit: u64,
+    },
+    /// No further event name fits.
+    EventsFull {
+        /// How many there may be.
+        limit: u64,
+    },
+    /// A limit of the shard.
+    Refused {
+        /// Which one.
+        refusal: Refusal,
+        /// What the shard is held to.
+        limits: ShardLimits,
+        /// Shards of the namespace.
+        shards: u32,
+    },
+    /// The state was made with another key.
+    KeyChanged,
+    /// A configuration variable is wrong.
+    Configuration(String),
+    /// Storage failed or holds what cannot be read.
+    Storage,
+}
+
+/// Asks a Durable Object.
+///
+/// # Errors
+/// The object's [`Failure`], or that it could not be reached.
+pub async fn ask<Q: Serialize, A: DeserializeOwned>(
+    env: &Env,
+    binding: &str,
+    name: &str,
+    question: &Q,
+) -> Result<A, ApiError> {
+    let answer = exchange(env, binding, name, question).await.map_err(|error| ApiError::storage(&error))?;
+    let answer: Result<A, Failure> =
+        postcard::from_bytes(&answer).map_err(|error| ApiError::storage(&error.to_string().into()))?;
+    answer.map_err(ApiError::from)
+}
+
+async fn exchange<Q: Serialize>(env: &Env, binding: &str, name: &str, question: &Q) -> worker::Result<Vec<u8>> {
+    let bytes = postcard::to_allocvec(question).map_err(|error| worker::Error::from(error.to_string()))?;
+    let mut init = RequestInit::new();
+    init.with_method(Method::Post).with_body(Some(JsValue::from(js_sys::Uint8Array::from(bytes.as_slice()))));
+    let request = Request::new_with_init("https://object/", &init)?;
+    // A stub stays broken once its object was aborted: a new one for every request.
+    env.durable_object(binding)?.get_by_name(name)?.fetch_with_request(request).await?.bytes().await
+}
+
+/// Answers a question that came by [`ask`].
+///
+/// # Errors
+/// When the runtime refuses to make a response.
+pub fn reply<A: Serialize>(answer: &Result<A, Failure>) -> worker::Result<Response> {
+    Response::from_bytes(postcard::to_allocvec(answer).map_err(|error| worker::Error::from(error.to_string()))?)
+}

@@ -1,0 +1,249 @@
+//! The registry: one Durable Object that knows the namespaces, their shard counts, event names, goals and the key.
+//!
+//! Calls: [`RegistryRequest`] by [`super::message::ask`]; it calls nobody. Names never change meaning, so callers cache
+//! them.
+//!
+//! Storage:
+//!
+//! | table | columns |
+//! |---|---|
+//! | `setting` | `name TEXT` primary key, `value BLOB`: `hash_key` (32 bytes, generated) or `hash_key_check` (8 bytes, LE) |
+//! | `namespace` | `id INTEGER` primary key, `name TEXT` unique, `shards INTEGER` |
+//! | `event` | `namespace INTEGER`, `name TEXT` primary key together; `number INTEGER` from 0, `goal INTEGER` 0 or 1 |
+
+// The constructors that the attribute makes have no place for docs.
+#![allow(missing_docs)]
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+
+use worker::{DurableObject, Env, Request, Response, Result, SqlStorage, SqlStorageValue, State, durable_object};
+
+use super::config::Config;
+use super::message::{Failure, NamespaceRecord, Registration, RegistryReply, RegistryRequest, reply};
+use super::sql;
+use crate::core::identity::Keys;
+use crate::core::request::DEFAULT_NAMESPACE;
+
+/// The Durable Object. See the [module](self).
+#[durable_object]
+pub struct Registry {
+    state: State,
+    env: Env,
+    has_tables: Cell<bool>,
+}
+
+impl DurableObject for Registry {
+    fn new(state: State, env: Env) -> Self {
+        Self { state, env, has_tables: Cell::new(false) }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        let question = request.bytes().await?;
+        let answer =
+            postcard::from_bytes(&question).map_err(|_| Failure::Storage).and_then(|question| self.answer(question));
+        reply(&answer)
+    }
+}
+
+/// Why a call failed: a refusal, or storage.
+enum Fault {
+    Refused(Failure),
+    Storage(worker::Error),
+}
+
+impl From<worker::Error> for Fault {
+    fn from(error: worker::Error) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl Registry {
+    fn answer(&self, question: RegistryRequest) -> std::result::Result<RegistryReply, Failure> {
+        let answered = match question {
+            RegistryRequest::Key { check } => self.key(check).map(RegistryReply::Key),
+            RegistryRequest::Lookup(namespace) => self.lookup(&namespace).map(RegistryReply::Namespace),
+            RegistryRequest::Register(registrations) => self.register(&registrations).map(RegistryReply::Registered),
+            RegistryRequest::MarkGoals { namespace, events } => {
+                self.mark_goals(&namespace, &events).map(|()| RegistryReply::Done)
+            }
+            RegistryRequest::Namespaces => self.namespaces().map(RegistryReply::Namespaces),
+        };
+        answered.map_err(|fault| match fault {
+            Fault::Refused(failure) => failure,
+            Fault::Storage(error) => {
+                worker::console_error!("registry storage: {error}");
+                Failure::Storage
+            }
+        })
+    }
+
+    fn sql(&self) -> Result<SqlStorage> {
+        let sql = self.state.storage().sql();
+        if !self.has_tables.get() {
+            sql.exec(
+                "CREATE TABLE IF NOT EXISTS setting(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+                 CREATE TABLE IF NOT EXISTS namespace(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, shards INTEGER NOT NULL);
+                 CREATE TABLE IF NOT EXISTS event(namespace INTEGER NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL,
+                   goal INTEGER NOT NULL, PRIMARY KEY(namespace, name)) WITHOUT ROWID;",
+                None,
+            )?;
+            self.has_tables.set(true);
+        }
+        Ok(sql)
+    }
+
+    fn key(&self, check: Option<u64>) -> std::result::Result<Option<[u8; 32]>, Fault> {
+        let sql = self.sql()?;
+        let stored_check = setting::<8>(&sql, "hash_key_check")?.map(u64::from_le_bytes);
+        let generated = setting::<32>(&sql, "hash_key")?;
+        match (check, stored_check, generated) {
+            (Some(check), Some(stored), _) if check == stored => Ok(None),
+            (None, None, Some(generated)) => Ok(Some(generated)),
+            // The operator made the generated key a secret of the deployment.
+            (Some(check), None, Some(generated)) if Keys::new(&generated).check() == check => {
+                sql::transaction(&self.state.storage(), || {
+                    put_setting(&sql, "hash_key_check", &check.to_le_bytes())?;
+                    sql.exec("DELETE FROM setting WHERE name = 'hash_key'", None).map(|_| None)
+                })
+                .map_err(Fault::from)
+            }
+            (Some(check), None, None) => {
+                put_setting(&sql, "hash_key_check", &check.to_le_bytes())?;
+                Ok(None)
+            }
+            (None, None, None) => {
+                let mut key = [0; 32];
+                getrandom::fill(&mut key).map_err(|error| worker::Error::from(error.to_string()))?;
+                put_setting(&sql, "hash_key", &key)?;
+                Ok(Some(key))
+            }
+            _ => Err(Fault::Refused(Failure::KeyChanged)),
+        }
+    }
+
+    fn lookup(&self, namespace: &str) -> std::result::Result<Option<NamespaceRecord>, Fault> {
+        let sql = self.sql()?;
+        let Some((id, shards)) = find_namespace(&sql, namespace)? else {
+            return Ok(None);
+        };
+        let events =
+            sql::rows(&sql, "SELECT name, goal FROM event WHERE namespace = ? ORDER BY number", vec![id.into()])?;
+        let mut record =
+            NamespaceRecord { namespace: namespace.to_owned(), shards, names: Vec::new(), goals: Vec::new() };
+        for row in events {
+            if let [SqlStorageValue::String(name), goal] = row.as_slice() {
+                if sql::integer(goal) == 1 {
+                    record.goals.push(record.names.len() as u32);
+                }
+                record.names.push(name.clone());
+            }
+        }
+        Ok(Some(record))
+    }
+
+    /// Adds what is new, after all of it was found to fit.
+    fn register(&self, registrations: &[Registration]) -> std::result::Result<Vec<NamespaceRecord>, Fault> {
+        let config = Config::of(&self.env).map_err(|_| Fault::Refused(Failure::Storage))?;
+        let sql = self.sql()?;
+        let mut new_namespaces = 0;
+        let mut additions = Vec::new();
+        for Registration { namespace, names } in registrations {
+            let record = self.lookup(namespace)?;
+            new_namespaces += u64::from(record.is_none());
+            let known = record.map(|record| record.names).unwrap_or_default();
+            let known_set: BTreeSet<&String> = known.iter().collect();
+            let new: BTreeSet<&String> = names.iter().filter(|name| !known_set.contains(name)).collect();
+            let limit = config.events_per_namespace_max;
+            if !new.is_empty() && (known.len() + new.len()) as u64 > limit {
+                return Err(Fault::Refused(Failure::EventsFull { limit }));
+            }
+            // In the order in which they came, so that numbers do not depend on the alphabet.
+            let mut seen = BTreeSet::new();
+            let new: Vec<&String> = names.iter().filter(|name| new.contains(name) && seen.insert(*name)).collect();
+            additions.push((namespace, known.len(), new));
+        }
+        if new_namespaces > 0 {
+            let limit = config.namespaces_max;
+            let have = sql::value(&sql, "SELECT count(*) FROM namespace", vec![])?.as_ref().map_or(0, sql::integer);
+            if have + new_namespaces > limit {
+                return Err(Fault::Refused(Failure::NamespacesFull { limit }));
+            }
+        }
+        sql::transaction(&self.state.storage(), || {
+            for (namespace, first, new) in &additions {
+                add_names(&sql, namespace, config.shards, *first, new)?;
+            }
+            Ok(())
+        })?;
+        registrations
+            .iter()
+            .map(|registration| {
+                let record = self.lookup(&registration.namespace)?;
+                record.ok_or_else(|| Fault::Storage("a registered namespace is not there".into()))
+            })
+            .collect()
+    }
+
+    fn mark_goals(&self, namespace: &str, events: &[u32]) -> std::result::Result<(), Fault> {
+        let sql = self.sql()?;
+        let Some((id, _)) = find_namespace(&sql, namespace)? else {
+            return Err(Fault::Storage("a goal's namespace is not there".into()));
+        };
+        sql::transaction(&self.state.storage(), || {
+            for &event in events {
+                let bindings = vec![id.into(), i64::from(event).into()];
+                sql.exec("UPDATE event SET goal = 1 WHERE namespace = ? AND number = ?", bindings)?;
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    fn namespaces(&self) -> std::result::Result<Vec<String>, Fault> {
+        let sql = self.sql()?;
+        let mut names = BTreeSet::from([DEFAULT_NAMESPACE.to_owned()]);
+        for row in sql::rows(&sql, "SELECT name FROM namespace", vec![])? {
+            if let [SqlStorageValue::String(name)] = row.as_slice() {
+                names.insert(name.clone());
+            }
+        }
+        Ok(names.into_iter().collect())
+    }
+}
+
+fn find_namespace(sql: &SqlStorage, name: &str) -> Result<Option<(i64, u32)>> {
+    let rows = sql::rows(sql, "SELECT id, shards FROM namespace WHERE name = ?", vec![name.into()])?;
+    Ok(rows.first().and_then(|row| match row.as_slice() {
+        [id, shards] => Some((sql::integer(id) as i64, sql::integer(shards) as u32)),
+        _ => None,
+    }))
+}
+
+fn add_names(sql: &SqlStorage, namespace: &str, shards: u32, first: usize, names: &[&String]) -> Result<()> {
+    let id = if let Some((id, _)) = find_namespace(sql, namespace)? {
+        id
+    } else {
+        let bindings = vec![namespace.into(), i64::from(shards).into()];
+        sql.exec("INSERT INTO namespace(name, shards) VALUES(?, ?)", bindings)?;
+        find_namespace(sql, namespace)?.map_or(0, |(id, _)| id)
+    };
+    for (number, name) in (first..).zip(names) {
+        let bindings = vec![id.into(), name.as_str().into(), (number as i64).into()];
+        sql.exec("INSERT INTO event(namespace, name, number, goal) VALUES(?, ?, ?, 0)", bindings)?;
+    }
+    Ok(())
+}
+
+fn setting<const N: usize>(sql: &SqlStorage, name: &str) -> Result<Option<[u8; N]>> {
+    match sql::value(sql, "SELECT value FROM setting WHERE name = ?", vec![name.into()])? {
+        Some(SqlStorageValue::Blob(bytes)) => {
+            bytes.try_into().map(Some).map_err(|_| format!("the stored {name} has the wrong length").into())
+        }
+        _ => Ok(None),
+    }
+}
+
+fn put_setting(sql: &SqlStorage, name: &str, value: &[u8]) -> Result<()> {
+    sql.exec("INSERT INTO setting(name, value) VALUES(?, ?)", vec![name.into(), value.to_vec().into()]).map(|_| ())
+}

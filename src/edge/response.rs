@@ -1,0 +1,84 @@
+//! Responses before they belong to the runtime.
+
+use serde::Serialize;
+use worker::{Headers, Response, ResponseBuilder, Result};
+
+use super::error::{ApiError, Code};
+use crate::core::limits::RETRY_AFTER_S;
+
+/// A response: status, headers, body.
+pub struct Reply {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: Option<Vec<u8>>,
+}
+
+impl Reply {
+    /// 204, without a body.
+    pub const fn no_content() -> Self {
+        Self { status: 204, headers: Vec::new(), body: None }
+    }
+
+    /// 200 with JSON.
+    ///
+    /// # Errors
+    /// When the value cannot be JSON.
+    pub fn json(value: &impl Serialize) -> std::result::Result<Self, ApiError> {
+        let body = serde_json::to_vec(value)
+            .map_err(|error| ApiError::storage(&worker::Error::from(format!("an answer is not JSON: {error}"))))?;
+        Ok(Self { status: 200, headers: Vec::new(), body: Some(body) }.header("content-type", "application/json"))
+    }
+
+    /// 200 with plain text.
+    pub fn text(text: &str) -> Self {
+        let reply = Self { status: 200, headers: Vec::new(), body: Some(text.as_bytes().to_vec()) };
+        reply.header("content-type", "text/plain; charset=utf-8")
+    }
+
+    /// What a path takes.
+    pub fn options(allow: &str) -> Self {
+        Self::no_content().header("allow", allow)
+    }
+
+    /// An error.
+    pub fn error(error: &ApiError) -> Self {
+        let body = serde_json::to_vec(&error.body()).unwrap_or_default();
+        let reply = Self { status: error.code.parts().0, headers: Vec::new(), body: Some(body) }
+            .header("content-type", "application/json");
+        match error.code {
+            Code::Unauthorized => reply.header("www-authenticate", "Bearer"),
+            _ if reply.status == 503 => reply.header("retry-after", &RETRY_AFTER_S.to_string()),
+            _ => reply,
+        }
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    /// Hands the response to the runtime.
+    ///
+    /// # Errors
+    /// When the runtime refuses it.
+    pub fn into_response(self) -> Result<Response> {
+        let headers = Headers::new();
+        headers.set("cache-control", "no-store")?;
+        headers.set("x-content-type-options", "nosniff")?;
+        for (name, value) in &self.headers {
+            headers.set(name, value)?;
+        }
+        let builder = ResponseBuilder::new().with_status(self.status).with_headers(headers);
+        Ok(match self.body {
+            Some(body) => builder.fixed(body),
+            None => builder.empty(),
+        })
+    }
+}
+
+/// The answer to HEAD: the same without the body.
+pub fn without_body(response: &Response) -> Response {
+    ResponseBuilder::new().with_status(response.status_code()).with_headers(response.headers().clone()).empty()
+}

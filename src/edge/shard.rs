@@ -1,0 +1,180 @@
+//! A shard: the Durable Object that holds all events of its share of a namespace's users.
+//!
+//! Named `namespace/index`. Calls: [`ShardRequest`] by [`super::message::ask`]; it asks the registry for the generated
+//! key, once per isolate and only where `HASH_KEY` is not set. Storage: [`super::store`].
+//!
+//! State is loaded on first use and dropped whenever in doubt: memory is a cache of storage. A batch is applied and
+//! journalled in one synchronous stretch, and the runtime holds the answer back until the row is durable.
+
+// The constructors that the attribute makes have no place for docs.
+#![allow(missing_docs)]
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
+
+use super::budget::{Budget, Slot};
+use super::config::Config;
+use super::error::{ApiError, Code};
+use super::keys::keys;
+use super::message::{Apply, Failure, Inspection, ShardReply, ShardRequest, reply};
+use super::store::Store;
+use crate::core::aggregator::Aggregator;
+use crate::core::seal::Seal;
+use crate::core::snapshot;
+
+struct Loaded {
+    state: Aggregator,
+    store: Store,
+}
+
+thread_local! {
+    static BUDGET: Budget<Loaded> = const { Budget::new() };
+}
+
+/// The Durable Object. See the [module](self).
+#[durable_object]
+pub struct Shard {
+    state: State,
+    env: Env,
+    slot: Rc<Slot<Loaded>>,
+    has_alarm: Cell<bool>,
+}
+
+type Outcome<T> = std::result::Result<T, Failure>;
+
+impl DurableObject for Shard {
+    fn new(state: State, env: Env) -> Self {
+        Self { state, env, slot: BUDGET.with(Budget::slot), has_alarm: Cell::new(false) }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        let question = request.bytes().await?;
+        reply(&self.answer(&question).await)
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        self.has_alarm.set(false);
+        match self.compact().await {
+            Ok(()) => Response::empty(),
+            // An alarm that fails is tried again by the runtime.
+            Err(_) => Err("compaction failed".into()),
+        }
+    }
+}
+
+impl Shard {
+    async fn answer(&self, question: &[u8]) -> Outcome<ShardReply> {
+        match postcard::from_bytes(question).map_err(|_| Failure::Storage)? {
+            ShardRequest::Apply(batch) => self.apply(&batch).await.map(|()| ShardReply::Done),
+            ShardRequest::Report => {
+                let (config, seal) = self.prepare().await?;
+                self.with(&config, seal, |loaded| Ok(ShardReply::Report(loaded.state.report())))
+            }
+            ShardRequest::Compact => self.compact().await.map(|()| ShardReply::Done),
+            ShardRequest::Inspect => {
+                let (config, seal) = self.prepare().await?;
+                self.with(&config, seal, |loaded| loaded.inspect().map(ShardReply::Inspection))
+            }
+        }
+    }
+
+    /// Everything that has to be awaited, before the first look at the state.
+    async fn prepare(&self) -> Outcome<(Rc<Config>, Seal)> {
+        let config = Config::of(&self.env).map_err(|error| unprepared(&error))?;
+        let keys = keys(&self.env, &config).await.map_err(|error| unprepared(&error))?;
+        Ok((config, Seal::new(&keys.seal())))
+    }
+
+    async fn apply(&self, batch: &Apply) -> Outcome<()> {
+        let (config, seal) = self.prepare().await?;
+        batch.fault.delay_shard().await;
+        let has_journal = self.with(&config, seal, |loaded| loaded.apply(batch, &config))?;
+        batch.fault.strike_shard();
+        if has_journal && !self.has_alarm.replace(true) {
+            let set = self.state.storage().set_alarm(config.compaction_idle_ms).await;
+            set.map_err(|error| storage(&error)).inspect_err(|_| self.has_alarm.set(false))?;
+        }
+        Ok(())
+    }
+
+    async fn compact(&self) -> Outcome<()> {
+        let (config, seal) = self.prepare().await?;
+        self.with(&config, seal, |loaded| loaded.store.compact(&mut loaded.state).map_err(|error| storage(&error)))
+    }
+
+    /// Runs `work` on the loaded state, in one synchronous stretch. Where it fails for storage, the state is dropped
+    /// and read anew next time.
+    fn with<T>(&self, config: &Config, seal: Seal, work: impl FnOnce(&mut Loaded) -> Outcome<T>) -> Outcome<T> {
+        let mut content = self.slot.content().ok_or(Failure::Storage)?;
+        let mut loaded = match content.take() {
+            Some(loaded) => loaded,
+            None => self.load(seal)?,
+        };
+        let outcome = work(&mut loaded);
+        let bytes = if matches!(outcome, Err(Failure::Storage)) {
+            0
+        } else {
+            let bytes = size_of::<Loaded>() + loaded.state.memory_bytes();
+            *content = Some(loaded);
+            bytes
+        };
+        drop(content);
+        BUDGET.with(|budget| budget.settle(&self.slot, bytes, config.isolate_memory_bytes_max));
+        outcome
+    }
+
+    fn load(&self, seal: Seal) -> Outcome<Loaded> {
+        let load = || {
+            let mut store = Store::open(self.state.storage(), seal)?;
+            let state = store.load()?;
+            Ok(Loaded { state, store })
+        };
+        load().map_err(|error: worker::Error| storage(&error))
+    }
+}
+
+impl Loaded {
+    /// Applies and journals a batch; answers whether the journal has rows then.
+    fn apply(&mut self, batch: &Apply, config: &Config) -> Outcome<bool> {
+        let Apply { unlink, limits, shards, operations, fault } = batch;
+        let effects = self.state.apply(operations, unlink, limits).map_err(|refusal| Failure::Refused {
+            refusal,
+            limits: *limits,
+            shards: *shards,
+        })?;
+        if !effects.is_empty() {
+            if fault.fails_journal() {
+                return Err(storage(&"injected".into()));
+            }
+            self.store.append(&effects).map_err(|error| storage(&error))?;
+        }
+        let (rows, bytes) = self.store.journal();
+        if rows >= config.journal_rows_max || bytes >= config.journal_bytes_max {
+            self.store.compact(&mut self.state).map_err(|error| storage(&error))?;
+        }
+        Ok(self.store.journal().0 > 0)
+    }
+
+    fn inspect(&self) -> Outcome<Inspection> {
+        let (journal_rows, journal_bytes) = self.store.journal();
+        let snapshot_rows = self.store.snapshot_rows().map_err(|error| storage(&error))?;
+        let digest = crc32fast::hash(&snapshot::encode_all(&self.state).concat());
+        let memory_bytes = self.state.memory_bytes() as u64;
+        Ok(Inspection { journal_rows, journal_bytes, snapshot_rows, memory_bytes, digest })
+    }
+}
+
+fn storage(error: &worker::Error) -> Failure {
+    worker::console_error!("shard storage: {error}");
+    Failure::Storage
+}
+
+fn unprepared(error: &ApiError) -> Failure {
+    match error.code {
+        Code::HashKeyChanged => Failure::KeyChanged,
+        Code::ConfigurationInvalid => Failure::Configuration(error.what().to_owned()),
+        _ => Failure::Storage,
+    }
+}

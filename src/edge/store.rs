@@ -1,0 +1,160 @@
+//! The storage of a shard: snapshot rows and a journal.
+//!
+//! | table | columns |
+//! |---|---|
+//! | `snapshot` | `id INTEGER` primary key = section number * 256 + part; `row BLOB`, at most 1 MiB of the section's bytes |
+//! | `journal` | `seq INTEGER` primary key; `row BLOB`, one sealed batch of effects |
+//!
+//! The journal holds exactly what came after the snapshot: a compaction writes the one and empties the other in one
+//! transaction.
+
+use std::collections::BTreeMap;
+
+use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
+
+use super::sql;
+use crate::core::aggregator::Aggregator;
+use crate::core::effect::{self, Effect};
+use crate::core::error::Corrupt;
+use crate::core::limits::SNAPSHOT_ROW_BYTES;
+use crate::core::seal::{NONCE_BYTES, Seal};
+use crate::core::snapshot;
+
+const PARTS: u64 = 256;
+
+/// A shard's tables, and what is known of their size.
+pub struct Store {
+    storage: Storage,
+    sql: SqlStorage,
+    seal: Seal,
+    has_tables: bool,
+    journal_rows: u64,
+    journal_bytes: u64,
+}
+
+impl Store {
+    /// The store of this object. Writes nothing: an object that is only read leaves no tables behind.
+    ///
+    /// # Errors
+    /// When storage cannot be read.
+    pub fn open(storage: Storage, seal: Seal) -> Result<Self> {
+        let sql = storage.sql();
+        let table = sql::value(&sql, "SELECT 1 FROM sqlite_master WHERE name = 'journal'", vec![])?;
+        Ok(Self { storage, sql, seal, has_tables: table.is_some(), journal_rows: 0, journal_bytes: 0 })
+    }
+
+    /// Reads snapshot and journal.
+    ///
+    /// # Errors
+    /// When storage cannot be read, or holds what was not written by this product with this key.
+    pub fn load(&mut self) -> Result<Aggregator> {
+        let mut state = Aggregator::default();
+        if !self.has_tables {
+            return Ok(state);
+        }
+        let mut sections: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
+        for row in self.sql.exec("SELECT id, row FROM snapshot ORDER BY id", None)?.raw() {
+            let [id, SqlStorageValue::Blob(bytes)] = &row?[..] else {
+                return Err(corrupt(Corrupt::Value));
+            };
+            sections.entry(sql::integer(id) / PARTS).or_default().extend_from_slice(bytes);
+        }
+        for section in sections.values() {
+            snapshot::decode(&mut state, section).map_err(corrupt)?;
+        }
+        drop(sections);
+        for row in self.sql.exec("SELECT row FROM journal ORDER BY seq", None)?.raw() {
+            let [SqlStorageValue::Blob(sealed)] = &row?[..] else {
+                return Err(corrupt(Corrupt::Value));
+            };
+            self.journal_rows += 1;
+            self.journal_bytes += sealed.len() as u64;
+            let effects = self.seal.open(sealed).and_then(|row| effect::decode(&row)).map_err(corrupt)?;
+            state.restore(&effects).map_err(corrupt)?;
+        }
+        Ok(state)
+    }
+
+    /// Appends the effects of a batch as one row.
+    ///
+    /// # Errors
+    /// When the row was not written.
+    pub fn append(&mut self, effects: &[Effect]) -> Result<()> {
+        self.create_tables()?;
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).map_err(|error| Error::from(error.to_string()))?;
+        let sealed =
+            self.seal.close(nonce, &effect::encode(effects)).ok_or_else(|| Error::from("a row cannot be sealed"))?;
+        let bytes = sealed.len() as u64;
+        self.sql.exec("INSERT INTO journal(row) VALUES(?)", vec![sealed.into()])?;
+        self.journal_rows += 1;
+        self.journal_bytes += bytes;
+        Ok(())
+    }
+
+    /// Rewrites the sections that changed and empties the journal; all or nothing.
+    ///
+    /// # Errors
+    /// When storage is then as before.
+    pub fn compact(&mut self, state: &mut Aggregator) -> Result<()> {
+        if self.journal_rows == 0 {
+            return Ok(());
+        }
+        sql::transaction(&self.storage, || {
+            for &section in state.changed() {
+                let Some(bytes) = snapshot::encode(state, section) else {
+                    continue;
+                };
+                self.put_section(section.number() * PARTS, &bytes)?;
+            }
+            self.sql.exec("DELETE FROM journal", None).map(|_| ())
+        })?;
+        state.mark_stored();
+        (self.journal_rows, self.journal_bytes) = (0, 0);
+        Ok(())
+    }
+
+    /// Rows and bytes of the journal.
+    pub const fn journal(&self) -> (u64, u64) {
+        (self.journal_rows, self.journal_bytes)
+    }
+
+    /// Rows of the snapshot.
+    ///
+    /// # Errors
+    /// When storage cannot be read.
+    pub fn snapshot_rows(&self) -> Result<u64> {
+        if !self.has_tables {
+            return Ok(0);
+        }
+        let count = sql::value(&self.sql, "SELECT count(*) FROM snapshot", vec![])?;
+        Ok(count.as_ref().map_or(0, sql::integer))
+    }
+
+    fn put_section(&self, first_id: u64, bytes: &[u8]) -> Result<()> {
+        for (id, part) in (first_id..first_id + PARTS).zip(bytes.chunks(SNAPSHOT_ROW_BYTES)) {
+            let bindings = vec![(id as i64).into(), part.to_vec().into()];
+            self.sql.exec("INSERT OR REPLACE INTO snapshot(id, row) VALUES(?, ?)", bindings)?;
+        }
+        let unused = first_id + bytes.len().div_ceil(SNAPSHOT_ROW_BYTES) as u64;
+        let bindings = vec![(unused as i64).into(), ((first_id + PARTS) as i64).into()];
+        self.sql.exec("DELETE FROM snapshot WHERE id >= ? AND id < ?", bindings)?;
+        Ok(())
+    }
+
+    fn create_tables(&mut self) -> Result<()> {
+        if !self.has_tables {
+            self.sql.exec(
+                "CREATE TABLE snapshot(id INTEGER PRIMARY KEY, row BLOB NOT NULL);
+                 CREATE TABLE journal(seq INTEGER PRIMARY KEY, row BLOB NOT NULL);",
+                None,
+            )?;
+            self.has_tables = true;
+        }
+        Ok(())
+    }
+}
+
+fn corrupt(corrupt: Corrupt) -> Error {
+    Error::from(corrupt.to_string())
+}

@@ -1,0 +1,18 @@
+//! Kimball Edge: unique users per event, funnels of what users did before a goal, and feature flags, without storing
+//! who did what.
+//!
+//! - [`core`]: the sketches, the aggregator and the byte formats. Pure Rust: no I/O, no clock, no randomness.
+//! - `edge` (feature `edge`): the Cloudflare Worker and its Durable Objects.
+//! - `browser` (feature `browser`): the same aggregator behind `wasm-bindgen`, for a page.
+//!
+//! `edge` and `browser` depend on `core` and never on each other.
+
+#[cfg(all(feature = "edge", feature = "browser"))]
+compile_error!("features `edge` and `browser` build different artefacts: choose one");
+
+pub mod core;
+
+#[cfg(feature = "browser")]
+pub mod browser;
+#[cfg(feature = "edge")]
+pub mod edge;
