@@ -1,4 +1,5 @@
 //! The user set against an exact set, its statistics, its size and its encoding.
+#![cfg(not(target_arch = "wasm32"))]
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;

@@ -10,7 +10,7 @@ use super::combination::Combination;
 use super::counter::Counter;
 use super::effect::{Effect, First};
 use super::error::{Corrupt, Refusal};
-use super::goal::{Counted, GoalRecord};
+use super::goal::{Bucket, GoalRecord};
 use super::identity::{ALL_USERS_TAG, UnlinkKey, UserKey};
 use super::limits::{EVENTS_PER_NAMESPACE, ShardLimits};
 use super::report::{CounterReport, Report};
@@ -78,7 +78,7 @@ enum Undo {
     Goal { event: u32 },
     User { fingerprint: u64 },
     First { event: u32, fingerprint: u64, sum: Option<Sum> },
-    Combination { event: u32, combination: Combination, counted: Counted },
+    Completion { event: u32, combination: Combination, bucket: Bucket },
 }
 
 impl Aggregator {
@@ -205,29 +205,42 @@ impl Aggregator {
                 let is_goal = self.counter(event).is_some_and(|counter| counter.goal.is_some());
                 if is_goal { None } else { Some(Effect::Goal { event }) }
             }
-            Operation::Record { user, value, .. } => self.first(event, user, value, key).map(Effect::First),
+            Operation::Record { user, value, .. } => self.first(event, user, value, key, limits).map(Effect::First),
         };
         effect.map_or(Ok(()), |effect| self.carry_out(effect, limits, effects, undo))
     }
 
     /// What a first occurrence changes; `None` for a repeat.
-    fn first(&self, event: u32, user: UserKey, value: Option<f64>, key: &UnlinkKey) -> Option<First> {
+    fn first(
+        &self,
+        event: u32,
+        user: UserKey,
+        value: Option<f64>,
+        key: &UnlinkKey,
+        limits: &ShardLimits,
+    ) -> Option<First> {
         let counter = self.counter(event)?;
         let fingerprint = key.fingerprint(user, counter.tag);
         if counter.users.contains(fingerprint) {
             return None;
         }
         let all_users = key.fingerprint(user, ALL_USERS_TAG);
-        let combination = counter.goal.is_some().then(|| {
-            self.counters()
-                .filter(|&(prior, counter)| {
-                    prior != event && counter.users.contains(key.fingerprint(user, counter.tag))
-                })
-                .map(|(prior, _)| prior)
-                .collect()
-        });
         let new_user = (!self.users.contains(all_users)).then_some(all_users);
-        Some(First { event, fingerprint, new_user, value, combination })
+        let completion = counter.goal.as_ref().map(|record| {
+            let combination = self.prior_events(event, user, key);
+            let bucket = record.bucket(&combination, limits.combinations_per_goal);
+            (combination, bucket)
+        });
+        Some(First { event, fingerprint, new_user, value, completion })
+    }
+
+    /// The other events that a user has done.
+    fn prior_events(&self, event: u32, user: UserKey, key: &UnlinkKey) -> Combination {
+        self.counters()
+            .filter(|&(prior, _)| prior != event)
+            .filter(|(_, counter)| counter.users.contains(key.fingerprint(user, counter.tag)))
+            .map(|(prior, _)| prior)
+            .collect()
     }
 
     fn carry_out(
@@ -280,7 +293,7 @@ impl Aggregator {
     }
 
     fn add_first(&mut self, first: &First, limits: &ShardLimits, undo: &mut Vec<Undo>) -> Result<(), Refusal> {
-        let First { event, fingerprint, new_user, value, combination } = first;
+        let First { event, fingerprint, new_user, value, completion } = first;
         let room = self.room(limits);
         let counter = self.counter_mut(*event).ok_or(Refusal::Tag)?;
         if counter.users.contains(*fingerprint) {
@@ -301,8 +314,8 @@ impl Aggregator {
         if let Some(fingerprint) = new_user {
             self.add_user(*fingerprint, limits, undo)?;
         }
-        if let Some(combination) = combination {
-            self.add_combination(*event, combination, limits, undo)?;
+        if let Some((combination, bucket)) = completion {
+            self.add_completion(*event, combination, *bucket, limits, undo)?;
         }
         Ok(())
     }
@@ -318,18 +331,19 @@ impl Aggregator {
         Ok(())
     }
 
-    fn add_combination(
+    fn add_completion(
         &mut self,
         event: u32,
         combination: &Combination,
+        bucket: Bucket,
         limits: &ShardLimits,
         undo: &mut Vec<Undo>,
     ) -> Result<(), Refusal> {
         let record = self.counter(event).and_then(|counter| counter.goal.as_ref()).ok_or(Refusal::Tag)?;
-        self.grow(record.growth_bytes(combination, limits.combinations_per_goal), limits)?;
+        self.grow(record.growth_bytes(combination, bucket), limits)?;
         if let Some(record) = self.counter_mut(event).and_then(|counter| counter.goal.as_mut()) {
-            let counted = record.add(combination, limits.combinations_per_goal);
-            undo.push(Undo::Combination { event, combination: combination.clone(), counted });
+            record.add(combination, bucket);
+            undo.push(Undo::Completion { event, combination: combination.clone(), bucket });
         }
         Ok(())
     }
@@ -356,10 +370,10 @@ impl Aggregator {
                     counter.sum = sum;
                 }
             }
-            Undo::Combination { event, combination, counted } => {
+            Undo::Completion { event, combination, bucket } => {
                 if let Some(record) = self.counter_mut(event).and_then(|counter| counter.goal.as_mut()) {
                     let before = record.memory_bytes();
-                    record.undo(&combination, counted);
+                    record.undo(&combination, bucket);
                     let freed = before - record.memory_bytes();
                     self.memory_bytes -= freed;
                 }

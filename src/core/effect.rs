@@ -7,7 +7,7 @@
 //!
 //! | part | form |
 //! |---|---|
-//! | kind | 1 byte: `0` counter, `1` goal, `2 + flags` first occurrence (flags: 4 value, 8 combination, 16 new user) |
+//! | kind | 1 byte: `0` counter, `1` goal, `2 + flags` first occurrence (flags: 4 value, 8 combination, 16 new user, 32 the combination counts in `other`) |
 //! | event | LEB128 |
 //! | tag | 8 bytes, kind `0` only |
 //! | fingerprint | 8 bytes, first occurrence only |
@@ -19,6 +19,7 @@ use super::bytes::{Reader, frame, unframe};
 use super::combination::Combination;
 use super::counter::put_event;
 use super::error::Corrupt;
+use super::goal::Bucket;
 use super::limits::EVENTS_PER_NAMESPACE;
 
 /// One change of a shard's state.
@@ -51,8 +52,8 @@ pub struct First {
     pub new_user: Option<u64>,
     /// The value that came with it.
     pub value: Option<f64>,
-    /// What the user had done before, if the event is a goal.
-    pub combination: Option<Combination>,
+    /// If the event is a goal: what the user had done before, and where that counts.
+    pub completion: Option<(Combination, Bucket)>,
 }
 
 const KIND: u8 = b'J';
@@ -64,6 +65,8 @@ const FIRST: u8 = 2;
 const HAS_VALUE: u8 = 4;
 const HAS_COMBINATION: u8 = 8;
 const IS_NEW_USER: u8 = 16;
+const COUNTS_IN_OTHER: u8 = 32;
+const FIRST_FLAGS: u8 = FIRST | HAS_VALUE | HAS_COMBINATION | IS_NEW_USER | COUNTS_IN_OTHER;
 
 /// Encodes the effects of a batch as a journal row.
 #[must_use]
@@ -90,7 +93,8 @@ fn put_first(out: &mut Vec<u8>, first: &First) {
     let mut kind = FIRST;
     for (flag, is_set) in [
         (HAS_VALUE, first.value.is_some()),
-        (HAS_COMBINATION, first.combination.is_some()),
+        (HAS_COMBINATION, first.completion.is_some()),
+        (COUNTS_IN_OTHER, matches!(first.completion, Some((_, Bucket::Other)))),
         (IS_NEW_USER, first.new_user.is_some()),
     ] {
         if is_set {
@@ -106,7 +110,7 @@ fn put_first(out: &mut Vec<u8>, first: &First) {
     if let Some(value) = first.value {
         out.extend_from_slice(&value.to_le_bytes());
     }
-    if let Some(combination) = &first.combination {
+    if let Some((combination, _)) = &first.completion {
         combination.encode(out);
     }
 }
@@ -124,16 +128,22 @@ pub fn decode(row: &[u8]) -> Result<Vec<Effect>, Corrupt> {
         effects.push(match kind {
             COUNTER => Effect::Counter { event, tag: reader.u64()? },
             GOAL => Effect::Goal { event },
-            _ if kind & FIRST != 0 && kind & !(FIRST | HAS_VALUE | HAS_COMBINATION | IS_NEW_USER) == 0 => {
-                let fingerprint = reader.u64()?;
-                let new_user = if kind & IS_NEW_USER != 0 { Some(reader.u64()?) } else { None };
-                let value = if kind & HAS_VALUE != 0 { Some(reader.f64()?) } else { None };
-                let combination =
-                    if kind & HAS_COMBINATION != 0 { Some(Combination::decode(&mut reader)?) } else { None };
-                Effect::First(First { event, fingerprint, new_user, value, combination })
-            }
+            _ if kind & FIRST != 0 && kind & !FIRST_FLAGS == 0 => Effect::First(get_first(&mut reader, kind, event)?),
             _ => return Err(Corrupt::Value),
         });
     }
     Ok(effects)
+}
+
+fn get_first(reader: &mut Reader<'_>, kind: u8, event: u32) -> Result<First, Corrupt> {
+    let fingerprint = reader.u64()?;
+    let new_user = if kind & IS_NEW_USER != 0 { Some(reader.u64()?) } else { None };
+    let value = if kind & HAS_VALUE != 0 { Some(reader.f64()?) } else { None };
+    let completion = match kind & (HAS_COMBINATION | COUNTS_IN_OTHER) {
+        0 => None,
+        HAS_COMBINATION => Some((Combination::decode(reader)?, Bucket::Listed)),
+        COUNTS_IN_OTHER => return Err(Corrupt::Value),
+        _ => Some((Combination::decode(reader)?, Bucket::Other)),
+    };
+    Ok(First { event, fingerprint, new_user, value, completion })
 }

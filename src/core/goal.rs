@@ -10,7 +10,7 @@ use super::limits::EVENTS_PER_NAMESPACE;
 /// Users per combination of prior events, and per single prior event.
 ///
 /// Invariant: the counts of all combinations and [`Self::other`] add up to the users who completed the goal since it
-/// became one. The number of combinations is bounded by what [`Self::add`] is given.
+/// became one. The number of combinations is bounded by what [`Self::bucket`] lets in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GoalRecord {
     combinations: BTreeMap<Combination, u64>,
@@ -19,9 +19,9 @@ pub struct GoalRecord {
     memory_bytes: usize,
 }
 
-/// Whether a completion was counted under its own combination or in the overflow bucket.
+/// Where a completion counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counted {
+pub enum Bucket {
     /// Under its combination.
     Listed,
     /// In `other`, because the list of combinations is full.
@@ -35,24 +35,27 @@ impl GoalRecord {
         size_of::<Self>() + self.memory_bytes
     }
 
-    /// Bytes by which [`Self::add`] of this combination would grow the record.
+    /// Where a completion with this combination counts, if at most `combinations_max` are kept apart.
     #[must_use]
-    pub fn growth_bytes(&self, combination: &Combination, combinations_max: u64) -> usize {
-        let entry = if self.is_listed(combination, combinations_max) && !self.combinations.contains_key(combination) {
-            combination.memory_bytes()
+    pub fn bucket(&self, combination: &Combination, combinations_max: u64) -> Bucket {
+        if self.combinations.contains_key(combination) || (self.combinations.len() as u64) < combinations_max {
+            Bucket::Listed
         } else {
-            0
-        };
+            Bucket::Other
+        }
+    }
+
+    /// Bytes by which [`Self::add`] of the same would grow the record.
+    #[must_use]
+    pub fn growth_bytes(&self, combination: &Combination, bucket: Bucket) -> usize {
+        let is_new = bucket == Bucket::Listed && !self.combinations.contains_key(combination);
+        let entry = if is_new { combination.memory_bytes() } else { 0 };
         entry + single_bytes(combination).saturating_sub(self.single.len() * size_of::<u32>())
     }
 
-    fn is_listed(&self, combination: &Combination, combinations_max: u64) -> bool {
-        self.combinations.contains_key(combination) || (self.combinations.len() as u64) < combinations_max
-    }
-
-    /// Counts one user's first completion. At most `combinations_max` combinations are kept apart.
-    pub fn add(&mut self, combination: &Combination, combinations_max: u64) -> Counted {
-        self.memory_bytes += self.growth_bytes(combination, combinations_max);
+    /// Counts one user's first completion.
+    pub fn add(&mut self, combination: &Combination, bucket: Bucket) {
+        self.memory_bytes += self.growth_bytes(combination, bucket);
         if self.single.len() * size_of::<u32>() < single_bytes(combination) {
             self.single.resize(single_bytes(combination) / size_of::<u32>(), 0);
         }
@@ -61,25 +64,22 @@ impl GoalRecord {
                 *count += 1;
             }
         }
-        if self.is_listed(combination, combinations_max) {
-            *self.combinations.entry(combination.clone()).or_default() += 1;
-            Counted::Listed
-        } else {
-            self.other += 1;
-            Counted::Other
+        match bucket {
+            Bucket::Listed => *self.combinations.entry(combination.clone()).or_default() += 1,
+            Bucket::Other => self.other += 1,
         }
     }
 
-    /// Takes back an [`Self::add`] that answered `counted`.
-    pub fn undo(&mut self, combination: &Combination, counted: Counted) {
+    /// Takes back an [`Self::add`] of the same.
+    pub fn undo(&mut self, combination: &Combination, bucket: Bucket) {
         for event in combination.events() {
             if let Some(count) = self.single.get_mut(event as usize) {
                 *count = count.saturating_sub(1);
             }
         }
-        match counted {
-            Counted::Other => self.other = self.other.saturating_sub(1),
-            Counted::Listed => {
+        match bucket {
+            Bucket::Other => self.other = self.other.saturating_sub(1),
+            Bucket::Listed => {
                 if let Some(count) = self.combinations.get_mut(combination) {
                     *count -= 1;
                     if *count == 0 {

@@ -89,11 +89,17 @@ mod tests {
         let values: Vec<f64> = (0..1_000_000_u32).map(|i| f64::from(i % 1_009) * 0.1 + 1e-7).collect();
         let exact = values.iter().map(|v| (v * 1e7).round() as i128).sum::<i128>() as f64 / 1e7;
         let (mut forward, mut backward, mut parts) = (Sum::default(), Sum::default(), Sum::default());
-        values.iter().for_each(|&v| forward.add(v));
-        values.iter().rev().for_each(|&v| backward.add(v));
+        for &v in &values {
+            forward.add(v);
+        }
+        for &v in values.iter().rev() {
+            backward.add(v);
+        }
         for chunk in values.chunks(977) {
             let mut part = Sum::default();
-            chunk.iter().for_each(|&v| part.add(v));
+            for &v in chunk {
+                part.add(v);
+            }
             parts.merge(part);
         }
         for sum in [forward, backward, parts] {

@@ -32,7 +32,7 @@ const fn divisor(slots: usize) -> u64 {
 }
 
 const fn remainder_bits(divisor: u64) -> usize {
-    (u64::BITS - (divisor - 1).leading_zeros()) as usize
+    (u64::BITS - divisor.saturating_sub(1).leading_zeros()) as usize
 }
 
 impl Table {
@@ -213,19 +213,48 @@ impl Table {
         (start, self.select_run_end(start, 1))
     }
 
-    /// Moves the slots `from..free` one to the right.
+    /// Moves the slots `from..free` one to the right, into the unused slot `free`; `from` is then unused.
     fn shift(&mut self, from: usize, free: usize) {
-        for slot in (from..free).rev() {
-            let remainder = self.remainder(slot);
-            self.put_remainder(slot + 1, remainder);
-            if self.get(RUN_END, slot) {
-                self.set(RUN_END, slot + 1);
-            } else {
-                self.clear(RUN_END, slot + 1);
+        for block in (from / BLOCK_SLOTS..=free / BLOCK_SLOTS).rev() {
+            let first = block * BLOCK_SLOTS;
+            let low = from.max(first);
+            let high = free.min(first + BLOCK_SLOTS - 1);
+            self.shift_run_ends(block, low - first, high - first);
+            self.shift_remainders(block, low - first, high - first);
+            if low > from {
+                // The last slot of the block before comes in at the front.
+                let remainder = self.remainder(low - 1);
+                self.put_remainder(low, remainder);
+                if self.get(RUN_END, low - 1) {
+                    self.set(RUN_END, low);
+                }
             }
         }
         self.set(USED, free);
         self.clear(USED, from);
+    }
+
+    /// Moves the run ends `low..high` of a block one up and clears the lowest.
+    fn shift_run_ends(&mut self, block: usize, low: usize, high: usize) {
+        let at = block * self.stride() + RUN_END;
+        let moved = bit_range(low, high + 1);
+        if let Some(word) = self.words.get_mut(at) {
+            *word = *word & !moved | (*word << 1) & moved & !(1 << low);
+        }
+    }
+
+    /// Moves the remainders `low..high` of a block one up.
+    fn shift_remainders(&mut self, block: usize, low: usize, high: usize) {
+        let bits = self.stride() - BITMAPS;
+        let (start, end) = ((low + 1) * bits, (high + 1) * bits);
+        let base = block * self.stride() + BITMAPS;
+        for at in (start / 64..end.div_ceil(64)).rev() {
+            let below = if at == 0 { 0 } else { self.words.get(base + at - 1).copied().unwrap_or(0) };
+            let moved = bit_range(start.saturating_sub(at * 64), (end - at * 64).min(64));
+            if let Some(word) = self.words.get_mut(base + at) {
+                *word = *word & !moved | (*word << bits | below >> (64 - bits)) & moved;
+            }
+        }
     }
 
     /// Writes a remainder into an unused slot.
@@ -241,6 +270,11 @@ struct Position {
     slot: usize,
     ends_run: bool,
     extends_run: bool,
+}
+
+/// A word with the bits `from..to` set, `to` at most 64.
+const fn bit_range(from: usize, to: usize) -> u64 {
+    if from >= to { 0 } else { u64::MAX >> (64 - (to - from)) << from }
 }
 
 /// How many fingerprints a table of `slots` takes: seven eighths, beyond which clusters become long.

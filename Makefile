@@ -1,0 +1,119 @@
+# Everything that a developer or an operator of Kimball Edge types; `make` alone lists it.
+#
+# Targets install what they need into .tools/ and node_modules/, and do nothing where nothing has changed.
+# Works with GNU make 3.81 and later.
+
+WASM_BINDGEN_VERSION := 0.2.130
+WORKER_BUILD_VERSION := 0.8.7
+
+# What worker-build would otherwise download, from .tools/ and node_modules/ instead.
+export WASM_BINDGEN_BIN := $(CURDIR)/.tools/bin/wasm-bindgen
+export ESBUILD_BIN := $(CURDIR)/node_modules/.bin/esbuild
+export WASM_OPT_BIN := $(CURDIR)/node_modules/.bin/wasm-opt
+export WRANGLER_SEND_METRICS := false
+export WRANGLER_LOG_PATH := $(CURDIR)/.tools/wrangler-logs
+
+WORKER_BUILD := $(CURDIR)/.tools/bin/worker-build
+WASM_BINDGEN_STAMP := .tools/wasm-bindgen-$(WASM_BINDGEN_VERSION)
+WORKER_BUILD_STAMP := .tools/worker-build-$(WORKER_BUILD_VERSION)
+TOOL_STAMPS := $(WASM_BINDGEN_STAMP) $(WORKER_BUILD_STAMP)
+NODE_MODULES := node_modules/.package-lock.json
+
+SOURCES := Cargo.toml Cargo.lock .cargo/config.toml $(shell find src -type f)
+EMPTY_WORKER := benches/empty-worker
+EMPTY_WORKER_SOURCES := $(EMPTY_WORKER)/Cargo.toml $(EMPTY_WORKER)/Cargo.lock .cargo/config.toml \
+	$(shell find $(EMPTY_WORKER)/src -type f)
+
+# Tests share the machine with the servers that they start.
+TEST_CONCURRENCY := 2
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help install build build-faults start demo load test test-core test-wasm test-http deploy-check deploy bench clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+install: $(NODE_MODULES) $(TOOL_STAMPS) ## Install the tools into .tools/ and node_modules/
+
+build: build/.stamp ## Build the Worker into build/
+
+build-faults: build/faults/.stamp ## Build the Worker with fault injection, for the tests, into build/faults/
+
+start: $(NODE_MODULES) build/.stamp ## Serve on http://127.0.0.1:8787 (PORT, HOST, STATE_DIR, and the Worker's variables)
+	@exec node scripts/start.mjs
+
+demo: $(NODE_MODULES) ## Play an online store against a running server (URL, TOKEN, NAMESPACE)
+	@exec node scripts/demo.mjs
+
+load: $(NODE_MODULES) ## Load a CSV file: make load FILE=events.csv ARGS="--goal purchase" (ARGS=--help lists the options)
+	@exec node scripts/load.mjs $(if $(FILE),"$(FILE)") $(ARGS)
+
+test: test-core test-wasm test-http deploy-check ## Run every test
+
+test-core: ## Run the tests of the core, natively
+	@scripts/require.sh rust
+	cargo test
+
+test-wasm: $(TOOL_STAMPS) ## Run the tests of the core in WebAssembly under Node
+	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
+		cargo test --target wasm32-unknown-unknown --test wasm
+
+test-http: $(NODE_MODULES) build/.stamp build/faults/.stamp ## Run the tests over HTTP against workerd
+	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/http/*.test.mjs
+
+deploy-check: $(NODE_MODULES) build/.stamp ## Prove that Cloudflare would get this very build
+	@scripts/deploy-check.sh
+
+deploy: deploy-check ## Deploy to Cloudflare with your account
+	node_modules/.bin/wrangler deploy
+
+bench: $(NODE_MODULES) build/.stamp $(EMPTY_WORKER)/build/.stamp ## Print times and sizes: natively, in WebAssembly, over HTTP
+	cargo bench --bench core
+	node scripts/bench-wasm.mjs
+	node scripts/bench.mjs $(ARGS)
+
+clean: ## Remove all that was built; tools and state stay
+	rm -rf build target $(EMPTY_WORKER)/build $(EMPTY_WORKER)/target
+
+# A stamp carries the time at which its build began, so that a file saved meanwhile is built next time.
+define begin-build
+	@scripts/require.sh rust
+	@mkdir -p $(@D) && touch $@.begun
+endef
+define end-build
+	@mv $@.begun $@
+endef
+
+build/.stamp: $(SOURCES) $(TOOL_STAMPS) $(NODE_MODULES)
+	$(begin-build)
+	$(WORKER_BUILD) --release . --features edge
+	$(end-build)
+
+# In a target directory of its own: both builds write the same file there, and would undo each other's.
+build/faults/.stamp: $(SOURCES) $(TOOL_STAMPS) $(NODE_MODULES)
+	$(begin-build)
+	CARGO_TARGET_DIR=target/faults $(WORKER_BUILD) --release --out-dir build/faults . --features edge,faults
+	sed 's|"../../build/index.js"|"./index.js"|' src/edge/guard.js > build/faults/guard.js
+	@grep -q '"./index.js"' build/faults/guard.js
+	$(end-build)
+
+$(EMPTY_WORKER)/build/.stamp: $(EMPTY_WORKER_SOURCES) $(TOOL_STAMPS) $(NODE_MODULES)
+	$(begin-build)
+	$(WORKER_BUILD) --release $(EMPTY_WORKER)
+	$(end-build)
+
+$(NODE_MODULES): package.json package-lock.json
+	@scripts/require.sh node
+	npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+$(WASM_BINDGEN_STAMP):
+	@scripts/require.sh rust
+	cargo install --root .tools wasm-bindgen-cli --version $(WASM_BINDGEN_VERSION)
+	@touch $@
+
+$(WORKER_BUILD_STAMP):
+	@scripts/require.sh rust
+	cargo install --root .tools worker-build --version $(WORKER_BUILD_VERSION)
+	@touch $@

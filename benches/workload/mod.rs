@@ -1,0 +1,180 @@
+//! What is measured, the same natively and in WebAssembly. Times come from a clock that is handed in, in nanoseconds.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::hint::black_box;
+
+use kimball_edge::core::aggregator::{Aggregator, Operation};
+use kimball_edge::core::identity::{Keys, UnlinkKey};
+use kimball_edge::core::limits::ShardLimits;
+use kimball_edge::core::snapshot;
+use kimball_edge::core::user_set::UserSet;
+
+/// Runs everything and answers the tables.
+pub fn run(clock: &dyn Fn() -> f64) -> String {
+    let mut out = String::new();
+    let written = user_sets(clock, &mut out)
+        .and_then(|()| events(clock, &mut out))
+        .and_then(|()| goals(clock, &mut out))
+        .and_then(|()| snapshots(clock, &mut out));
+    if written.is_err() {
+        out.push_str("(a table could not be written)\n");
+    }
+    out
+}
+
+/// Median time of five runs, per item.
+fn per_item(clock: &dyn Fn() -> f64, items: usize, mut work: impl FnMut()) -> f64 {
+    let mut times: Vec<f64> = (0..5)
+        .map(|_| {
+            let start = clock();
+            work();
+            (clock() - start) / items as f64
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times.get(2).copied().unwrap_or_default()
+}
+
+/// A stream of well-mixed numbers (`SplitMix64`, Steele et al. 2014).
+fn mixed(n: u64) -> u64 {
+    let mut z = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
+
+fn filled(users: u64) -> UserSet {
+    let mut set = UserSet::new();
+    for n in 0..users {
+        let _ = black_box(set.insert(mixed(n), usize::MAX));
+    }
+    set
+}
+
+fn user_sets(clock: &dyn Fn() -> f64, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "\nUser set (std HashSet<u64> in the same run for scale)\n")?;
+    writeln!(
+        out,
+        "| users | bytes | bytes/user | insert ns | contains (present) ns | contains (absent) ns | HashSet insert ns |"
+    )?;
+    writeln!(out, "|---:|---:|---:|---:|---:|---:|---:|")?;
+    for users in [100_u64, 10_000, 1_000_000] {
+        let rounds = (1_000_000 / users).min(1_000);
+        let items = (users * rounds) as usize;
+        let set = filled(users);
+        let insert = per_item(clock, items, || (0..rounds).for_each(|_| drop(black_box(filled(users)))));
+        let probe = |from: u64| {
+            per_item(clock, items, || {
+                for _ in 0..rounds {
+                    for n in from..from + users {
+                        black_box(set.contains(mixed(n)));
+                    }
+                }
+            })
+        };
+        let (present, absent) = (probe(0), probe(users));
+        let exact = per_item(clock, items, || {
+            for _ in 0..rounds {
+                drop(black_box((0..users).map(mixed).collect::<HashSet<u64>>()));
+            }
+        });
+        let bytes = set.memory_bytes();
+        let each = bytes as f64 / users as f64;
+        writeln!(out, "| {users} | {bytes} | {each:.2} | {insert:.0} | {present:.0} | {absent:.0} | {exact:.0} |")?;
+    }
+    Ok(())
+}
+
+struct Stream {
+    keys: Keys,
+    unlink: UnlinkKey,
+}
+
+impl Stream {
+    fn new() -> Self {
+        let keys = Keys::new(&[1; 32]);
+        let unlink = keys.unlink("default");
+        Self { keys, unlink }
+    }
+
+    fn record(&self, event: u32, user: u64) -> Operation {
+        let tag = self.unlink.tag(&event.to_string());
+        Operation::Record { event, tag, user: self.keys.user("default", &user.to_string()), value: None }
+    }
+
+    fn apply(&self, state: &mut Aggregator, operations: &[Operation]) {
+        let _ = black_box(state.apply(operations, &self.unlink, &ShardLimits::NONE));
+    }
+}
+
+fn events(clock: &dyn Fn() -> f64, out: &mut String) -> std::fmt::Result {
+    const USERS: u64 = 100_000;
+    let stream = Stream::new();
+    let batches: Vec<Vec<Operation>> = (0..USERS / 1_000)
+        .map(|batch| (batch * 1_000..(batch + 1) * 1_000).map(|user| stream.record((user % 12) as u32, user)).collect())
+        .collect();
+    let mut state = Aggregator::default();
+    let first = per_item(clock, USERS as usize, || {
+        state = Aggregator::default();
+        for batch in &batches {
+            stream.apply(&mut state, batch);
+        }
+    });
+    let repeat = per_item(clock, USERS as usize, || {
+        for batch in &batches {
+            stream.apply(&mut state, batch);
+        }
+    });
+    writeln!(out, "\nAggregator, batches of 1,000, {USERS} users, 12 events\n")?;
+    writeln!(out, "| first occurrence ns/event | repeat ns/event |\n|---:|---:|\n| {first:.0} | {repeat:.0} |")
+}
+
+fn goals(clock: &dyn Fn() -> f64, out: &mut String) -> std::fmt::Result {
+    const USERS: u64 = 1_000;
+    writeln!(out, "\nGoal completion, every user having done half of the events\n")?;
+    writeln!(out, "| events in the namespace | µs/completion |\n|---:|---:|")?;
+    for events in [10_u32, 100, 1_000] {
+        let stream = Stream::new();
+        let mut prepared = Aggregator::default();
+        let tag = stream.unlink.tag(&events.to_string());
+        stream.apply(&mut prepared, &[Operation::Goal { event: events, tag }]);
+        for user in 0..USERS {
+            let done: Vec<Operation> = (0..events)
+                .filter(|event| (u64::from(*event) + user) % 2 == 0)
+                .map(|event| stream.record(event, user))
+                .collect();
+            stream.apply(&mut prepared, &done);
+        }
+        let completions: Vec<Operation> = (0..USERS).map(|user| stream.record(events, user)).collect();
+        let mut states: Vec<Aggregator> = (0..5).map(|_| prepared.clone()).collect();
+        let each = per_item(clock, USERS as usize, || {
+            if let Some(mut state) = states.pop() {
+                stream.apply(&mut state, &completions);
+            }
+        });
+        writeln!(out, "| {events} | {:.1} |", each / 1e3)?;
+    }
+    Ok(())
+}
+
+fn snapshots(clock: &dyn Fn() -> f64, out: &mut String) -> std::fmt::Result {
+    const USERS: u64 = 1_000_000;
+    let stream = Stream::new();
+    let mut state = Aggregator::default();
+    for user in 0..USERS {
+        stream.apply(&mut state, &[stream.record(0, user)]);
+    }
+    let sections = snapshot::encode_all(&state);
+    let bytes: usize = sections.iter().map(Vec::len).sum();
+    let encode = per_item(clock, 1, || drop(black_box(snapshot::encode_all(&state))));
+    let decode = per_item(clock, 1, || {
+        let mut state = Aggregator::default();
+        for section in &sections {
+            let _ = black_box(snapshot::decode(&mut state, section));
+        }
+    });
+    writeln!(out, "\nSnapshot of {USERS} users who did one event (the event's set and the set of all users)\n")?;
+    writeln!(out, "| bytes in memory | bytes stored | encode ms | decode ms |\n|---:|---:|---:|---:|")?;
+    writeln!(out, "| {} | {bytes} | {:.1} | {:.1} |", state.memory_bytes(), encode / 1e6, decode / 1e6)
+}

@@ -1,0 +1,20 @@
+// Builds the core as for a page and runs its benchmark under Node: `make bench` does this.
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+import { ROOT } from './server.mjs';
+
+const out = join(ROOT, 'target/bench-wasm');
+const run = (command, ...args) => execFileSync(command, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] });
+
+run('cargo', 'build', '--release', '--example', 'bench_wasm', '--features', 'browser', '--target', 'wasm32-unknown-unknown');
+run(join(ROOT, '.tools/bin/wasm-bindgen'), '--target', 'nodejs', '--out-dir', out,
+  join(ROOT, 'target/wasm32-unknown-unknown/release/examples/bench_wasm.wasm'));
+run(join(ROOT, 'node_modules/.bin/wasm-opt'), '-O3', '--all-features', '-o', join(out, 'bench_wasm_bg.wasm'),
+  join(out, 'bench_wasm_bg.wasm'));
+writeFileSync(join(out, 'package.json'), '{"type":"commonjs"}');
+
+console.log(`In WebAssembly under Node ${process.version}`);
+console.log(createRequire(import.meta.url)(join(out, 'bench_wasm.js')).run(() => performance.now()));

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Says in one line what this machine lacks: require.sh rust|node …
+set -eu
+
+fail() {
+    echo "make: $1" >&2
+    exit 1
+}
+
+require_rust() {
+    command -v cargo >/dev/null || fail 'cargo is missing; install Rust with rustup (https://rustup.rs)'
+    # The linker of every native build, of the tools that are compiled here included.
+    command -v "${CC:-cc}" >/dev/null || fail "a C compiler (${CC:-cc}) is missing; install gcc or clang"
+    # Printed for any known target, so only the directory itself tells whether it is installed.
+    target_dir=$(rustc --print target-libdir --target wasm32-unknown-unknown) || fail 'rustc does not run'
+    if [ ! -d "$target_dir" ]; then
+        command -v rustup >/dev/null ||
+            fail 'the target wasm32-unknown-unknown is missing and so is rustup to install it (https://rustup.rs)'
+        rustup target add wasm32-unknown-unknown || fail 'rustup could not add the target wasm32-unknown-unknown'
+    fi
+}
+
+require_node() {
+    command -v node >/dev/null || fail 'node is missing; install Node.js 20.10 or later'
+    command -v npm >/dev/null || fail 'npm is missing; install Node.js 20.10 or later with npm'
+    node -e 'const [major, minor] = process.versions.node.split(".").map(Number);
+             process.exit(major > 20 || (major === 20 && minor >= 10) ? 0 : 1)' ||
+        fail "node $(node --version) is too old; install Node.js 20.10 or later"
+}
+
+for need in "$@"; do
+    "require_$need"
+done

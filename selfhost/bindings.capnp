@@ -1,0 +1,40 @@
+# What the Worker is bound to, shared by every workerd config of the project.
+
+@0xc7d1f0a2b8e94d36;
+
+using Workerd = import "/workerd/workerd.capnp";
+
+const compatibilityDate :Text = "2026-04-01";
+
+# The keys name the objects' identities on disk: changing one abandons all stored state.
+const durableObjects :List(Workerd.Worker.DurableObjectNamespace) = [
+  (className = "Registry", uniqueKey = "kimball-edge-registry", enableSql = true),
+  (className = "Shard", uniqueKey = "kimball-edge-shard", enableSql = true),
+];
+
+const state :Workerd.Service = (name = "state", disk = (path = ".state", writable = true));
+
+const bindings :List(Workerd.Worker.Binding) = [
+  (name = "REGISTRY", durableObjectNamespace = "Registry"),
+  (name = "SHARD", durableObjectNamespace = "Shard"),
+  (name = "API_AUTH", fromEnvironment = "API_AUTH"),
+  (name = "API_TOKENS", fromEnvironment = "API_TOKENS"),
+  (name = "READ_TOKENS", fromEnvironment = "READ_TOKENS"),
+  (name = "INGEST_TOKENS", fromEnvironment = "INGEST_TOKENS"),
+  (name = "INGEST_MAY_ADD_GOALS", fromEnvironment = "INGEST_MAY_ADD_GOALS"),
+  (name = "ALLOWED_ORIGINS", fromEnvironment = "ALLOWED_ORIGINS"),
+  (name = "SHARDS", fromEnvironment = "SHARDS"),
+  (name = "HASH_KEY", fromEnvironment = "HASH_KEY"),
+  (name = "BODY_BYTES_MAX", fromEnvironment = "BODY_BYTES_MAX"),
+  (name = "BATCH_EVENTS_MAX", fromEnvironment = "BATCH_EVENTS_MAX"),
+  (name = "NAME_BYTES_MAX", fromEnvironment = "NAME_BYTES_MAX"),
+  (name = "NAMESPACES_MAX", fromEnvironment = "NAMESPACES_MAX"),
+  (name = "EVENTS_PER_NAMESPACE_MAX", fromEnvironment = "EVENTS_PER_NAMESPACE_MAX"),
+  (name = "COMBINATIONS_PER_GOAL_MAX", fromEnvironment = "COMBINATIONS_PER_GOAL_MAX"),
+  (name = "USERS_PER_EVENT_MAX", fromEnvironment = "USERS_PER_EVENT_MAX"),
+  (name = "SHARD_MEMORY_BYTES_MAX", fromEnvironment = "SHARD_MEMORY_BYTES_MAX"),
+  (name = "ISOLATE_MEMORY_BYTES_MAX", fromEnvironment = "ISOLATE_MEMORY_BYTES_MAX"),
+  (name = "JOURNAL_BYTES_MAX", fromEnvironment = "JOURNAL_BYTES_MAX"),
+  (name = "JOURNAL_ROWS_MAX", fromEnvironment = "JOURNAL_ROWS_MAX"),
+  (name = "COMPACTION_IDLE_MS", fromEnvironment = "COMPACTION_IDLE_MS"),
+];

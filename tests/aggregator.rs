@@ -1,0 +1,298 @@
+//! The aggregator against an exact model, and its laws: replay equals state, a reload equals state, a refused batch
+//! changes nothing, order and sharding do not matter.
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kimball_edge::core::aggregator::{Aggregator, Operation};
+use kimball_edge::core::error::{Corrupt, Refusal};
+use kimball_edge::core::identity::{Keys, UnlinkKey};
+use kimball_edge::core::limits::ShardLimits;
+use kimball_edge::core::report::Report;
+use kimball_edge::core::{effect, snapshot};
+use proptest::prelude::*;
+
+const EVENTS: u32 = 6;
+
+struct World {
+    keys: Keys,
+    unlink: UnlinkKey,
+}
+
+impl World {
+    fn new() -> Self {
+        let keys = Keys::new(&[5; 32]);
+        let unlink = keys.unlink("default");
+        Self { keys, unlink }
+    }
+
+    fn goal(&self, event: u32) -> Operation {
+        Operation::Goal { event, tag: self.unlink.tag(&format!("event {event}")) }
+    }
+
+    fn record(&self, event: u32, user: u32, value: Option<f64>) -> Operation {
+        let user = self.keys.user("default", &user.to_string());
+        Operation::Record { event, tag: self.unlink.tag(&format!("event {event}")), user, value }
+    }
+
+    fn operation(&self, step: &Step) -> Operation {
+        match *step {
+            Step::Goal(event) => self.goal(event),
+            Step::Record(event, user, value) => self.record(event, user, value.map(f64::from)),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Goal(u32),
+    Record(u32, u32, Option<i16>),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        1 => (0..EVENTS).prop_map(Step::Goal),
+        30 => (0..EVENTS, 0..60_u32, prop::option::of(any::<i16>())).prop_map(|(e, u, v)| Step::Record(e, u, v)),
+    ]
+}
+
+/// What the numbers have to be, by exact sets.
+#[derive(Default)]
+struct Model {
+    done: BTreeMap<u32, BTreeSet<u32>>,
+    sums: BTreeMap<u32, i64>,
+    goals: BTreeMap<u32, BTreeMap<BTreeSet<u32>, u64>>,
+}
+
+impl Model {
+    fn apply(&mut self, step: &Step) {
+        match *step {
+            Step::Goal(event) => {
+                self.done.entry(event).or_default();
+                self.goals.entry(event).or_default();
+            }
+            Step::Record(event, user, value) => {
+                let prior = self.done.iter().filter(|(e, users)| **e != event && users.contains(&user));
+                let prior: BTreeSet<u32> = prior.map(|(&e, _)| e).collect();
+                if !self.done.entry(event).or_default().insert(user) {
+                    return;
+                }
+                if let Some(value) = value {
+                    *self.sums.entry(event).or_default() += i64::from(value);
+                }
+                if let Some(combinations) = self.goals.get_mut(&event) {
+                    *combinations.entry(prior).or_default() += 1;
+                }
+            }
+        }
+    }
+
+    fn check(&self, report: &Report) {
+        let users: BTreeSet<u32> = self.done.values().flatten().copied().collect();
+        assert_eq!(report.users, users.len() as u64);
+        assert_eq!(report.counters.len(), self.done.len());
+        for counter in &report.counters {
+            assert_eq!(counter.count, self.done[&counter.event].len() as u64);
+            let sum = self.sums.get(&counter.event).map(|&sum| sum as f64);
+            assert_eq!(counter.sum.map(|sum| sum.value()), sum);
+            let Some(goal) = &counter.goal else {
+                assert!(!self.goals.contains_key(&counter.event));
+                continue;
+            };
+            let expected = &self.goals[&counter.event];
+            let listed: BTreeMap<BTreeSet<u32>, u64> =
+                goal.combinations.iter().map(|(c, &count)| (c.events().collect(), count)).collect();
+            assert_eq!((&listed, goal.other), (expected, 0));
+            let mut single: BTreeMap<u32, u64> = BTreeMap::new();
+            for (combination, count) in expected {
+                combination.iter().for_each(|&event| *single.entry(event).or_default() += count);
+            }
+            assert_eq!(goal.single, single);
+        }
+    }
+}
+
+fn reload(state: &Aggregator) -> Aggregator {
+    let mut reloaded = Aggregator::default();
+    for section in snapshot::encode_all(state) {
+        snapshot::decode(&mut reloaded, &section).unwrap();
+    }
+    reloaded
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(120))]
+
+    #[test]
+    fn numbers_equal_exact_sets_through_batches_replays_and_reloads(
+        steps in prop::collection::vec(step(), 0..700),
+        batch_len in 1..50_usize,
+        reload_every in 1..8_usize,
+    ) {
+        let world = World::new();
+        let (mut state, mut replayed, mut model) = (Aggregator::default(), Aggregator::default(), Model::default());
+        for (nth, batch) in steps.chunks(batch_len).enumerate() {
+            let operations: Vec<Operation> = batch.iter().map(|step| world.operation(step)).collect();
+            let effects = state.apply(&operations, &world.unlink, &ShardLimits::NONE).unwrap();
+            let row = effect::encode(&effects);
+            let decoded = effect::decode(&row).unwrap();
+            prop_assert_eq!(&decoded, &effects);
+            replayed.restore(&decoded).unwrap();
+            // A journal that is replayed twice changes nothing the second time.
+            replayed.restore(&decoded).unwrap();
+            // Nor does a batch that is sent twice.
+            prop_assert!(state.apply(&operations, &world.unlink, &ShardLimits::NONE).unwrap().is_empty());
+            batch.iter().for_each(|step| model.apply(step));
+            if nth % reload_every == 0 {
+                state = reload(&state);
+            }
+        }
+        model.check(&state.report());
+        prop_assert_eq!(snapshot::encode_all(&replayed), snapshot::encode_all(&state));
+        prop_assert_eq!(replayed.report(), state.report());
+    }
+
+    #[test]
+    fn a_refused_batch_changes_nothing(
+        before in prop::collection::vec(step(), 0..200),
+        refused in prop::collection::vec(step(), 1..200),
+        memory_bytes in 0..3_000_u64,
+        users_per_event in 1..40_u64,
+    ) {
+        let world = World::new();
+        let operations = |steps: &[Step]| steps.iter().map(|step| world.operation(step)).collect::<Vec<_>>();
+        let mut state = Aggregator::default();
+        state.apply(&operations(&before), &world.unlink, &ShardLimits::NONE).unwrap();
+        let limits = ShardLimits {
+            memory_bytes: state.memory_bytes() as u64 + memory_bytes,
+            users_per_event,
+            combinations_per_goal: 3,
+        };
+        let sections = snapshot::encode_all(&state);
+        let batch = operations(&refused);
+        match state.apply(&batch, &world.unlink, &limits) {
+            Err(_) => prop_assert_eq!(snapshot::encode_all(&state), sections),
+            Ok(effects) => {
+                prop_assert!(state.memory_bytes() as u64 <= limits.memory_bytes);
+                let mut replayed = Aggregator::default();
+                for section in &sections {
+                    snapshot::decode(&mut replayed, section).unwrap();
+                }
+                replayed.restore(&effects).unwrap();
+                prop_assert_eq!(snapshot::encode_all(&replayed), snapshot::encode_all(&state));
+            }
+        }
+    }
+
+    #[test]
+    fn shards_add_up_in_any_order(steps in prop::collection::vec(step(), 0..400), shards in 1..7_u32) {
+        let world = World::new();
+        let mut whole = Aggregator::default();
+        let mut parts = vec![Aggregator::default(); shards as usize];
+        for step in &steps {
+            let operation = world.operation(step);
+            whole.apply(&[operation], &world.unlink, &ShardLimits::NONE).unwrap();
+            let targets = match operation {
+                Operation::Goal { .. } => 0..shards,
+                Operation::Record { user, .. } => user.shard(shards)..user.shard(shards) + 1,
+            };
+            for target in targets {
+                parts[target as usize].apply(&[operation], &world.unlink, &ShardLimits::NONE).unwrap();
+            }
+        }
+        let reports: Vec<Report> = parts.iter().map(Aggregator::report).collect();
+        let forward = reports.iter().cloned().fold(Report::default(), Report::merge);
+        let backward = reports.iter().rev().cloned().fold(Report::default(), |sum, report| report.merge(sum));
+        prop_assert_eq!(&forward, &backward);
+        prop_assert_eq!(forward.users, whole.report().users);
+        for (merged, single) in forward.counters.iter().zip(&whole.report().counters) {
+            prop_assert_eq!((merged.event, merged.count, &merged.goal), (single.event, single.count, &single.goal));
+            prop_assert_eq!(merged.sum.map(|sum| sum.value()), single.sum.map(|sum| sum.value()));
+        }
+        prop_assert_eq!(forward.counters.len(), whole.report().counters.len());
+    }
+
+    #[test]
+    fn decoders_survive_anything(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = effect::decode(&bytes);
+        let _ = snapshot::decode(&mut Aggregator::default(), &bytes);
+        // The same behind a valid frame, where the checksum no longer protects.
+        let _ = effect::decode(&kimball_edge::core::bytes::frame(b'J', 1, &bytes));
+        let _ = snapshot::decode(&mut Aggregator::default(), &kimball_edge::core::bytes::frame(b'S', 1, &bytes));
+    }
+}
+
+#[test]
+fn combinations_beyond_the_limit_count_in_other() {
+    let world = World::new();
+    let limits = ShardLimits { combinations_per_goal: 4, ..ShardLimits::NONE };
+    let mut state = Aggregator::default();
+    let mut effects = state.apply(&[world.goal(0)], &world.unlink, &limits).unwrap();
+    // Eight users with eight different combinations of three events, twice over.
+    for user in 0..16_u32 {
+        let mut batch: Vec<Operation> =
+            (1..4).filter(|event| user >> (event - 1) & 1 == 1).map(|event| world.record(event, user, None)).collect();
+        batch.push(world.record(0, user, None));
+        effects.extend(state.apply(&batch, &world.unlink, &limits).unwrap());
+    }
+    let report = state.report();
+    let goal = report.counters[0].goal.as_ref().unwrap();
+    assert_eq!(goal.combinations.len(), 4);
+    assert_eq!(goal.combinations.values().sum::<u64>(), 8);
+    assert_eq!(goal.other, 8);
+    assert_eq!(goal.single.values().sum::<u64>(), 24);
+    let mut replayed = Aggregator::default();
+    replayed.restore(&effects).unwrap();
+    assert_eq!(snapshot::encode_all(&replayed), snapshot::encode_all(&state));
+}
+
+#[test]
+fn limits_refuse_one_past_them() {
+    let world = World::new();
+    let limits = ShardLimits { users_per_event: 3, ..ShardLimits::NONE };
+    let mut state = Aggregator::default();
+    let three: Vec<Operation> = (0..3).map(|user| world.record(0, user, None)).collect();
+    state.apply(&three, &world.unlink, &limits).unwrap();
+    assert_eq!(state.apply(&[world.record(0, 3, None)], &world.unlink, &limits), Err(Refusal::Users));
+    assert_eq!(state.apply(&three, &world.unlink, &limits), Ok(vec![]));
+
+    let limits = ShardLimits { memory_bytes: state.memory_bytes() as u64, ..ShardLimits::NONE };
+    assert_eq!(state.apply(&[world.record(1, 0, None)], &world.unlink, &limits), Err(Refusal::Memory));
+    assert_eq!(state.apply(&three, &world.unlink, &limits), Ok(vec![]));
+
+    let Operation::Goal { tag, .. } = world.goal(5) else { unreachable!() };
+    let misnamed = Operation::Goal { event: 0, tag };
+    assert_eq!(state.apply(&[misnamed], &world.unlink, &ShardLimits::NONE), Err(Refusal::Tag));
+    let beyond = Operation::Goal { event: 1_000_000, tag };
+    assert_eq!(state.apply(&[beyond], &world.unlink, &ShardLimits::NONE), Err(Refusal::Tag));
+}
+
+#[test]
+fn damaged_storage_is_refused() {
+    let world = World::new();
+    let mut state = Aggregator::default();
+    let batch: Vec<Operation> =
+        std::iter::once(world.goal(1)).chain((0..40).map(|n| world.record(n % 2, n / 2, Some(0.5)))).collect();
+    let row = effect::encode(&state.apply(&batch, &world.unlink, &ShardLimits::NONE).unwrap());
+    let mut all = snapshot::encode_all(&state);
+    all.push(row);
+    for bytes in &all {
+        let decode = |bytes: &[u8]| match bytes[2] {
+            b'J' => effect::decode(bytes).map(|_| ()),
+            _ => snapshot::decode(&mut Aggregator::default(), bytes),
+        };
+        assert_eq!(decode(bytes), Ok(()));
+        for len in 3..bytes.len() {
+            assert!(decode(&bytes[..len]).is_err(), "cut to {len}");
+        }
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(matches!(decode(&flipped), Err(Corrupt::Checksum | Corrupt::Version)), "bit {bit}");
+        }
+    }
+    // A section that is there already.
+    let mut twice = reload(&state);
+    assert_eq!(snapshot::decode(&mut twice, &all[1]), Err(Corrupt::Value));
+}

@@ -1,0 +1,43 @@
+// Scripts of the project as child processes, with what they print.
+
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+
+import { until, within } from './deadline.mjs';
+import { ROOT } from './server.mjs';
+
+const EXIT_DEADLINE_MS = 60_000;
+
+/** Runs `scripts/NAME` with only these variables and the PATH; killed after the test if it still runs. */
+export function launch(scope, name, { args = [], env = {} } = {}) {
+  const child = spawn(process.execPath, [join(ROOT, 'scripts', name), ...args], {
+    cwd: ROOT, env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const output = { stdout: '', stderr: '' };
+  for (const stream of ['stdout', 'stderr']) {
+    child[stream].setEncoding('utf8').on('data', (text) => { output[stream] += text; });
+  }
+  const exited = new Promise((resolve) => {
+    child.on('close', (code, signal) => resolve({ code, signal, ...output }));
+  });
+  scope.after(async () => {
+    child.kill('SIGTERM');
+    await within(`${name} ends`, exited, EXIT_DEADLINE_MS);
+  });
+  return {
+    output,
+    kill: (signal) => child.kill(signal),
+    /** Resolves to `{ code, signal, stdout, stderr }` when it has ended. */
+    end: () => within(`${name} ends`, exited, EXIT_DEADLINE_MS),
+    /** Waits until what it printed matches. */
+    printed: (pattern) => until(`${name} prints ${pattern}`, () => {
+      if (child.exitCode !== null) throw new Error(`${name} ended: ${output.stdout}${output.stderr}`);
+      return output.stdout.match(pattern);
+    }),
+  };
+}
+
+/** Runs a script to its end. */
+export function run(scope, name, options) {
+  return launch(scope, name, options).end();
+}

@@ -1,0 +1,77 @@
+// An independent reader of stored snapshot rows, written from ARCHITECTURE.md, to see what an attacker would.
+
+const FINGERPRINT_BITS = 36n;
+
+/** The fingerprints, as BigInts, in one stored section; the section's number and whether it has a goal record too. */
+export function decodeSection(bytes) {
+  const head = Buffer.from(bytes.subarray(0, 8));
+  if (head.toString('latin1', 0, 3) !== 'KES' || head[3] !== 1) throw new Error(`not a snapshot section: ${head.toString('hex')}`);
+  const reader = new Reader(bytes, 8);
+  const section = reader.varint();
+  if (section > 0) {
+    reader.skip(8); // the tag
+    reader.skip(1); // flags
+  }
+  return { section, fingerprints: reader.userSet() };
+}
+
+class Reader {
+  constructor(bytes, at) {
+    this.bytes = bytes;
+    this.at = at;
+  }
+
+  skip(count) { this.at += count; }
+
+  varint() {
+    let value = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = this.bytes[this.at];
+      this.at += 1;
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) return value;
+    }
+  }
+
+  /** Rice-coded gaps between ascending fingerprints, least significant bit first. */
+  userSet() {
+    const count = this.varint();
+    if (count === 0) return [];
+    const k = this.bytes[this.at];
+    this.at += 1;
+    const length = this.varint();
+    const start = this.at * 8;
+    this.at += length;
+    let bit = start;
+    const next = () => {
+      const value = (this.bytes[bit >> 3] >> (bit & 7)) & 1;
+      bit += 1;
+      return value;
+    };
+    const fingerprints = [];
+    let least = 0n;
+    while (fingerprints.length < count) {
+      let high = 0n;
+      while (next() === 1) high += 1n;
+      let low = 0n;
+      for (let i = 0; i < k; i += 1) low |= BigInt(next()) << BigInt(i);
+      const fingerprint = least + (high << BigInt(k)) + low;
+      if (fingerprint >> FINGERPRINT_BITS !== 0n) throw new Error('a fingerprint is out of range');
+      fingerprints.push(fingerprint);
+      least = fingerprint + 1n;
+    }
+    if (Math.ceil((bit - start) / 8) !== length) throw new Error('the bit stream has another length');
+    return fingerprints;
+  }
+}
+
+/** How often 8 consecutive bytes, as a little-endian integer, have one of these fingerprints as their upper bits. */
+export function fingerprintsWithin(bytes, fingerprints) {
+  const known = new Set(fingerprints);
+  const buffer = Buffer.from(bytes);
+  let found = 0;
+  for (let at = 0; at + 8 <= buffer.length; at += 1) {
+    if (known.has(buffer.readBigUInt64LE(at) >> (64n - FINGERPRINT_BITS))) found += 1;
+  }
+  return found;
+}

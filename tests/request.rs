@@ -1,0 +1,198 @@
+//! Reading of requests: every form, every refusal with its place, and nothing that panics.
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
+
+use kimball_edge::core::identity::Keys;
+use kimball_edge::core::limits::RequestLimits;
+use kimball_edge::core::request::{BadRequest, Batch, Fault, Query, parse_events, parse_feature_event, parse_goal};
+use proptest::prelude::*;
+
+const LIMITS: RequestLimits = RequestLimits { body_bytes: 1 << 20, batch_events: 3, name_bytes: 16 };
+
+fn parse(body: &str) -> Result<Batch, BadRequest> {
+    parse_events(body.as_bytes(), &Keys::new(&[0; 32]), &LIMITS)
+}
+
+fn refused(body: &str) -> (Option<usize>, &'static str, Fault) {
+    match parse(body).unwrap_err() {
+        BadRequest::Field { index, field, fault } => (index, field, fault),
+        other => panic!("{body}: {other:?}"),
+    }
+}
+
+#[test]
+fn the_three_forms_say_the_same() {
+    let event = r#"{"event_name": "a", "user_id": "u"}"#;
+    let single = parse(event).unwrap();
+    assert_eq!(parse(&format!("[{event}]")).unwrap(), single);
+    assert_eq!(parse(&format!(r#"{{"events": [{event}]}}"#)).unwrap(), single);
+    assert_eq!(parse(&format!(r#" {{"x": 1, "events": [{event}], "user_id": 5}} "#)).unwrap(), single);
+    assert_eq!(parse(&format!(r#"{{"events": null, {}"#, &event[1..])).unwrap(), single);
+    assert_eq!(parse("[]").unwrap(), Batch::default());
+    assert_eq!(parse(r#"{"events": []}"#).unwrap(), Batch::default());
+}
+
+#[test]
+fn events_are_grouped_by_namespace_in_order() {
+    let batch = parse(
+        r#"[{"event_name": "a", "user_id": 1, "namespace": "x"}, {"event_name": "b", "user_id": "1", "value": 2},
+            {"event_name": "a", "user_id": "1", "namespace": "x", "ensure_goal": true, "value": null}]"#,
+    )
+    .unwrap();
+    let [x, default] = &batch.namespaces[..] else { panic!("{batch:?}") };
+    assert_eq!((x.namespace.as_str(), &x.names[..]), ("x", &["a".to_owned()][..]));
+    assert_eq!(x.items[0].user, x.items[1].user, "an integer is its decimal string");
+    assert_eq!((x.items[0].ensure_goal, x.items[1].ensure_goal), (false, true));
+    assert_eq!(default.items[0].value, Some(2.0));
+    assert_ne!(default.items[0].user, x.items[0].user, "users differ between namespaces");
+}
+
+#[test]
+fn refusals_name_their_place() {
+    let ok = r#"{"event_name": "a", "user_id": "u"}"#;
+    let cases = [
+        (r#"{"user_id": "u"}"#.to_owned(), (None, "event_name", Fault::Missing)),
+        (r#"{"event_name": null, "user_id": "u"}"#.to_owned(), (None, "event_name", Fault::Missing)),
+        (format!(r#"[{ok}, {{"event_name": "a"}}]"#), (Some(1), "user_id", Fault::Missing)),
+        (format!(r#"[{ok}, 5]"#), (Some(1), "events", Fault::Invalid("must hold objects only"))),
+        (r#"{"events": 5}"#.to_owned(), (None, "events", Fault::Invalid("must be a list of events"))),
+        (r#"{"events": [], "events": []}"#.to_owned(), (None, "events", Fault::Invalid("must not come twice"))),
+        (
+            r#"[{"event_name": "a", "event_name": "b", "user_id": "u"}]"#.to_owned(),
+            (Some(0), "event_name", Fault::Invalid("must not come twice")),
+        ),
+        (
+            r#"[{"event_name": ["a"], "user_id": "u"}]"#.to_owned(),
+            (Some(0), "event_name", Fault::Invalid("must be a string")),
+        ),
+        (
+            r#"[{"event_name": "", "user_id": "u"}]"#.to_owned(),
+            (Some(0), "event_name", Fault::Invalid("must not be empty")),
+        ),
+        (
+            r#"[{"event_name": "a\n", "user_id": "u"}]"#.to_owned(),
+            (Some(0), "event_name", Fault::Invalid("must not hold control characters")),
+        ),
+        (
+            r#"[{"event_name": "a", "user_id": 1.5}]"#.to_owned(),
+            (Some(0), "user_id", Fault::Invalid("must be a string or an integer")),
+        ),
+        (
+            format!(r#"[{{"event_name": "{}", "user_id": 1}}]"#, "é".repeat(9)),
+            (Some(0), "event_name", Fault::TooLong { limit: 16 }),
+        ),
+        (
+            format!(r#"[{{"event_name": "a", "user_id": "{}"}}]"#, "u".repeat(17)),
+            (Some(0), "user_id", Fault::TooLong { limit: 16 }),
+        ),
+        (
+            r#"[{"event_name": "a", "user_id": 1, "value": 1.1e300}]"#.to_owned(),
+            (Some(0), "value", Fault::Invalid("must be between -1e300 and 1e300")),
+        ),
+        (
+            r#"[{"event_name": "a", "user_id": 1, "value": "1"}]"#.to_owned(),
+            (Some(0), "value", Fault::Invalid("must be a number")),
+        ),
+        (
+            r#"[{"event_name": "a", "user_id": 1, "ensure_goal": 1}]"#.to_owned(),
+            (Some(0), "ensure_goal", Fault::Invalid("must be true or false")),
+        ),
+        (
+            r#"[{"event_name": "a", "user_id": 1, "datetime": "yesterday"}]"#.to_owned(),
+            (Some(0), "datetime", Fault::Invalid("must be an RFC 3339 date and time")),
+        ),
+    ];
+    for (body, expected) in cases {
+        assert_eq!(refused(&body), expected, "{body}");
+    }
+    for body in ["5", "null", "\"a\"", "true", "-1.5"] {
+        assert_eq!(refused(body).1, "events", "{body}");
+    }
+}
+
+#[test]
+fn what_is_not_json_is_refused_as_such() {
+    for body in [
+        "{",
+        "[",
+        "[{]",
+        "[] []",
+        "[NaN]",
+        "[Infinity]",
+        r#"{"value": 1e999}"#,
+        "\u{feff}[]",
+        r#"[{"event_name": "\ud800"}]"#,
+    ] {
+        assert!(matches!(parse(body), Err(BadRequest::Json(_))), "{body}: {:?}", parse(body));
+    }
+    let keys = Keys::new(&[0; 32]);
+    assert_eq!(parse_events(b"", &keys, &LIMITS), Err(BadRequest::Empty));
+    assert_eq!(parse_events(b"[\"\xff\"]", &keys, &LIMITS), Err(BadRequest::NotUtf8));
+}
+
+#[test]
+fn a_batch_has_as_many_events_as_allowed() {
+    let event = r#"{"event_name": "a", "user_id": "u"}"#;
+    assert!(parse(&format!("[{event}, {event}, {event}]")).is_ok());
+    assert_eq!(parse(&format!("[{event}, {event}, {event}, {event}]")), Err(BadRequest::TooManyEvents { limit: 3 }));
+}
+
+#[test]
+fn nesting_in_what_is_ignored_is_no_danger() {
+    for depth in [100, 100_000] {
+        let nested = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(parse(&format!(r#"{{"event_name": "a", "user_id": "u", "extra": {nested}}}"#)).is_ok(), "{depth}");
+        assert!(parse(&nested).is_err());
+        assert!(parse(&format!(r#"{{"event_name": {nested}, "user_id": "u"}}"#)).is_err());
+    }
+}
+
+#[test]
+fn datetimes() {
+    for (datetime, ok) in [
+        ("2024-03-13T10:21:14Z", true),
+        ("2024-03-13T10:21:14.5+02:00", true),
+        ("2024-02-30T10:21:14Z", false),
+        ("2024-03-13", false),
+        ("1710325274", false),
+    ] {
+        let body = format!(r#"{{"event_name": "a", "user_id": "u", "datetime": "{datetime}"}}"#);
+        assert_eq!(parse(&body).is_ok(), ok, "{datetime}");
+    }
+}
+
+#[test]
+fn goals_and_feature_events() {
+    assert_eq!(parse_goal(br#"{"goal_name": "g"}"#, &LIMITS).unwrap().namespace, "default");
+    assert!(parse_goal(br#"{"goal_name": "g", "goal_name": "g"}"#, &LIMITS).is_err());
+    assert!(parse_goal(b"[]", &LIMITS).is_err());
+    let keys = Keys::new(&[0; 32]);
+    let event = |query: &str| parse_feature_event(&Query::parse(query).unwrap(), &keys, &LIMITS);
+    // {"user_id": 7} and {"feature": "f"}
+    let both = event("user_obj=eyJ1c2VyX2lkIjogN30=&context_obj=eyJmZWF0dXJlIjogImYifQ").unwrap();
+    assert_eq!(both.namespaces[0].names, ["f"]);
+    assert_eq!(event("user_obj=eyJ1c2VyX2lkIjogN30").unwrap(), Batch::default());
+    assert_eq!(event("").unwrap(), Batch::default());
+    for bad in ["user_obj=%21", "context_obj=W10=", "user_obj=bnVsbA", "context_obj=eyJhIg"] {
+        assert!(event(bad).is_err(), "{bad}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_panics(body in prop::collection::vec(any::<u8>(), 0..200), query in ".{0,80}") {
+        let keys = Keys::new(&[0; 32]);
+        let _ = parse_events(&body, &keys, &LIMITS);
+        let _ = parse_goal(&body, &LIMITS);
+        if let Ok(query) = Query::parse(&query) {
+            let _ = parse_feature_event(&query, &keys, &LIMITS);
+        }
+    }
+
+    #[test]
+    fn nothing_that_looks_like_json_panics(
+        body in r#"(\{|\[|\}|\]|,|:|"event_name"|"user_id"|"events"|"value"|"a"|1|1e9|null|true| ){0,40}"#
+    ) {
+        let _ = parse(&body);
+    }
+}
