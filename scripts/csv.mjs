@@ -59,9 +59,13 @@ export class EventFile {
    */
   async *rows() {
     const records = [];
+    let lastLine = 0;
     const parser = parse({
       bom: true,
-      columns: (header) => this.#checkHeader(header),
+      columns: (header) => {
+        lastLine = 1;
+        return this.#checkHeader(header);
+      },
       delimiter: this.#options.delimiter,
       max_record_size: RECORD_CHARS_MAX,
       // Told of in `context.error`, so that the rows before it are not lost to the exception.
@@ -69,21 +73,28 @@ export class EventFile {
       skip_empty_lines: true,
       // Taken here rather than from the stream, which would drop what it still holds when a later record is broken.
       on_record: (record, context) => {
+        lastLine = context.lines;
         records.push({ record, line: context.lines, error: context.error });
         return null;
       },
     });
-    parser.on('error', () => {}); // Reported by the call that caused it.
-
+    // A broken record is thrown only after the rows before it, some of them of the same chunk.
     let broken = null;
-    for await (const chunk of await this.#open()) {
-      broken = await settled((done) => parser.write(chunk, done));
-      yield* records.splice(0).map((row) => this.#toRow(row));
-      if (broken) break;
+    parser.on('error', (error) => { broken ??= error; });
+    try {
+      for await (const chunk of await this.#open()) {
+        await new Promise((done) => { parser.write(chunk, done); });
+        yield* this.#events(records);
+        if (broken) throw broken;
+      }
+      await new Promise((done) => { parser.end().once('error', done).once('end', done).resume(); });
+      yield* this.#events(records);
+      if (broken) throw broken;
+      if (lastLine === 0) throw new BadRow(1, 'there is no header line');
+    } catch (error) {
+      // The parser's own line is where it gave up, which with an open quote is far below.
+      throw error instanceof BadRow ? error : new BadRow(lastLine + 1, withoutLine(error));
     }
-    broken ??= await settled((done) => { parser.on('error', done); parser.end(done); });
-    yield* records.splice(0).map((row) => this.#toRow(row));
-    if (broken) throw broken instanceof BadRow ? broken : new BadRow(broken.lines ?? parser.info.lines, broken.message);
   }
 
   async #open() {
@@ -103,4 +114,46 @@ export class EventFile {
     }
     return header;
   }
+
+  /** One by one, so that the rows before a bad one are handed out. */
+  *#events(records) {
+    for (const { record, line, error } of records.splice(0)) {
+      if (error) throw new BadRow(line, withoutLine(error));
+      yield { line, event: this.#toEvent(record, line) };
+    }
+  }
+
+  #toEvent(record, line) {
+    const cell = (option) => record[this.#columns[option]] || undefined;
+    const required = (option) => {
+      const text = cell(option);
+      if (text === undefined) throw new BadRow(line, `column "${this.#columns[option]}" is empty`);
+      return text;
+    };
+    const converted = (option, convert, kind) => {
+      const text = cell(option);
+      const result = text === undefined ? undefined : convert(text);
+      if (result === null) throw new BadRow(line, `column "${this.#columns[option]}" holds no ${kind}: "${text}"`);
+      return result;
+    };
+
+    const event_name = required('event');
+    return {
+      event_name,
+      user_id: required('user'),
+      namespace: this.#options.into ?? cell('namespace'),
+      value: converted('value', toNumber, 'number'),
+      datetime: converted('time', toRfc3339, 'time'),
+      ensure_goal: this.#options.goals.has(event_name) || undefined,
+    };
+  }
+}
+
+function toNumber(text) {
+  const number = NUMBER.test(text.trim()) ? Number(text) : NaN;
+  return Number.isFinite(number) ? number : null;
+}
+
+function withoutLine({ message }) {
+  return message.replace(/ (at|on) line \d+/, '');
 }

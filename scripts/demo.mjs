@@ -50,9 +50,7 @@ async function send(client, events) {
 }
 
 function combinationTable({ count, event_counts: combinations, event_counts_other: other }) {
-  const table = new Table({
-    head: [`Before "${GOAL}" they did`, 'users', 'share'], colAligns: ['left', 'right', 'right'], style: { head: [], border: [] },
-  });
+  const table = newTable(`Before "${GOAL}" they did`, 'users', 'share');
   for (const { events, count: users } of combinations) {
     table.push([events.join(' + ') || '(nothing)', users, percent(users, count)]);
   }
@@ -61,14 +59,18 @@ function combinationTable({ count, event_counts: combinations, event_counts_othe
 }
 
 function singleEventTable(counts, goal, users) {
-  const table = new Table({
-    head: ['Event', 'users', 'share of all', `then "${GOAL}"`], colAligns: ['left', 'right', 'right', 'right'], style: { head: [], border: [] },
-  });
+  const table = newTable('Event', 'users', 'share of all', `then "${GOAL}"`);
   const buyers = new Map(goal.single_event_counts.map(({ name, count }) => [name, count]));
   for (const { name, count } of counts) {
     if (name !== GOAL) table.push([name, count, percent(count, users), percent(buyers.get(name) ?? 0, count)]);
   }
   return table.toString();
+}
+
+/** The first column holds names, the others numbers. */
+function newTable(...head) {
+  const colAligns = head.map((_, column) => (column === 0 ? 'left' : 'right'));
+  return new Table({ head, colAligns, style: { head: [], border: [], compact: true } });
 }
 
 function percent(part, whole) {

@@ -3,9 +3,9 @@
 // Two workerd processes over the same databases would each keep their own memory of them, so the second is
 // refused. A holder that was killed leaves its file behind; whether it still lives decides, not the file alone.
 
-import { linkSync, mkdirSync, accessSync, constants, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, accessSync, constants, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 const LOCK_FILE = 'server.pid';
 
@@ -15,11 +15,18 @@ const LOCK_FILE = 'server.pid';
  */
 export function prepareStateDir(stateDir) {
   try {
-    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    makeDirectory(stateDir);
     accessSync(stateDir, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new Error(`STATE_DIR: cannot write to ${stateDir} (${error.code ?? error.message})`);
   }
+}
+
+/** One level at a time: with `recursive: true` Node never returns for a path below /proc. */
+function makeDirectory(path) {
+  if (existsSync(path)) return;
+  makeDirectory(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
 }
 
 /**

@@ -4,7 +4,7 @@ import { Presets, SingleBar } from 'cli-progress';
 
 const LINE_EVERY_MS = 5_000;
 
-/** @returns {SingleBar} `format` may name {bar}, {percentage}, {eta_formatted} and whatever `payload` holds */
+/** @returns {SingleBar} `format` may name {bar}, {percentage}, {duration_formatted} and whatever `payload` holds */
 export function startProgress(format, total, payload = {}) {
   const bar = new SingleBar({
     format,

@@ -48,9 +48,11 @@ async function serve(variables) {
   const authByDefault = AUTH_VARIABLES.every((name) => !variables[name]);
   const env = authByDefault ? { ...variables, API_AUTH: 'disable' } : variables;
 
-  const started = await startServer({ port, host, stateDir, env, detached: true, log: (text) => process.stderr.write(text) });
+  const output = heldOutput(process.stderr);
+  const started = await startServer({ port, host, stateDir, env, detached: true, log: output.write });
   const { version } = await untilHealthy(started);
   server = started;
+  output.release();
   printSummary({ url: server.url, version, host, stateDir, env, authByDefault });
 
   const { code, signal } = await server.exited;
@@ -59,6 +61,18 @@ async function serve(variables) {
     return 0;
   }
   throw new Error(`workerd ended unexpectedly (${signal ?? `exit status ${code}`})`);
+}
+
+/** Keeps what workerd prints back until it serves: where it cannot, one line of ours says why. */
+function heldOutput(stream) {
+  let held = [];
+  return {
+    write: (chunk) => (held ? held.push(chunk) : stream.write(chunk)),
+    release() {
+      for (const chunk of held) stream.write(chunk);
+      held = null;
+    },
+  };
 }
 
 function parsePort(text) {

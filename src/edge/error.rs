@@ -122,6 +122,16 @@ impl ApiError {
         Self::new(Code::StorageUnavailable, "storage cannot be reached at the moment; nothing was acknowledged")
     }
 
+    fn of_fault(fault: &Fault, place: &str, invalid: Code) -> Self {
+        match fault {
+            Fault::Missing => Self::new(Code::FieldMissing, format!("{place}: is required")),
+            Fault::Invalid(must) => Self::new(invalid, format!("{place}: {must}")),
+            Fault::TooLong { limit } => {
+                Self::new(Code::NameTooLong, format!("{place}: must not be longer than {limit} bytes"))
+            }
+        }
+    }
+
     /// The JSON to send.
     pub fn body(&self) -> ErrorBody<'_> {
         ErrorBody {
@@ -148,24 +158,15 @@ impl From<BadRequest> for ApiError {
                 Self { limit, ..Self::new(Code::BatchTooLarge, "the batch has too many events") }
             }
             BadRequest::Field { index, field, fault } => {
-                let (code, must) = match fault {
-                    Fault::Missing => (Code::FieldMissing, "is required".to_owned()),
-                    Fault::Invalid(must) if index.is_none() && is_parameter(field) => {
-                        (Code::ParameterInvalid, must.to_owned())
-                    }
-                    Fault::Invalid(must) => (Code::FieldInvalid, must.to_owned()),
-                    Fault::TooLong { limit } => (Code::NameTooLong, format!("must not be longer than {limit} bytes")),
-                };
-                let place = index.map_or_else(String::new, |index| format!(" of event {index}"));
-                Self { index, field: Some(field), limit, ..Self::new(code, format!("{field}{place}: {must}")) }
+                let place = index.map_or_else(|| field.to_owned(), |index| format!("{field} of event {index}"));
+                Self { index, field: Some(field), limit, ..Self::of_fault(&fault, &place, Code::FieldInvalid) }
+            }
+            BadRequest::Parameter { parameter, fault } => {
+                let error = Self::of_fault(&fault, parameter, Code::ParameterInvalid);
+                Self { field: Some(parameter), limit, ..error }
             }
         }
     }
-}
-
-/// Whether a name belongs to a query parameter and never to a field of a body.
-fn is_parameter(field: &str) -> bool {
-    matches!(field, "query" | "user_obj" | "context_obj")
 }
 
 impl From<Failure> for ApiError {

@@ -5,8 +5,8 @@
 use std::cell::Cell;
 
 use worker::{
-    DurableObject, Env, Headers, Method, Request, RequestInit, Response, Result, SqlStorageValue,
-    State, durable_object, event, wasm_bindgen,
+    DurableObject, Env, Headers, Method, Request, RequestInit, Response, Result, SqlStorageValue, State,
+    durable_object, event, wasm_bindgen,
 };
 
 thread_local! {
@@ -25,14 +25,9 @@ async fn fetch(mut request: Request, env: Env, _context: worker::Context) -> Res
     let mut init = RequestInit::new();
     init.with_method(Method::Post)
         .with_headers(Headers::new())
-        .with_body(Some(
-            worker::js_sys::Uint8Array::from(body.as_slice()).into(),
-        ));
+        .with_body(Some(worker::js_sys::Uint8Array::from(body.as_slice()).into()));
     let forwarded = Request::new_with_init("http://object/", &init)?;
-    env.durable_object("ROWS")?
-        .get_by_name(&index.to_string())?
-        .fetch_with_request(forwarded)
-        .await
+    env.durable_object("ROWS")?.get_by_name(&index.to_string())?.fetch_with_request(forwarded).await
 }
 
 /// Stores every body as a row of its own.
@@ -44,25 +39,16 @@ pub struct Rows {
 
 impl DurableObject for Rows {
     fn new(state: State, _env: Env) -> Self {
-        Self {
-            state,
-            ready: Cell::new(false),
-        }
+        Self { state, ready: Cell::new(false) }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let body = request.bytes().await?;
         let sql = self.state.storage().sql();
         if !self.ready.replace(true) {
-            sql.exec(
-                "CREATE TABLE IF NOT EXISTS rows(seq INTEGER PRIMARY KEY, body BLOB NOT NULL)",
-                None,
-            )?;
+            sql.exec("CREATE TABLE IF NOT EXISTS rows(seq INTEGER PRIMARY KEY, body BLOB NOT NULL)", None)?;
         }
-        sql.exec(
-            "INSERT INTO rows(body) VALUES(?)",
-            vec![SqlStorageValue::Blob(body)],
-        )?;
+        sql.exec("INSERT INTO rows(body) VALUES(?)", vec![SqlStorageValue::Blob(body)])?;
         Ok(Response::empty()?.with_status(204))
     }
 }

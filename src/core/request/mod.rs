@@ -28,12 +28,19 @@ pub enum BadRequest {
     NotUtf8,
     /// The body is not JSON; says where.
     Json(String),
-    /// A field or parameter is absent or wrong.
+    /// A field of the body is absent or wrong.
     Field {
         /// The position in the batch, if it is one.
         index: Option<usize>,
-        /// The name of the field or parameter.
+        /// The name of the field.
         field: &'static str,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// A query parameter is wrong.
+    Parameter {
+        /// Its name, or `query` for the whole string.
+        parameter: &'static str,
         /// What is wrong with it.
         fault: Fault,
     },
@@ -199,11 +206,7 @@ fn decode_object(
     let Some(text) = query.get(parameter) else {
         return Ok(Object::default());
     };
-    let wrong = || BadRequest::Field {
-        index: None,
-        field: parameter,
-        fault: Fault::Invalid("must be the base64 of a JSON object"),
-    };
+    let wrong = || BadRequest::Parameter { parameter, fault: Fault::Invalid("must be the base64 of a JSON object") };
     let json = query::decode_base64(text).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(wrong)?;
     let object = Object::parse(&json, fields).map_err(|_| wrong())?;
     Ok(object.into_owned())
@@ -215,7 +218,9 @@ fn decode_object(
 /// [`BadRequest`] when it is empty, too long or holds control characters.
 pub fn namespace_of<'a>(query: &'a Query, limits: &RequestLimits) -> Result<&'a str, BadRequest> {
     match query.get("namespace") {
-        Some(namespace) => check_name(namespace, limits, None, "namespace"),
+        Some(namespace) => {
+            check_name(namespace, limits).map_err(|fault| BadRequest::Parameter { parameter: "namespace", fault })
+        }
         None => Ok(DEFAULT_NAMESPACE),
     }
 }
@@ -239,27 +244,22 @@ fn name<'a>(
 ) -> Result<Option<&'a str>, BadRequest> {
     match value {
         Scalar::Absent => Ok(None),
-        Scalar::Text(text) => check_name(text, limits, index, field).map(Some),
-        _ => Err(BadRequest::Field { index, field, fault: Fault::Invalid("must be a string") }),
+        Scalar::Text(text) => check_name(text, limits).map(Some),
+        _ => Err(Fault::Invalid("must be a string")),
     }
+    .map_err(|fault| BadRequest::Field { index, field, fault })
 }
 
-fn check_name<'a>(
-    name: &'a str,
-    limits: &RequestLimits,
-    index: Option<usize>,
-    field: &'static str,
-) -> Result<&'a str, BadRequest> {
-    let fault = if name.is_empty() {
-        Fault::Invalid("must not be empty")
+fn check_name<'a>(name: &'a str, limits: &RequestLimits) -> Result<&'a str, Fault> {
+    if name.is_empty() {
+        Err(Fault::Invalid("must not be empty"))
     } else if name.len() as u64 > limits.name_bytes {
-        Fault::TooLong { limit: limits.name_bytes }
+        Err(Fault::TooLong { limit: limits.name_bytes })
     } else if name.chars().any(char::is_control) {
-        Fault::Invalid("must not hold control characters")
+        Err(Fault::Invalid("must not hold control characters"))
     } else {
-        return Ok(name);
-    };
-    Err(BadRequest::Field { index, field, fault })
+        Ok(name)
+    }
 }
 
 fn user_id_of<'a>(
@@ -284,7 +284,8 @@ impl BadRequest {
     pub const fn limit(&self) -> Option<(&'static str, u64)> {
         match self {
             Self::TooManyEvents { limit } => Some((BATCH_EVENTS.name, *limit)),
-            Self::Field { fault: Fault::TooLong { limit }, .. } => Some((NAME_BYTES.name, *limit)),
+            Self::Field { fault: Fault::TooLong { limit }, .. }
+            | Self::Parameter { fault: Fault::TooLong { limit }, .. } => Some((NAME_BYTES.name, *limit)),
             _ => None,
         }
     }

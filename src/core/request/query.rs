@@ -28,7 +28,7 @@ impl Query {
     /// assert_eq!(query.get("event"), Some("Sign up"));
     /// ```
     pub fn parse(query: &str) -> Result<Self, BadRequest> {
-        let wrong = |must| BadRequest::Field { index: None, field: "query", fault: Fault::Invalid(must) };
+        let wrong = |must| BadRequest::Parameter { parameter: "query", fault: Fault::Invalid(must) };
         if query.len() > QUERY_BYTES {
             return Err(wrong("must not be longer than 64 KiB"));
         }
