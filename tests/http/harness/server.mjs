@@ -52,7 +52,7 @@ export class Server extends Client {
   async start() {
     assert.equal(this.#running, null, 'the server is running already');
     const module = join(ROOT, this.#options.build, 'index.js');
-    assert.ok(existsSync(module), `${module} is missing: run \`make build\` first`);
+    assert.ok(existsSync(module), `${module} is missing: run \`make build build-faults\` first`);
     const { build, env } = this.#options;
     this.#running = await startServer({
       port: 0, host: '127.0.0.1', stateDir: this.stateDir, build, env, log: (bytes) => this.#log.push(bytes),

@@ -1,0 +1,149 @@
+//! House rules that text can show: layers, sizes, and documents that keep up with the code.
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const LINES_MAX: usize = 500;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(dir: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut pending = vec![root().join(dir)];
+    while let Some(dir) = pending.pop() {
+        for entry in fs::read_dir(&dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                pending.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "{dir} has no Rust files");
+    found
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap()
+}
+
+/// The part of a file before its tests.
+fn code(text: &str) -> &str {
+    text.split("#[cfg(test)]").next().unwrap()
+}
+
+fn assert_absent(dir: &str, words: &[&str]) {
+    for (path, text) in files(dir) {
+        for word in words {
+            assert!(!code(&text).contains(word), "{} names {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn core_knows_no_host() {
+    assert_absent(
+        "src/core",
+        &[
+            "worker::",
+            "wasm_bindgen",
+            "js_sys",
+            "getrandom",
+            "std::time",
+            "std::fs",
+            "std::net",
+            "std::env",
+            "Utc::now",
+            "rand::",
+            "HashMap",
+            "HashSet",
+            "crate::edge",
+            "crate::browser",
+            "println!",
+        ],
+    );
+}
+
+#[test]
+fn edge_and_browser_never_name_each_other() {
+    assert_absent("src/edge", &["crate::browser", "browser::"]);
+    assert_absent("src/browser", &["crate::edge", "edge::"]);
+}
+
+#[test]
+fn json_is_parsed_in_one_place() {
+    for (path, text) in files("src") {
+        if !path.starts_with(root().join("src/core/request")) {
+            for word in ["serde_json::from", "serde_json::Deserializer", ".json::<", ".json()"] {
+                assert!(!code(&text).contains(word), "{} parses JSON: {word}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn files_can_be_read_in_a_sitting() {
+    for (path, text) in ["src", "tests", "benches"].into_iter().flat_map(files) {
+        let lines = code(&text).lines().count();
+        assert!(lines <= LINES_MAX || path.to_string_lossy().contains("/target/"), "{}: {lines} lines", path.display());
+    }
+}
+
+#[test]
+fn the_architecture_names_every_folder_of_the_source() {
+    let architecture = read("ARCHITECTURE.md");
+    for (path, _) in files("src") {
+        let folder = path.parent().unwrap().strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+        assert!(
+            folder == "src" || architecture.contains(&format!("`{folder}/`")),
+            "{folder} is not in ARCHITECTURE.md"
+        );
+    }
+    let manifest = read("Cargo.toml");
+    let dependencies = manifest.split("[dependencies]").nth(1).unwrap().split("\n[dev-").next().unwrap();
+    for line in dependencies.lines().filter(|line| !line.starts_with('#') && line.contains(" = ")) {
+        let name = line.split(" = ").next().unwrap();
+        assert!(architecture.contains(&format!("`{name}`")), "{name} has no line in ARCHITECTURE.md");
+    }
+}
+
+#[test]
+fn every_error_code_is_documented_and_tested() {
+    let source = read("src/edge/error.rs");
+    let readme = read("README.md");
+    let tests: String = fs::read_dir(root().join("tests/http"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let codes: Vec<&str> = source
+        .lines()
+        .filter(|line| line.contains("=> (") && line.contains(", \""))
+        .map(|line| line.split('"').nth(1).unwrap())
+        .chain(["worker_reset"])
+        .collect();
+    assert!(codes.len() > 20, "{codes:?}");
+    for code in codes {
+        assert!(readme.contains(&format!("`{code}`")), "{code} is not in the README");
+        assert!(tests.contains(code), "{code} is in no HTTP test");
+    }
+}
+
+#[test]
+fn every_limit_is_documented_configurable_and_bound() {
+    let (readme, bindings) = (read("README.md"), read("selfhost/bindings.capnp"));
+    let source = read("src/core/limits.rs");
+    let names: Vec<&str> = source.split("name: \"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(names.len() > 12, "{names:?}");
+    for name in names {
+        assert!(readme.contains(&format!("`{name}`")), "{name} is not in the README");
+        assert!(bindings.contains(&format!("\"{name}\"")), "{name} is not bound in workerd's configuration");
+    }
+}
