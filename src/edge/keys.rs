@@ -1,6 +1,7 @@
 //! The deployment's keys in this isolate, compared once with what the stored state was made with.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use worker::Env;
 
@@ -10,14 +11,14 @@ use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest, ask};
 use crate::core::identity::Keys;
 
 thread_local! {
-    static KEYS: RefCell<Option<Keys>> = const { RefCell::new(None) };
+    static KEYS: RefCell<Option<Rc<Keys>>> = const { RefCell::new(None) };
 }
 
 /// The keys: from `HASH_KEY`, or from the key that the registry generated.
 ///
 /// # Errors
 /// [`Code::HashKeyChanged`] when the state was made with another key; or the registry cannot be reached.
-pub async fn keys(env: &Env, config: &Config) -> Result<Keys, ApiError> {
+pub async fn keys(env: &Env, config: &Config) -> Result<Rc<Keys>, ApiError> {
     if let Some(keys) = KEYS.with_borrow(Clone::clone) {
         return Ok(keys);
     }
@@ -30,6 +31,7 @@ pub async fn keys(env: &Env, config: &Config) -> Result<Keys, ApiError> {
             return Err(ApiError::new(Code::StorageUnavailable, "the registry gave no key"));
         }
     };
-    KEYS.with_borrow_mut(|slot| *slot = Some(keys.clone()));
+    let keys = Rc::new(keys);
+    KEYS.with_borrow_mut(|slot| *slot = Some(Rc::clone(&keys)));
     Ok(keys)
 }

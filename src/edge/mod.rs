@@ -1,7 +1,7 @@
 //! The Worker: HTTP in front, Durable Objects behind.
 //!
-//! A request flows one way: [`routes`] → [`auth`] → a handler, which reads the body, parses it (user ids end there),
-//! resolves names through the [`directory`] and sends operations to [`shard`]s. Nothing calls upstream.
+//! A request flows one way: `routes` → `auth` → a handler, which reads the body, parses it (user ids end there),
+//! resolves names through the `directory` and sends operations to `shard`s. Nothing calls upstream.
 //!
 //! All awaits of a request come before the first borrow of a shard's state; no borrow lives across an await.
 

@@ -25,7 +25,7 @@ use super::sql;
 use crate::core::identity::Keys;
 use crate::core::request::DEFAULT_NAMESPACE;
 
-/// The Durable Object. See the [module](self).
+/// The registry. The head of this file has its calls and its storage.
 #[durable_object]
 pub struct Registry {
     state: State,

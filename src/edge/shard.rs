@@ -21,6 +21,7 @@ use super::keys::keys;
 use super::message::{Apply, Failure, Inspection, ShardReply, ShardRequest, reply};
 use super::store::Store;
 use crate::core::aggregator::Aggregator;
+use crate::core::identity::Keys;
 use crate::core::seal::Seal;
 use crate::core::snapshot;
 
@@ -33,7 +34,7 @@ thread_local! {
     static BUDGET: Budget<Loaded> = const { Budget::new() };
 }
 
-/// The Durable Object. See the [module](self).
+/// A shard. The head of this file has its calls, `store` its storage.
 #[durable_object]
 pub struct Shard {
     state: State,
@@ -69,28 +70,28 @@ impl Shard {
         match postcard::from_bytes(question).map_err(|_| Failure::Storage)? {
             ShardRequest::Apply(batch) => self.apply(&batch).await.map(|()| ShardReply::Done),
             ShardRequest::Report => {
-                let (config, seal) = self.prepare().await?;
-                self.with(&config, seal, |loaded| Ok(ShardReply::Report(loaded.state.report())))
+                let (config, keys) = self.prepare().await?;
+                self.with(&config, &keys, |loaded| Ok(ShardReply::Report(loaded.state.report())))
             }
             ShardRequest::Compact => self.compact().await.map(|()| ShardReply::Done),
             ShardRequest::Inspect => {
-                let (config, seal) = self.prepare().await?;
-                self.with(&config, seal, |loaded| loaded.inspect().map(ShardReply::Inspection))
+                let (config, keys) = self.prepare().await?;
+                self.with(&config, &keys, |loaded| loaded.inspect().map(ShardReply::Inspection))
             }
         }
     }
 
     /// Everything that has to be awaited, before the first look at the state.
-    async fn prepare(&self) -> Outcome<(Rc<Config>, Seal)> {
+    async fn prepare(&self) -> Outcome<(Rc<Config>, Rc<Keys>)> {
         let config = Config::of(&self.env).map_err(|error| unprepared(&error))?;
         let keys = keys(&self.env, &config).await.map_err(|error| unprepared(&error))?;
-        Ok((config, Seal::new(&keys.seal())))
+        Ok((config, keys))
     }
 
     async fn apply(&self, batch: &Apply) -> Outcome<()> {
-        let (config, seal) = self.prepare().await?;
+        let (config, keys) = self.prepare().await?;
         batch.fault.delay_shard().await;
-        let has_journal = self.with(&config, seal, |loaded| loaded.apply(batch, &config))?;
+        let has_journal = self.with(&config, &keys, |loaded| loaded.apply(batch, &config))?;
         batch.fault.strike_shard();
         if has_journal && !self.has_alarm.replace(true) {
             let set = self.state.storage().set_alarm(config.compaction_idle_ms).await;
@@ -100,17 +101,17 @@ impl Shard {
     }
 
     async fn compact(&self) -> Outcome<()> {
-        let (config, seal) = self.prepare().await?;
-        self.with(&config, seal, |loaded| loaded.store.compact(&mut loaded.state).map_err(|error| storage(&error)))
+        let (config, keys) = self.prepare().await?;
+        self.with(&config, &keys, |loaded| loaded.store.compact(&mut loaded.state).map_err(|error| storage(&error)))
     }
 
     /// Runs `work` on the loaded state, in one synchronous stretch. Where it fails for storage, the state is dropped
     /// and read anew next time.
-    fn with<T>(&self, config: &Config, seal: Seal, work: impl FnOnce(&mut Loaded) -> Outcome<T>) -> Outcome<T> {
+    fn with<T>(&self, config: &Config, keys: &Keys, work: impl FnOnce(&mut Loaded) -> Outcome<T>) -> Outcome<T> {
         let mut content = self.slot.content().ok_or(Failure::Storage)?;
         let mut loaded = match content.take() {
             Some(loaded) => loaded,
-            None => self.load(seal)?,
+            None => self.load(keys)?,
         };
         let outcome = work(&mut loaded);
         let bytes = if matches!(outcome, Err(Failure::Storage)) {
@@ -125,9 +126,9 @@ impl Shard {
         outcome
     }
 
-    fn load(&self, seal: Seal) -> Outcome<Loaded> {
+    fn load(&self, keys: &Keys) -> Outcome<Loaded> {
         let load = || {
-            let mut store = Store::open(self.state.storage(), seal)?;
+            let mut store = Store::open(self.state.storage(), Seal::new(&keys.seal()))?;
             let state = store.load()?;
             Ok(Loaded { state, store })
         };

@@ -2,8 +2,10 @@
 // only one that reads it.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
+import { filesUnder } from './harness/files.mjs';
 import { HASH_KEY, serve } from './harness/server.mjs';
 
 const BAD = {
@@ -93,6 +95,37 @@ test('another key than the data was written with is refused, and harms nothing',
     assert.deepEqual(await server.analytics(), before, 'the users are the same as before');
     (await server.get('/healthz')).expect(200);
   }
+});
+
+/** The 32 bytes that follow the key's name in the registry's database, wherever they are. */
+function generatedKeys(directory) {
+  const name = Buffer.from('hash_key');
+  const keys = new Set();
+  for (const path of filesUnder(directory)) {
+    const content = readFileSync(path);
+    for (let at = content.indexOf(name); at >= 0; at = content.indexOf(name, at + 1)) {
+      keys.add(content.subarray(at + name.length, at + name.length + 32).toString('hex'));
+    }
+  }
+  return [...keys].filter((key) => key.length === 64);
+}
+
+test('a generated key can be made the secret of the deployment', async (t) => {
+  const server = await serve(t, { env: { HASH_KEY: '' } });
+  await server.ingest({ event_name: 'A', user_id: 'u' });
+  await server.stop();
+  // Of what looks like a key one is it.
+  let adopted = 0;
+  for (const key of generatedKeys(server.stateDir)) {
+    await server.restart({ env: { HASH_KEY: key } });
+    if ((await server.get('/healthz')).status !== 200) continue;
+    adopted += 1;
+    await server.ingest({ event_name: 'A', user_id: 'u' });
+    assert.equal((await server.analytics()).users, 1);
+    await server.restart({ env: { HASH_KEY: '' } });
+    (await server.get('/healthz')).refused(503, 'hash_key_changed');
+  }
+  assert.equal(adopted, 1);
 });
 
 test('a generated key is kept', async (t) => {

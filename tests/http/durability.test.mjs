@@ -36,6 +36,8 @@ class Writer {
     const size = random.pick([1, 1, 5, 20, 60]);
     return Array.from({ length: size }, () => {
       if (random.chance(0.4)) this.#users += 1;
+      // A goal of this writer alone, added while servers die.
+      if (random.chance(0.05)) return { event_name: `done by ${this.#prefix}`, user_id: `${this.#prefix}-${this.#users}`, ensure_goal: true };
       return {
         event_name: random.pick(EVENTS),
         user_id: `${this.#prefix}-${Math.max(0, this.#users - random.below(6))}`,

@@ -85,6 +85,26 @@ test('a panic in the shard acknowledges nothing and keeps nothing of its request
   }
 });
 
+for (const fault of ['shard-panic', 'journal-write']) {
+  test(`a goal whose first request met ${fault} is one on every shard once it is acknowledged`, async (t) => {
+    const server = await serve(t, { build: FAULTS });
+    const model = new Model();
+    const users = Array.from({ length: 60 }, (_, i) => `u${i}`);
+    const before = users.map((user_id) => ({ event_name: 'A', user_id }));
+    await server.ingest(before);
+    model.applyAll(before);
+    const goal = { event_name: 'G', user_id: 'first', ensure_goal: true };
+    (await inject(server, fault, goal)).refused(503);
+    await server.ingest(goal);
+    model.apply(goal);
+    const after = users.map((user_id) => ({ event_name: 'G', user_id }));
+    await server.ingest(after);
+    model.applyAll(after);
+    assert.deepEqual(await server.analytics(), model.analytics());
+    assert.deepEqual((await server.get('/v0/goals')).expect(200).json(), { goals: ['G'] });
+  });
+}
+
 test('slow-2000 really is slow', async (t) => {
   const server = await serve(t, { build: FAULTS });
   const { answer, ms } = await timed(inject(server, 'slow-2000', batch('slow')));

@@ -170,6 +170,60 @@ test('the number of users of an event', async (t) => {
   assert.equal((await server.analytics()).counts[1].count, 3);
 });
 
+test('the number of users of an event, over several shards', async (t) => {
+  const max = 50;
+  const server = await serve(t, { env: { USERS_PER_EVENT_MAX: String(max), SHARDS: '4' } });
+  let accepted = 0;
+  let refused = 0;
+  for (let i = 0; i < 200; i += 1) {
+    const answer = await server.post('/v0/analytics', did('A', i));
+    if (answer.status === 204) {
+      accepted += 1;
+    } else {
+      refused += 1;
+      limited(answer, 507, 'users_full', 'USERS_PER_EVENT_MAX', max);
+    }
+  }
+  assert.equal((await server.analytics()).counts[0].count, accepted);
+  assert.ok(accepted <= max, `${accepted} users were accepted`);
+  assert.ok(refused > 0);
+});
+
+test('names are counted exactly when many are new at the same time', async (t) => {
+  const max = 20;
+  const server = await serve(t, { env: { EVENTS_PER_NAMESPACE_MAX: String(max), NAMESPACES_MAX: '10' } });
+  const answers = await Promise.all(Array.from({ length: 40 }, (_, i) => server.post('/v0/analytics', did(`E${i}`, i))));
+  const accepted = answers.flatMap(({ status }, i) => (status === 204 ? [`E${i}`] : []));
+  for (const answer of answers.filter(({ status }) => status !== 204)) limited(answer, 507, 'events_full', 'EVENTS_PER_NAMESPACE_MAX', max);
+  assert.equal(accepted.length, max);
+  assert.deepEqual((await server.analytics()).counts.map(({ name }) => name).sort(), accepted.sort());
+
+  const spaces = await Promise.all(Array.from({ length: 30 }, (_, i) => server.goal('G', `n${i}`).then(() => 1, () => 0)));
+  assert.equal(spaces.reduce((sum, one) => sum + one), 9, 'default and nine more');
+  assert.equal((await server.get('/v0/namespaces')).json().namespaces.length, 10);
+});
+
+test('limits that are lowered later refuse what is new and keep what is there', async (t) => {
+  const server = await serve(t, { env: { SHARDS: '2' } });
+  const model = new Model();
+  const name = 'a long name for an event and for a namespace';
+  const events = Array.from({ length: 400 }, (_, i) => did(`E${i % 20}`, i >> 3, { value: i, ensure_goal: i % 20 === 19 }));
+  for (const batch of [events, [did(name, name, { namespace: name })]]) {
+    await server.ingest(batch);
+    model.applyAll(batch);
+  }
+  await server.restart({ env: { EVENTS_PER_NAMESPACE_MAX: '3', NAMESPACES_MAX: '1', USERS_PER_EVENT_MAX: '2', NAME_BYTES_MAX: '20',
+    SHARD_MEMORY_BYTES_MAX: '4096', ISOLATE_MEMORY_BYTES_MAX: '4096' } });
+  assert.deepEqual(await server.analytics(), model.analytics());
+  await server.ingest(events);
+  assert.deepEqual(await server.analytics(), model.analytics(), 'repeats change nothing and are accepted');
+  (await server.post('/v0/analytics', did('new', 'u'))).refused(507, 'events_full');
+  (await server.post('/v0/analytics', did('A', 'u', { namespace: 'new' }))).refused(507, 'namespaces_full');
+  (await server.post('/v0/analytics', did('E0', 'new'))).refused(507, ['users_full', 'shard_memory_full']);
+  await server.restart({ env: { NAME_BYTES_MAX: '' } });
+  assert.deepEqual(await server.analytics(name), model.analytics(name));
+});
+
 test('the memory of a shard: refused past it, repeats accepted, everything kept', async (t) => {
   const max = 16_384;
   const server = await serve(t, { env: { SHARD_MEMORY_BYTES_MAX: String(max), SHARDS: '1', JOURNAL_ROWS_MAX: '16' }, build: 'build/faults' });

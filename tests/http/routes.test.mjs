@@ -44,6 +44,17 @@ for (const [path, methods] of Object.entries(ROUTES)) {
   });
 }
 
+test('methods that no route knows are refused, and do nothing', async () => {
+  const body = JSON.stringify({ event_name: 'A', user_id: 'u', namespace: 'odd methods' });
+  for (const method of ['PROPFIND', 'PROPPATCH', 'COPY', 'MOVE', 'MKCOL', 'LOCK', 'UNLOCK', 'PURGE', 'SEARCH', 'REPORT', 'MERGE', 'TRACE']) {
+    for (const path of ['/v0/analytics', '/v0/namespaces', '/alive']) {
+      const answer = await server.request(method, path, method === 'TRACE' ? {} : { body, headers: { 'content-type': 'application/json' } });
+      assert.ok([405, 501].includes(answer.status), `${method} ${path}: ${answer.status} ${answer.text}`);
+    }
+  }
+  assert.ok(!(await server.get('/v0/namespaces')).json().namespaces.includes('odd methods'));
+});
+
 test('what is not a route is 404', async () => {
   const paths = ['/v0', '/v0/', '/v1/analytics', '/v0/analytic', '/v0/analytics/x', '/V0/analytics', '/v0//analytics',
     '/v0/analytics//', '//v0/analytics', '/v0/%61nalytics/x', '/favicon.ico', '/faults/shard', '/faults/compact', '/v0/analytics%00', '/%ff'];
