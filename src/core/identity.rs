@@ -46,12 +46,10 @@ impl Keys {
     /// # Errors
     /// [`Invalid`] naming `HASH_KEY` for anything else.
     pub fn from_hex(text: &str) -> Result<Self, Invalid> {
-        data_encoding::HEXLOWER_PERMISSIVE
-            .decode(text.trim().as_bytes())
-            .ok()
-            .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
-            .map(|key| Self::new(&key))
-            .ok_or_else(|| Invalid { what: "HASH_KEY: must be 64 hexadecimal digits (32 bytes)".into() })
+        let mut key = [0; 32];
+        hex::decode_to_slice(text.trim(), &mut key)
+            .map_err(|_| Invalid { what: "HASH_KEY: must be 64 hexadecimal digits (32 bytes)".into() })?;
+        Ok(Self::new(&key))
     }
 
     /// The key of a user: SipHash-2-4-128 over `namespace ‖ 0 ‖ user id`. Names hold no 0 byte, so no two pairs meet.

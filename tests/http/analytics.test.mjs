@@ -222,10 +222,49 @@ test('resending changes no number, in whole or in part', async () => {
   }
 });
 
+test('the same events sent many times at once count once', async () => {
+  const batch = Array.from({ length: 60 }, (_, i) => did(`E${i % 4}`, `u${i >> 2}`, {
+    namespace: 'at once', value: 0.25, ensure_goal: i % 4 === 3,
+  }));
+  await Promise.all(Array.from({ length: 20 }, () => server.ingest(batch)));
+  const model = new Model();
+  model.applyAll(batch);
+  assert.deepEqual(await server.analytics('at once'), model.analytics('at once'));
+});
+
+test('what is read while others write is consistent, and never goes back', async () => {
+  const namespace = 'busy';
+  await server.goal('G', namespace);
+  let writing = true;
+  const reading = (async () => {
+    let reads = 0;
+    let last = 0;
+    while (writing) {
+      const { counts, users } = await server.analytics(namespace);
+      const goal = counts.find(({ name }) => name === 'G');
+      assert.equal(goal.event_counts.reduce((sum, { count }) => sum + count, 0), goal.count, 'every completion has its combination');
+      assert.ok(goal.count >= last && users >= goal.count);
+      for (const { name, count } of goal.single_event_counts) assert.ok(count <= counts.find((event) => event.name === name).count);
+      last = goal.count;
+      reads += 1;
+    }
+    return reads;
+  })();
+  await Promise.all(Array.from({ length: 4 }, async (_, writer) => {
+    for (let i = 0; i < 40; i += 1) {
+      await server.ingest(['A', 'B', 'G'].slice(i % 3).map((name) => did(name, `${writer}-${i}`, { namespace })));
+    }
+  }));
+  writing = false;
+  assert.ok(await reading > 5);
+  assert.equal((await server.analytics(namespace)).counts.find(({ name }) => name === 'G').count, 160);
+});
+
 test('names are taken as they are', async (t) => {
   const fresh = await serve(t);
-  const names = ['a/b', 'a//b/../c', '"quoted" \\ \'single\'', ' padded ', 'tab-free', '%2F%00', 'a+b&c=d?e#f', 'Größe', 'Gro\u0308\u00dfe',
-    '購入', 'שלום', '👩‍👩‍👧 checkout', '\ufffd', '\uff5e', '__proto__', 'constructor', 'default', '.', '..', '<script>', "'; DROP TABLE"];
+  const names = ['a/b', 'a//b/../c', '"quoted" \\ \'single\'', ' padded ', 'tab-free', '%2F%00',
+    'a+b&c=d?e#f', 'Größe', 'Gro\u0308\u00dfe', '購入', 'שלום', '👩‍👩‍👧 checkout', '\ufffd', '\uff5e', '__proto__', 'constructor',
+    'default', '.', '..', '<script>', "'; DROP TABLE"];
   const model = new Model();
   for (const namespace of names) {
     const events = [...names.map((name) => did(name, 'u', { namespace })), did('goal', 'u', { namespace, ensure_goal: true })];

@@ -35,7 +35,8 @@ for (const [name, values] of Object.entries(BAD)) {
   test(`a bad ${name} is named by every answer`, { timeout: 120_000 }, async (t) => {
     for (const value of values) {
       const server = await serve(t, { env: { [name]: value } });
-      const requests = [['GET', '/healthz'], ['GET', '/alive'], ['GET', '/v0/analytics'], ['POST', '/v0/analytics', { event_name: 'A', user_id: 'u' }]];
+      const requests = [['GET', '/healthz'], ['GET', '/alive'], ['GET', '/v0/analytics'],
+        ['POST', '/v0/analytics', { event_name: 'A', user_id: 'u' }]];
       for (const [method, path, json] of requests) {
         const answer = await server.request(method, path, { json });
         const { what } = answer.refused(503, 'configuration_invalid');
@@ -51,17 +52,18 @@ for (const [name, values] of Object.entries(BAD)) {
 
 test('a shard may not have more memory than its isolate', async (t) => {
   const server = await serve(t, { env: { SHARD_MEMORY_BYTES_MAX: '8193', ISOLATE_MEMORY_BYTES_MAX: '8192' } });
-  assert.match((await server.get('/healthz')).refused(503, 'configuration_invalid').what, /^SHARD_MEMORY_BYTES_MAX: .*ISOLATE_MEMORY_BYTES_MAX/);
+  const { what } = (await server.get('/healthz')).refused(503, 'configuration_invalid');
+  assert.match(what, /^SHARD_MEMORY_BYTES_MAX: .*ISOLATE_MEMORY_BYTES_MAX/);
 });
 
 test('the ends of every range are accepted, and so is surrounding white space', async (t) => {
-  const least = { SHARDS: '1', BODY_BYTES_MAX: '64', BATCH_EVENTS_MAX: '1', NAME_BYTES_MAX: '1', NAMESPACES_MAX: '1', EVENTS_PER_NAMESPACE_MAX: '1',
-    COMBINATIONS_PER_GOAL_MAX: '1', USERS_PER_EVENT_MAX: '1', SHARD_MEMORY_BYTES_MAX: '4096', ISOLATE_MEMORY_BYTES_MAX: '4096', JOURNAL_BYTES_MAX: '1024',
-    JOURNAL_ROWS_MAX: '1', COMPACTION_IDLE_MS: '10' };
-  const most = { SHARDS: ' 64 ', BODY_BYTES_MAX: '16777216', BATCH_EVENTS_MAX: '100000', NAME_BYTES_MAX: '1024', NAMESPACES_MAX: '10000',
-    EVENTS_PER_NAMESPACE_MAX: '10000', COMBINATIONS_PER_GOAL_MAX: '10000', USERS_PER_EVENT_MAX: '64000000', SHARD_MEMORY_BYTES_MAX: '33554432',
-    ISOLATE_MEMORY_BYTES_MAX: '100663296', JOURNAL_BYTES_MAX: '8388608', JOURNAL_ROWS_MAX: '65536', COMPACTION_IDLE_MS: '3600000',
-    HASH_KEY: HASH_KEY.toUpperCase() };
+  const least = { SHARDS: '1', BODY_BYTES_MAX: '64', BATCH_EVENTS_MAX: '1', NAME_BYTES_MAX: '1', NAMESPACES_MAX: '1',
+    EVENTS_PER_NAMESPACE_MAX: '1', COMBINATIONS_PER_GOAL_MAX: '1', USERS_PER_EVENT_MAX: '1', SHARD_MEMORY_BYTES_MAX: '4096',
+    ISOLATE_MEMORY_BYTES_MAX: '4096', JOURNAL_BYTES_MAX: '1024', JOURNAL_ROWS_MAX: '1', COMPACTION_IDLE_MS: '10' };
+  const most = { SHARDS: ' 64 ', BODY_BYTES_MAX: '16777216', BATCH_EVENTS_MAX: '100000', NAME_BYTES_MAX: '1024',
+    NAMESPACES_MAX: '10000', EVENTS_PER_NAMESPACE_MAX: '10000', COMBINATIONS_PER_GOAL_MAX: '10000',
+    USERS_PER_EVENT_MAX: '64000000', SHARD_MEMORY_BYTES_MAX: '33554432', ISOLATE_MEMORY_BYTES_MAX: '100663296',
+    JOURNAL_BYTES_MAX: '8388608', JOURNAL_ROWS_MAX: '65536', COMPACTION_IDLE_MS: '3600000', HASH_KEY: HASH_KEY.toUpperCase() };
   for (const env of [least, most]) {
     const server = await serve(t, { env });
     await server.ingest({ event_name: 'A', user_id: 'u' });
@@ -79,7 +81,8 @@ test('another key than the data was written with is refused, and harms nothing',
     const before = await server.analytics();
 
     await server.restart({ env: { HASH_KEY: second } });
-    const requests = [['GET', '/v0/analytics'], ['POST', '/v0/analytics', body], ['POST', '/v0/goals', { goal_name: 'H' }], ['GET', '/healthz']];
+    const requests = [['GET', '/v0/analytics'], ['POST', '/v0/analytics', body], ['POST', '/v0/goals', { goal_name: 'H' }],
+      ['GET', '/healthz']];
     for (const [method, path, json] of requests) {
       const answer = await server.request(method, path, { json });
       const error = answer.refused(503, 'hash_key_changed');

@@ -80,7 +80,9 @@ test('missing fields are named', async () => {
 
 test('the limits of a value', async () => {
   const fine = ['0', '-0', '1e300', '-1e300', '1e-320', '123456789012345678901234567890', '0.1e1'];
-  for (const [i, value] of fine.entries()) (await send(`{"event_name":"v${i}","user_id":"u","namespace":"values","value":${value}}`)).expect(204);
+  for (const [i, value] of fine.entries()) {
+    (await send(`{"event_name":"v${i}","user_id":"u","namespace":"values","value":${value}}`)).expect(204);
+  }
   const { counts } = await server.analytics('values');
   assert.deepEqual(counts.map(({ value }) => value.sum), fine.map((value) => Number(value) + 0));
   for (const value of ['NaN', 'Infinity', '-Infinity', 'nan', '+1', '.5', '1.', '01', '0x10', '1e', '--1']) {
@@ -94,7 +96,8 @@ test('the limits of a value', async () => {
 
 test('a value is the nearest double to what was written', async () => {
   const random = seeded(3);
-  const written = ['0.1', '218739.43392502394', '5e-324', '2.2250738585072011e-308', '9007199254740993', '1.7976931348623157e299', '123456789.123456789e-3',
+  const written = ['0.1', '218739.43392502394', '5e-324', '2.2250738585072011e-308', '9007199254740993',
+    '1.7976931348623157e299', '123456789.123456789e-3',
     ...Array.from({ length: 200 }, () => String(random.next() * 10 ** random.below(12)))];
   const events = written.map((value, i) => `{"event_name":"${i}","user_id":"u","namespace":"nearest","value":${value}}`);
   (await send(`[${events}]`)).expect(204);
@@ -104,17 +107,20 @@ test('a value is the nearest double to what was written', async () => {
 });
 
 test('a key that is known may stand only once in an object', async () => {
-  const fields = { event_name: '"A"', user_id: '"u"', namespace: '"duplicates"', ensure_goal: 'true', value: '1', datetime: '"2024-01-01T00:00:00Z"' };
+  const fields = { event_name: '"A"', user_id: '"u"', namespace: '"duplicates"', ensure_goal: 'true', value: '1',
+    datetime: '"2024-01-01T00:00:00Z"' };
   const whole = text(fields).slice(0, -1);
   for (const [field, value] of Object.entries(fields)) {
-    for (const again of [`"${field}":${value}`, `"${field}":null`, `"\\u${field.charCodeAt(0).toString(16).padStart(4, '0')}${field.slice(1)}":${value}`]) {
+    const escaped = `\\u${field.charCodeAt(0).toString(16).padStart(4, '0')}${field.slice(1)}`;
+    for (const again of [`"${field}":${value}`, `"${field}":null`, `"${escaped}":${value}`]) {
       assert.equal((await send(`${whole},${again}}`)).refused(400, 'field_invalid').field, field, again);
       const error = (await send(`[${text(fields)},${whole},${again}}]`)).refused(400, 'field_invalid');
       assert.deepEqual([error.index, error.field], [1, field]);
     }
   }
   assert.equal((await send('{"events":[],"events":[]}')).refused(400, 'field_invalid').field, 'events');
-  assert.equal((await send('{"goal_name":"G","goal_name":"H","namespace":"duplicates"}', '/v0/goals')).refused(400, 'field_invalid').field, 'goal_name');
+  const goals = await send('{"goal_name":"G","goal_name":"H","namespace":"duplicates"}', '/v0/goals');
+  assert.equal(goals.refused(400, 'field_invalid').field, 'goal_name');
   assert.deepEqual(await names('duplicates'), []);
   (await send(`${whole},"other":1,"other":2}`)).expect(204);
   assert.deepEqual(await names('duplicates'), ['A']);
@@ -155,7 +161,8 @@ test('invalid UTF-8 is refused as that', async () => {
 test('escapes: lone surrogates refused, pairs accepted', async () => {
   for (const escape of ['\\ud800', '\\udc00', '\\ud83dx', '\\ude00\\ud83d', '\\u12', '\\x41', '\\ud83d\\u0041']) {
     for (const key of ['event_name', 'user_id']) {
-      (await send(text({ event_name: '"A"', user_id: '"u"', namespace: '"escapes"', [key]: `"${escape}"` }))).refused(400, ['json_invalid', 'field_invalid']);
+      const body = text({ event_name: '"A"', user_id: '"u"', namespace: '"escapes"', [key]: `"${escape}"` });
+      (await send(body)).refused(400, ['json_invalid', 'field_invalid']);
     }
   }
   assert.deepEqual(await names('escapes'), []);
@@ -203,7 +210,8 @@ test('a body with any byte changed is answered, and the server lives', async () 
 
 test('random bytes are refused, and the server lives', async () => {
   const random = seeded(2);
-  const tokens = ['{', '}', '[', ']', ',', ':', '"', '"event_name"', '"user_id"', '"events"', '"u"', '1', '-', '1e9', 'null', 'true', '\\', ' ', '\u00ff', '"namespace":"soup",'];
+  const tokens = ['{', '}', '[', ']', ',', ':', '"', '"event_name"', '"user_id"', '"events"', '"u"', '1', '-', '1e9', 'null',
+    'true', '\\', ' ', '\u00ff', '"namespace":"soup",'];
   for (let i = 0; i < 400; i += 1) {
     const body = i % 2 === 0
       ? random.bytes(1 + random.below(200))

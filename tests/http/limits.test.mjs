@@ -1,19 +1,12 @@
-// Every limit at the limit and one past it: what is refused and how, and that everything accepted before stays.
+// The limits on one request and on names, at the limit and one past it. Those on users, memory and combinations:
+// capacity.test.mjs.
 
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 
+import { did, limited } from './harness/limits.mjs';
 import { Model } from './harness/model.mjs';
 import { serve } from './harness/server.mjs';
-
-const did = (event_name, user_id, more = {}) => ({ event_name, user_id: String(user_id), ...more });
-
-/** Asserts that a refusal names this limit and its value. */
-function limited(answer, status, code, limit, value) {
-  const error = answer.refused(status, code);
-  assert.deepEqual([error.limit, error.value], [limit, value]);
-  return error;
-}
 
 /** A valid body of exactly this many bytes. */
 function bodyOf(bytes, event) {
@@ -71,7 +64,9 @@ for (const [set, max] of [[undefined, 10_000], ['3', 3]]) {
 for (const [set, max] of [[undefined, 256], ['10', 10]]) {
   test(`names and ids of ${max} bytes of UTF-8`, async (t) => {
     const server = await serve(t, { env: set ? { NAME_BYTES_MAX: set } : {} });
-    const names = (bytes) => ['x'.repeat(bytes), 'é'.repeat(bytes >> 1) + 'x'.repeat(bytes & 1), '👍'.repeat(bytes >> 2) + 'x'.repeat(bytes & 3)];
+    const names = (bytes) => [
+      'x'.repeat(bytes), 'é'.repeat(bytes >> 1) + 'x'.repeat(bytes & 1), '👍'.repeat(bytes >> 2) + 'x'.repeat(bytes & 3),
+    ];
     for (const name of names(max)) {
       assert.equal(Buffer.byteLength(name), max);
       await server.ingest(did(name, name, { namespace: name, ensure_goal: true }));
@@ -87,7 +82,8 @@ for (const [set, max] of [[undefined, 256], ['10', 10]]) {
         assert.deepEqual([error.index, error.field], [1, field]);
       }
       for (const field of ['goal_name', 'namespace']) {
-        const error = limited(await server.post('/v0/goals', { goal_name: 'G', [field]: name }), 400, 'name_too_long', 'NAME_BYTES_MAX', max);
+        const answer = await server.post('/v0/goals', { goal_name: 'G', [field]: name });
+        const error = limited(answer, 400, 'name_too_long', 'NAME_BYTES_MAX', max);
         assert.equal(error.field, field);
       }
     }
@@ -147,48 +143,6 @@ test('names of a single batch beyond the limit are refused whole', async (t) => 
   await server.ingest(batch.slice(1));
 });
 
-test('the number of users of an event', async (t) => {
-  const max = 50;
-  const server = await serve(t, { env: { USERS_PER_EVENT_MAX: String(max), SHARDS: '1' } });
-  const users = Array.from({ length: max }, (_, i) => did('A', i, { value: 1 }));
-  await server.ingest(users.slice(0, max - 1));
-  await server.ingest(did('B', 0));
-  // The set of all users of the namespace is held to the same limit, so the users past it are users of A already.
-  await server.ingest(users.at(-1));
-  const full = async () => {
-    limited(await server.post('/v0/analytics', did('A', 'past')), 507, 'users_full', 'USERS_PER_EVENT_MAX', max);
-    limited(await server.post('/v0/analytics', [did('B', 1), did('A', 'past')]), 507, 'users_full', 'USERS_PER_EVENT_MAX', max);
-    const { counts, users: total } = await server.analytics();
-    assert.deepEqual(counts.map(({ name, count, value }) => [name, count, value.sum]), [['A', max, max], ['B', 1, undefined]]);
-    assert.equal(total, max);
-    await server.ingest(users);
-  };
-  await full();
-  await server.restart();
-  await full();
-  await server.ingest([did('B', 1), did('B', 2)]);
-  assert.equal((await server.analytics()).counts[1].count, 3);
-});
-
-test('the number of users of an event, over several shards', async (t) => {
-  const max = 50;
-  const server = await serve(t, { env: { USERS_PER_EVENT_MAX: String(max), SHARDS: '4' } });
-  let accepted = 0;
-  let refused = 0;
-  for (let i = 0; i < 200; i += 1) {
-    const answer = await server.post('/v0/analytics', did('A', i));
-    if (answer.status === 204) {
-      accepted += 1;
-    } else {
-      refused += 1;
-      limited(answer, 507, 'users_full', 'USERS_PER_EVENT_MAX', max);
-    }
-  }
-  assert.equal((await server.analytics()).counts[0].count, accepted);
-  assert.ok(accepted <= max, `${accepted} users were accepted`);
-  assert.ok(refused > 0);
-});
-
 test('names are counted exactly when many are new at the same time', async (t) => {
   const max = 20;
   const server = await serve(t, { env: { EVENTS_PER_NAMESPACE_MAX: String(max), NAMESPACES_MAX: '10' } });
@@ -222,114 +176,4 @@ test('limits that are lowered later refuse what is new and keep what is there', 
   (await server.post('/v0/analytics', did('E0', 'new'))).refused(507, ['users_full', 'shard_memory_full']);
   await server.restart({ env: { NAME_BYTES_MAX: '' } });
   assert.deepEqual(await server.analytics(name), model.analytics(name));
-});
-
-test('the memory of a shard: refused past it, repeats accepted, everything kept', async (t) => {
-  const max = 16_384;
-  const server = await serve(t, { env: { SHARD_MEMORY_BYTES_MAX: String(max), SHARDS: '1', JOURNAL_ROWS_MAX: '16' }, build: 'build/faults' });
-  const model = new Model();
-  const accepted = [];
-  let refusal = null;
-  for (let batch = 0; refusal === null && batch < 500; batch += 1) {
-    const events = Array.from({ length: 100 }, (_, i) => did(`E${batch % 5}`, batch * 100 + i, { value: 0.5 }));
-    const answer = await server.post('/v0/analytics', events);
-    if (answer.status === 204) {
-      accepted.push(events);
-      model.applyAll(events);
-    } else {
-      refusal = answer;
-    }
-  }
-  assert.ok(refusal, 'the limit was never met');
-  assert.ok(accepted.length >= 3, `only ${accepted.length} batches were accepted`);
-  limited(refusal, 507, 'shard_memory_full', 'SHARD_MEMORY_BYTES_MAX', max);
-  const same = async () => {
-    assert.deepEqual(await server.analytics(), model.analytics());
-    assert.ok((await server.shard()).memory_bytes <= max);
-  };
-  await same();
-  for (const events of accepted) await server.ingest(events);
-  await same();
-  await server.restart();
-  await same();
-  for (const events of accepted) await server.ingest(events);
-  const more = Array.from({ length: 2_000 }, (_, i) => did('E0', `more ${i}`));
-  limited(await server.post('/v0/analytics', more), 507, 'shard_memory_full', 'SHARD_MEMORY_BYTES_MAX', max);
-  await same();
-});
-
-test('the memory of an isolate: shards are dropped and come back, nothing is refused', async (t) => {
-  // Room for about one of the shards at a time.
-  const env = { ISOLATE_MEMORY_BYTES_MAX: '16384', SHARD_MEMORY_BYTES_MAX: '16384', SHARDS: '4' };
-  const server = await serve(t, { env });
-  const model = new Model();
-  for (let round = 0; round < 3; round += 1) {
-    for (const namespace of ['a', 'b', 'c']) {
-      const events = Array.from({ length: 400 }, (_, i) => did(`E${i % 4}`, i + 200 * round, { namespace, ensure_goal: i % 4 === 3 }));
-      await server.ingest(events);
-      model.applyAll(events);
-    }
-    for (const namespace of ['a', 'b', 'c']) assert.deepEqual(await server.analytics(namespace), model.analytics(namespace));
-  }
-});
-
-for (const shards of [1, 4]) {
-  test(`combinations past the limit count in other, with ${shards} shards`, async (t) => {
-    const max = 5;
-    const server = await serve(t, { env: { COMBINATIONS_PER_GOAL_MAX: String(max), SHARDS: String(shards) } });
-    const model = new Model();
-    const play = async (events) => {
-      await server.ingest(events);
-      model.applyAll(events);
-    };
-    await server.goal('G');
-    model.goal('G');
-    /** The answer's goal; its sums must be right and what is listed must be true. */
-    const check = async () => {
-      const expected = model.analytics().counts.find(({ name }) => name === 'G');
-      const goal = (await server.analytics()).counts.find(({ name }) => name === 'G');
-      const listed = goal.event_counts.reduce((sum, { count }) => sum + count, 0);
-      assert.equal(goal.count, expected.count);
-      assert.equal(listed + goal.event_counts_other, expected.count, 'listed and other make all completions');
-      assert.ok(goal.event_counts.length <= max);
-      assert.deepEqual(goal.single_event_counts, expected.single_event_counts);
-      const truth = new Map(expected.event_counts.map(({ events, count }) => [String(events), count]));
-      for (const { events, count } of goal.event_counts) {
-        assert.ok(count <= truth.get(String(events)), `${events}: ${count} of ${truth.get(String(events))}`);
-      }
-      return goal;
-    };
-    const user = (name, combination) => [...combination.map((event) => did(event, name)), did('G', name)];
-    // At the limit: five combinations of many users each, all listed, none in other.
-    const five = [[], ['A'], ['B'], ['A', 'B'], ['C']];
-    await play(five.flatMap((combination, i) => Array.from({ length: 30 }, (_, n) => user(`${i}.${n}`, combination)).flat()));
-    const atLimit = await check();
-    assert.equal(atLimit.event_counts_other, 0);
-    assert.equal(atLimit.event_counts.length, max);
-    assert.deepEqual(atLimit.event_counts, model.analytics().counts.find(({ name }) => name === 'G').event_counts);
-    // One past it, and more: the new ones are in other, the listed ones still grow.
-    await play(user('past', ['A', 'C']));
-    assert.equal((await check()).event_counts_other, 1);
-    await play([...user('past too', ['B', 'C']), ...user('listed', ['A']), ...user('past again', ['A', 'C'])]);
-    const past = await check();
-    assert.equal(past.event_counts_other, 3);
-    assert.equal(past.event_counts.find(({ events }) => String(events) === 'A').count, 31);
-    await server.restart();
-    assert.deepEqual(await check(), past);
-  });
-}
-
-test('many combinations over many shards: the sums stay right', async (t) => {
-  const max = 20;
-  const server = await serve(t, { env: { COMBINATIONS_PER_GOAL_MAX: String(max), SHARDS: '16' } });
-  const events = [];
-  for (let user = 0; user < 512; user += 1) {
-    for (let bit = 0; bit < 9; bit += 1) if (user & (1 << bit)) events.push(did(`E${bit}`, user));
-    events.push(did('G', user, { ensure_goal: true }));
-  }
-  await server.ingest(events);
-  const goal = (await server.analytics()).counts.find(({ name }) => name === 'G');
-  assert.equal(goal.event_counts.length, max);
-  assert.equal(goal.event_counts.reduce((sum, { count }) => sum + count, 0) + goal.event_counts_other, 512);
-  assert.deepEqual(goal.single_event_counts, Array.from({ length: 9 }, (_, bit) => ({ name: `E${bit}`, count: 256 })));
 });

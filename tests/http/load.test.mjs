@@ -27,16 +27,19 @@ async function load(t, content, args = [], url = server.url.origin) {
 }
 
 const rows = Array.from({ length: 2_500 }, (_, i) => ({
-  user_id: `user ${i % 400}`, event: ['view', 'cart', 'buy, now', 'say "hi"'][(i * 7) % 4], price: String((i % 90) / 8), at: '2024-03-13 10:21:14',
+  user_id: `user ${i % 400}`,
+  event: ['view', 'cart', 'buy, now', 'say "hi"'][(i * 7) % 4],
+  price: String((i % 90) / 8),
+  at: '2024-03-13 10:21:14',
 }));
 const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 const csv = (list, { newline = '\n', delimiter = ',' } = {}) => [Object.keys(list[0]), ...list.map(Object.values)]
   .map((cells) => cells.map(quoted).join(delimiter) + newline).join('');
 
-function modelOf(list, namespace, goals = ['buy, now']) {
+function modelOf(list, namespace) {
   const model = new Model();
   for (const { user_id, event, price } of list) {
-    model.apply({ user_id, event_name: event, namespace, value: price === undefined || price === '' ? undefined : Number(price), ensure_goal: goals.includes(event) });
+    model.apply({ user_id, event_name: event, namespace, value: Number(price), ensure_goal: event === 'buy, now' });
   }
   return model.analytics(namespace);
 }
@@ -135,7 +138,8 @@ async function upstream(t, plan) {
       request.socket.destroy();
       return;
     }
-    const { status, text } = await server.request(request.method, request.url, { headers: { 'content-type': 'application/json' }, body: Buffer.concat(chunks) });
+    const headers = { 'content-type': 'application/json' };
+    const { status, text } = await server.request(request.method, request.url, { headers, body: Buffer.concat(chunks) });
     if (action === 'lose the answer') request.socket.destroy();
     else response.writeHead(status).end(status === 204 ? undefined : text);
   });

@@ -81,7 +81,8 @@ test('the search finds every spelling of the mark', async () => {
 });
 
 /** The `row` column of this table in every database of a server that has been stopped. */
-const blobs = (server, table) => tables(server.stateDir, table).map(({ path, rows }) => ({ path, rows: rows.map(({ values: [, row] }) => row) }));
+const blobs = (server, table) => tables(server.stateDir, table)
+  .map(({ path, rows }) => ({ path, rows: rows.map(({ values: [, row] }) => row) }));
 
 test('two events with the same users share no stored value, and the journal holds none in the clear', async (t) => {
   const users = 4_000;

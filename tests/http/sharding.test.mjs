@@ -6,7 +6,7 @@ import { test } from 'node:test';
 
 import { Model } from './harness/model.mjs';
 import { seeded } from './harness/random.mjs';
-import { serve } from './harness/server.mjs';
+import { FAULTS, serve } from './harness/server.mjs';
 
 const SHARDS = ['1', '4', '16'];
 const NAMESPACES = ['default', 'shop', 'späti'];
@@ -69,7 +69,7 @@ for (const seed of [1, 2]) {
 }
 
 test('users are spread over all shards', async (t) => {
-  const server = await serve(t, { env: { SHARDS: '4' }, build: 'build/faults' });
+  const server = await serve(t, { env: { SHARDS: '4' }, build: FAULTS });
   await server.ingest(Array.from({ length: 200 }, (_, i) => ({ event_name: 'A', user_id: i })));
   const shards = await Promise.all([0, 1, 2, 3].map((index) => server.shard('default', index)));
   assert.equal(new Set(shards.map(({ digest }) => digest)).size, 4);
@@ -77,7 +77,7 @@ test('users are spread over all shards', async (t) => {
 });
 
 test('SHARDS holds for namespaces that are created later', async (t) => {
-  const server = await serve(t, { env: { SHARDS: '4' }, build: 'build/faults' });
+  const server = await serve(t, { env: { SHARDS: '4' }, build: FAULTS });
   const model = new Model();
   const batch = (namespace, from) => Array.from({ length: 300 }, (_, i) => ({
     event_name: EVENTS[i % 5], user_id: from + (i >> 2), namespace, value: i / 10, ensure_goal: i % 5 === 3,

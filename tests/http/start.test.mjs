@@ -52,7 +52,8 @@ test('variables of the Worker are honoured, and tokens turn authentication on', 
   const { script, client, url } = await started(t, env);
   (await client.get('/v0/analytics')).refused(401, 'unauthorized');
   const admin = new Client(url, 'secret-2');
-  (await admin.post('/v0/analytics', [{ event_name: 'A', user_id: 'u' }, { event_name: 'A', user_id: 'v' }])).refused(413, 'batch_too_large');
+  const two = [{ event_name: 'A', user_id: 'u' }, { event_name: 'A', user_id: 'v' }];
+  (await admin.post('/v0/analytics', two)).refused(413, 'batch_too_large');
   assert.match(script.output.stdout, /authentication\s+on/);
   for (const secret of ['secret-1', 'secret-2', env.HASH_KEY]) assert.ok(!script.output.stdout.includes(secret));
 });

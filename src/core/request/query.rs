@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use base64::prelude::{BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD, Engine};
 use percent_encoding::percent_decode;
 
 use super::{BadRequest, Fault};
@@ -66,7 +67,7 @@ pub(super) fn decode_base64(text: &str) -> Option<Vec<u8>> {
             other => other,
         })
         .collect();
-    data_encoding::BASE64_NOPAD.decode(normal.as_bytes()).ok()
+    STANDARD_NO_PAD.decode(normal).ok()
 }
 
 #[cfg(test)]
