@@ -41,13 +41,13 @@ build: build/.stamp ## Build the Worker into build/
 build-faults: build/faults/.stamp ## Build the Worker with fault injection, for the tests, into build/faults/
 
 start: $(NODE_MODULES) build/.stamp ## Serve on http://127.0.0.1:8787 (PORT, HOST, STATE_DIR, and the Worker's variables)
-	@exec node scripts/start.mjs
+	@scripts/require.sh node && exec node scripts/start.mjs
 
 demo: $(NODE_MODULES) ## Play an online store against a running server (URL, TOKEN, NAMESPACE)
-	@exec node scripts/demo.mjs
+	@scripts/require.sh node && exec node scripts/demo.mjs
 
 load: $(NODE_MODULES) ## Load a CSV file: make load FILE=events.csv ARGS="--goal purchase" (ARGS=--help lists the options)
-	@exec node scripts/load.mjs $(if $(FILE),"$(FILE)") $(ARGS)
+	@scripts/require.sh node && exec node scripts/load.mjs $(if $(FILE),"$(FILE)") $(ARGS)
 
 test: test-core test-wasm test-http deploy-check ## Run every test
 

@@ -23,6 +23,7 @@ export class Refusal extends Error {
 export class Client {
   /** How many requests had to be repeated so far. */
   retries = 0;
+  #answered = false;
   #url;
   #headers;
 
@@ -62,9 +63,12 @@ export class Client {
         ...init, headers: this.#headers, signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
       });
     } catch (cause) {
-      const reason = cause.cause?.code ?? cause.cause?.message ?? cause.message;
-      return { error: new Error(`no answer from ${this.#url} (${reason})`) };
+      const error = new Error(`no answer from ${this.#url} (${cause.cause?.code ?? cause.cause?.message ?? cause.message})`);
+      // A server that has answered may be restarting; one that never has is more likely not there.
+      if (!this.#answered) throw error;
+      return { error };
     }
+    this.#answered = true;
     if (response.ok) return { response };
     const refusal = new Refusal(response.status, await errorDetails(response));
     if (!RETRIED_STATUSES.includes(response.status) || FATAL_CODES.includes(refusal.details.code)) throw refusal;

@@ -3,7 +3,9 @@
 // Two workerd processes over the same databases would each keep their own memory of them, so the second is
 // refused. A holder that was killed leaves its file behind; whether it still lives decides, not the file alone.
 
-import { existsSync, linkSync, mkdirSync, accessSync, constants, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync, constants, existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync,
+} from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 
@@ -16,6 +18,7 @@ const LOCK_FILE = 'server.pid';
 export function prepareStateDir(stateDir) {
   try {
     makeDirectory(stateDir);
+    if (!statSync(stateDir).isDirectory()) throw new Error('it is not a directory');
     accessSync(stateDir, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new Error(`STATE_DIR: cannot write to ${stateDir} (${error.code ?? error.message})`);
@@ -66,7 +69,7 @@ function replaceStale(own, path, stateDir) {
   const taken = `${own}.stale`;
   try {
     renameSync(path, taken);
-    if (readHolder(taken) !== holder) linkOrNull(taken, path);
+    if (!Object.is(readHolder(taken), holder)) linkOrNull(taken, path);
   } catch (error) {
     if (error.code !== 'ENOENT') throw error;
   } finally {

@@ -10,6 +10,7 @@ use kimball_edge::core::error::{Corrupt, Refusal};
 use kimball_edge::core::identity::{Keys, UnlinkKey};
 use kimball_edge::core::limits::ShardLimits;
 use kimball_edge::core::report::Report;
+use kimball_edge::core::sum::Sum;
 use kimball_edge::core::{effect, snapshot};
 use proptest::prelude::*;
 
@@ -95,7 +96,7 @@ impl Model {
         for counter in &report.counters {
             assert_eq!(counter.count, self.done[&counter.event].len() as u64);
             let sum = self.sums.get(&counter.event).map(|&sum| sum as f64);
-            assert_eq!(counter.sum.map(|sum| sum.value()), sum);
+            assert_eq!(counter.sum.map(Sum::value), sum);
             let Some(goal) = &counter.goal else {
                 assert!(!self.goals.contains_key(&counter.event));
                 continue;
@@ -106,7 +107,9 @@ impl Model {
             assert_eq!((&listed, goal.other), (expected, 0));
             let mut single: BTreeMap<u32, u64> = BTreeMap::new();
             for (combination, count) in expected {
-                combination.iter().for_each(|&event| *single.entry(event).or_default() += count);
+                for &event in combination {
+                    *single.entry(event).or_default() += count;
+                }
             }
             assert_eq!(goal.single, single);
         }
@@ -143,7 +146,9 @@ proptest! {
             replayed.restore(&decoded).unwrap();
             // Nor does a batch that is sent twice.
             prop_assert!(state.apply(&operations, &world.unlink, &ShardLimits::NONE).unwrap().is_empty());
-            batch.iter().for_each(|step| model.apply(step));
+            for step in batch {
+                model.apply(step);
+            }
             if nth % reload_every == 0 {
                 state = reload(&state);
             }
@@ -169,10 +174,14 @@ proptest! {
             users_per_event,
             combinations_per_goal: 3,
         };
-        let sections = snapshot::encode_all(&state);
+        let (sections, bytes) = (snapshot::encode_all(&state), state.memory_bytes());
         let batch = operations(&refused);
         match state.apply(&batch, &world.unlink, &limits) {
-            Err(_) => prop_assert_eq!(snapshot::encode_all(&state), sections),
+            Err(_) => {
+                prop_assert_eq!(snapshot::encode_all(&state), sections);
+                prop_assert_eq!(state.memory_bytes(), bytes);
+                prop_assert_eq!(reload(&state).memory_bytes(), bytes);
+            }
             Ok(effects) => {
                 prop_assert!(state.memory_bytes() as u64 <= limits.memory_bytes);
                 let mut replayed = Aggregator::default();
@@ -208,7 +217,7 @@ proptest! {
         prop_assert_eq!(forward.users, whole.report().users);
         for (merged, single) in forward.counters.iter().zip(&whole.report().counters) {
             prop_assert_eq!((merged.event, merged.count, &merged.goal), (single.event, single.count, &single.goal));
-            prop_assert_eq!(merged.sum.map(|sum| sum.value()), single.sum.map(|sum| sum.value()));
+            prop_assert_eq!(merged.sum.map(Sum::value), single.sum.map(Sum::value));
         }
         prop_assert_eq!(forward.counters.len(), whole.report().counters.len());
     }

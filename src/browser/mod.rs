@@ -72,6 +72,7 @@ impl Aggregator {
             USERS_PER_EVENT.default,
             COMBINATIONS_PER_GOAL.default,
             SHARD_MEMORY_BYTES.default,
+            0,
             1,
         );
         self.state.apply(&operations, &self.unlink, &limits).map_err(refused)?;

@@ -118,9 +118,7 @@ impl Aggregator {
         let (mut effects, mut undo) = (Vec::new(), Vec::new());
         for operation in operations {
             if let Err(refusal) = self.operate(operation, key, limits, &mut effects, &mut undo) {
-                for step in undo.into_iter().rev() {
-                    self.take_back(step);
-                }
+                self.take_back(undo);
                 return Err(refusal);
             }
         }
@@ -348,7 +346,33 @@ impl Aggregator {
         Ok(())
     }
 
-    fn take_back(&mut self, step: Undo) {
+    /// Undoes a batch: the state is as before, and so is the memory that it takes.
+    fn take_back(&mut self, steps: Vec<Undo>) {
+        let mut touched = BTreeSet::new();
+        for step in steps.into_iter().rev() {
+            match step {
+                Undo::User { .. } => touched.insert(Section::Users),
+                Undo::First { event, .. } => touched.insert(Section::Counter(event)),
+                _ => false,
+            };
+            self.take_back_step(step);
+        }
+        for section in touched {
+            let users = match section {
+                Section::Users => Some(&mut self.users),
+                Section::Counter(event) => {
+                    self.counters.get_mut(event as usize).and_then(Option::as_mut).map(|counter| &mut counter.users)
+                }
+            };
+            if let Some(users) = users {
+                let before = users.memory_bytes();
+                users.shrink();
+                self.memory_bytes -= before - users.memory_bytes();
+            }
+        }
+    }
+
+    fn take_back_step(&mut self, step: Undo) {
         match step {
             Undo::Counter { event } => {
                 if let Some(counter) = self.counters.get_mut(event as usize).and_then(Option::take) {

@@ -77,6 +77,9 @@ impl GoalRecord {
                 *count = count.saturating_sub(1);
             }
         }
+        let used = self.single.iter().rposition(|&count| count > 0).map_or(0, |last| last + 1);
+        self.memory_bytes -= (self.single.len() - used) * size_of::<u32>();
+        self.single.truncate(used);
         match bucket {
             Bucket::Other => self.other = self.other.saturating_sub(1),
             Bucket::Listed => {

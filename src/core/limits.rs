@@ -83,6 +83,10 @@ pub const SNAPSHOT_ROW_BYTES: usize = 1 << 20;
 pub const FAN_OUT: usize = 16;
 /// Bytes of names that one isolate caches.
 pub const NAME_CACHE_BYTES: usize = 8 << 20;
+/// Bytes that are read and thrown away of a body that is too large, before it is refused.
+pub const DRAIN_BYTES: u64 = 16 * MIB;
+/// Milliseconds that this may take.
+pub const DRAIN_MS: u64 = 1_000;
 /// Bytes of a query string.
 pub const QUERY_BYTES: usize = 64 << 10;
 /// The greatest magnitude of an event's value: with at most [`USERS_PER_EVENT`] of them, no sum can overflow.
@@ -118,11 +122,20 @@ pub struct ShardLimits {
 }
 
 impl ShardLimits {
-    /// The limits of one of `shards` equal shards, from those of the namespace.
+    /// The limits of shard `index` of `shards`. The shards' users per event add up to those of the namespace, so they
+    /// differ by one where it does not divide evenly.
     #[must_use]
-    pub const fn of_shard(users_per_event: u64, combinations_per_goal: u64, memory_bytes: u64, shards: u32) -> Self {
+    pub const fn of_shard(
+        users_per_event: u64,
+        combinations_per_goal: u64,
+        memory_bytes: u64,
+        index: u32,
+        shards: u32,
+    ) -> Self {
         let shards = if shards == 0 { 1 } else { shards as u64 };
-        Self { users_per_event: users_per_event.div_ceil(shards), combinations_per_goal, memory_bytes }
+        let takes_one_more = (index as u64) < users_per_event % shards;
+        let users_per_event = users_per_event / shards + if takes_one_more { 1 } else { 0 };
+        Self { users_per_event, combinations_per_goal, memory_bytes }
     }
 
     /// No limits: for replaying what was accepted before.

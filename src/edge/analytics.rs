@@ -148,10 +148,10 @@ async fn send(
     operations: Vec<Vec<Operation>>,
     fault: Fault,
 ) -> Result<(), ApiError> {
-    let limits = config.shard_limits(namespace.shards);
     let requests = (0..).zip(operations).filter(|(_, operations)| !operations.is_empty()).map(|(index, operations)| {
-        let Namespace { unlink, shards, .. } = *namespace;
-        let request = ShardRequest::Apply(Apply { unlink, limits, shards, operations, fault });
+        let limits = config.shard_limits(index, namespace.shards);
+        let unlink = namespace.unlink;
+        let request = ShardRequest::Apply(Apply { unlink, limits, operations, fault });
         async move { ask::<_, ShardReply>(env, "SHARD", &namespace.shard_name(index), &request).await }
     });
     let mut replies = stream::iter(requests).buffer_unordered(FAN_OUT);

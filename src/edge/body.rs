@@ -1,9 +1,13 @@
 //! Reading of request bodies, never more than the limit.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use futures_util::StreamExt;
-use worker::Request;
+use worker::{ByteStream, Delay, Request};
 
 use super::error::{ApiError, Code};
+use crate::core::limits::{DRAIN_BYTES, DRAIN_MS};
 
 /// The body of a JSON request.
 ///
@@ -22,27 +26,49 @@ pub async fn read_json(request: &mut Request, bytes_max: u64) -> Result<Vec<u8>,
             "encoded bodies are not supported; send plain JSON",
         ));
     }
-    match header("content-length").and_then(|length| length.trim().parse::<u64>().ok()) {
-        Some(length) if length > bytes_max => Err(ApiError::body_too_large(bytes_max)),
-        Some(_) => request.bytes().await.map_err(|_| broken()),
-        None => read_stream(request, bytes_max).await,
+    let declared = header("content-length").and_then(|length| length.trim().parse::<u64>().ok());
+    if declared.is_some_and(|length| length <= bytes_max) {
+        return request.bytes().await.map_err(|_| broken());
     }
-}
-
-/// A body that does not say its length.
-async fn read_stream(request: &mut Request, bytes_max: u64) -> Result<Vec<u8>, ApiError> {
     if request.inner().body().is_none() {
         return Ok(Vec::new());
     }
     let mut stream = request.stream().map_err(|_| broken())?;
+    if declared.is_none()
+        && let Some(body) = read_bounded(&mut stream, bytes_max).await?
+    {
+        return Ok(body);
+    }
+    drain(&mut stream).await;
+    Err(ApiError::body_too_large(bytes_max))
+}
+
+/// A body that does not say its length; `None` as soon as it has more than `bytes_max` bytes.
+async fn read_bounded(stream: &mut ByteStream, bytes_max: u64) -> Result<Option<Vec<u8>>, ApiError> {
     let mut body = Vec::new();
     while let Some(chunk) = stream.next().await {
         body.extend_from_slice(&chunk.map_err(|_| broken())?);
         if body.len() as u64 > bytes_max {
-            return Err(ApiError::body_too_large(bytes_max));
+            return Ok(None);
         }
     }
-    Ok(body)
+    Ok(Some(body))
+}
+
+/// Reads and throws away some more of a body that is too large, within bounds: a client that is still sending would
+/// otherwise see a broken connection instead of the answer.
+async fn drain(stream: &mut ByteStream) {
+    let read = async {
+        let mut drained = 0;
+        while let Some(Ok(chunk)) = stream.next().await {
+            drained += chunk.len() as u64;
+            if drained > DRAIN_BYTES {
+                return;
+            }
+        }
+    };
+    let deadline = Delay::from(Duration::from_millis(DRAIN_MS));
+    futures_util::future::select(pin!(read), deadline).await;
 }
 
 fn broken() -> ApiError {

@@ -44,8 +44,10 @@ pub struct Config {
     pub journal_rows_max: u64,
     /// Milliseconds after which the alarm compacts.
     pub compaction_idle_ms: i64,
-    users_per_event_max: u64,
-    shard_memory_bytes_max: u64,
+    /// Users of an event, over all shards.
+    pub users_per_event_max: u64,
+    /// Bytes of memory of a shard.
+    pub shard_memory_bytes_max: u64,
 }
 
 thread_local! {
@@ -64,12 +66,13 @@ impl Config {
             .map_err(|invalid| ApiError::new(Code::ConfigurationInvalid, invalid.what))
     }
 
-    /// The limits of one of `shards` shards.
-    pub const fn shard_limits(&self, shards: u32) -> ShardLimits {
+    /// The limits of shard `index` of `shards`.
+    pub const fn shard_limits(&self, index: u32, shards: u32) -> ShardLimits {
         ShardLimits::of_shard(
             self.users_per_event_max,
             self.combinations_per_goal_max,
             self.shard_memory_bytes_max,
+            index,
             shards,
         )
     }

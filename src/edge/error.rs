@@ -184,17 +184,14 @@ impl From<Failure> for ApiError {
                 EVENTS_PER_NAMESPACE.name,
                 limit,
             ),
-            Failure::Refused { refusal: Refusal::Users, limits, shards } => Self::limit(
-                Code::UsersFull,
-                "an event has its maximum of unique users",
-                USERS_PER_EVENT.name,
-                limits.users_per_event.saturating_mul(u64::from(shards)),
-            ),
-            Failure::Refused { refusal: Refusal::Memory, limits, .. } => Self::limit(
+            Failure::Refused { refusal: Refusal::Users, limit } => {
+                Self::limit(Code::UsersFull, "an event has its maximum of unique users", USERS_PER_EVENT.name, limit)
+            }
+            Failure::Refused { refusal: Refusal::Memory, limit } => Self::limit(
                 Code::ShardMemoryFull,
                 "a shard has no memory left for something new; what is known already is still accepted",
                 SHARD_MEMORY_BYTES.name,
-                limits.memory_bytes,
+                limit,
             ),
             Failure::Refused { refusal: Refusal::Tag, .. } => {
                 Self::new(Code::HashKeyChanged, "event numbers and names do not fit the stored state")

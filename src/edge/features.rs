@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use worker::{Context, console_error};
+use worker::{Context, Method, console_error};
 
 use super::analytics;
 use super::config::Config;
@@ -27,7 +27,7 @@ struct Features {
 pub async fn read(call: Call<'_>, context: &Context) -> Result<Reply, ApiError> {
     let keys = keys(call.env, call.config).await?;
     let batch = parse_feature_event(&call.query, &keys, &call.config.request)?;
-    if !batch.namespaces.is_empty() {
+    if !batch.namespaces.is_empty() && call.request.method() != Method::Head {
         let env = call.env.clone();
         context.wait_until(async move {
             let applied = match Config::of(&env) {

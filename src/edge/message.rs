@@ -36,8 +36,6 @@ pub struct Apply {
     pub unlink: UnlinkKey,
     /// What the shard is held to.
     pub limits: ShardLimits,
-    /// Shards of the namespace.
-    pub shards: u32,
     /// What to do, in order.
     pub operations: Vec<Operation>,
     /// A fault to inject, in test builds.
@@ -147,10 +145,8 @@ pub enum Failure {
     Refused {
         /// Which one.
         refusal: Refusal,
-        /// What the shard is held to.
-        limits: ShardLimits,
-        /// Shards of the namespace.
-        shards: u32,
+        /// Its configured value.
+        limit: u64,
     },
     /// The state was made with another key.
     KeyChanged,

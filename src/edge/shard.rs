@@ -21,6 +21,7 @@ use super::keys::keys;
 use super::message::{Apply, Failure, Inspection, ShardReply, ShardRequest, reply};
 use super::store::Store;
 use crate::core::aggregator::Aggregator;
+use crate::core::error::Refusal;
 use crate::core::identity::Keys;
 use crate::core::seal::Seal;
 use crate::core::snapshot;
@@ -71,7 +72,9 @@ impl Shard {
             ShardRequest::Apply(batch) => self.apply(&batch).await.map(|()| ShardReply::Done),
             ShardRequest::Report => {
                 let (config, keys) = self.prepare().await?;
-                self.with(&config, &keys, |loaded| Ok(ShardReply::Report(loaded.state.report())))
+                let report = self.with(&config, &keys, |loaded| Ok(loaded.state.report()))?;
+                self.ensure_alarm(&config, &keys).await?;
+                Ok(ShardReply::Report(report))
             }
             ShardRequest::Compact => self.compact().await.map(|()| ShardReply::Done),
             ShardRequest::Inspect => {
@@ -91,8 +94,15 @@ impl Shard {
     async fn apply(&self, batch: &Apply) -> Outcome<()> {
         let (config, keys) = self.prepare().await?;
         batch.fault.delay_shard().await;
-        let has_journal = self.with(&config, &keys, |loaded| loaded.apply(batch, &config))?;
+        self.with(&config, &keys, |loaded| loaded.apply(batch, &config))?;
         batch.fault.strike_shard();
+        self.ensure_alarm(&config, &keys).await
+    }
+
+    /// Sets the alarm that compacts, where there is something to compact and none is set. Reads do it too: a process
+    /// may have died between a journal row and its alarm.
+    async fn ensure_alarm(&self, config: &Config, keys: &Keys) -> Outcome<()> {
+        let has_journal = self.with(config, keys, |loaded| Ok(loaded.store.journal().0 > 0))?;
         if has_journal && !self.has_alarm.replace(true) {
             let set = self.state.storage().set_alarm(config.compaction_idle_ms).await;
             set.map_err(|error| storage(&error)).inspect_err(|_| self.has_alarm.set(false))?;
@@ -137,14 +147,10 @@ impl Shard {
 }
 
 impl Loaded {
-    /// Applies and journals a batch; answers whether the journal has rows then.
-    fn apply(&mut self, batch: &Apply, config: &Config) -> Outcome<bool> {
-        let Apply { unlink, limits, shards, operations, fault } = batch;
-        let effects = self.state.apply(operations, unlink, limits).map_err(|refusal| Failure::Refused {
-            refusal,
-            limits: *limits,
-            shards: *shards,
-        })?;
+    /// Applies and journals a batch, and compacts where the journal has grown long.
+    fn apply(&mut self, batch: &Apply, config: &Config) -> Outcome<()> {
+        let Apply { unlink, limits, operations, fault } = batch;
+        let effects = self.state.apply(operations, unlink, limits).map_err(|refusal| refused(refusal, config))?;
         if !effects.is_empty() {
             if fault.fails_journal() {
                 return Err(storage(&"injected".into()));
@@ -155,7 +161,7 @@ impl Loaded {
         if rows >= config.journal_rows_max || bytes >= config.journal_bytes_max {
             self.store.compact(&mut self.state).map_err(|error| storage(&error))?;
         }
-        Ok(self.store.journal().0 > 0)
+        Ok(())
     }
 
     fn inspect(&self) -> Outcome<Inspection> {
@@ -165,6 +171,14 @@ impl Loaded {
         let memory_bytes = self.state.memory_bytes() as u64;
         Ok(Inspection { journal_rows, journal_bytes, snapshot_rows, memory_bytes, digest })
     }
+}
+
+fn refused(refusal: Refusal, config: &Config) -> Failure {
+    let limit = match refusal {
+        Refusal::Users => config.users_per_event_max,
+        Refusal::Memory | Refusal::Tag => config.shard_memory_bytes_max,
+    };
+    Failure::Refused { refusal, limit }
 }
 
 fn storage(error: &worker::Error) -> Failure {

@@ -106,7 +106,15 @@ impl UserSet {
         Ok(true)
     }
 
-    /// Takes a fingerprint out and says whether it was present. The table does not shrink.
+    /// Gives back what removals left unused: the table is then as if the fingerprints had just been inserted.
+    pub fn shrink(&mut self) {
+        let slots = Table::slots_for(self.len());
+        if Table::bytes(slots) < self.table.allocated_bytes() {
+            self.table = if slots == 0 { Table::default() } else { Table::from_sorted(&self.table.iter(), slots) };
+        }
+    }
+
+    /// Takes a fingerprint out and says whether it was present. The table stays as large; see [`Self::shrink`].
     pub fn remove(&mut self, fingerprint: u64) -> bool {
         self.table.remove(truncate(fingerprint))
     }
