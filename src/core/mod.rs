@@ -5,6 +5,7 @@
 
 pub mod aggregator;
 pub mod answer;
+pub mod budget;
 pub mod bytes;
 pub mod combination;
 pub mod counter;

@@ -8,7 +8,6 @@
 mod analytics;
 mod auth;
 mod body;
-mod budget;
 mod config;
 mod cors;
 mod directory;

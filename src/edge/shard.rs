@@ -14,13 +14,13 @@ use std::rc::Rc;
 
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
-use super::budget::{Budget, Slot};
 use super::config::Config;
 use super::error::{ApiError, Code};
 use super::keys::keys;
 use super::message::{Apply, Failure, Inspection, ShardReply, ShardRequest, reply};
 use super::store::Store;
 use crate::core::aggregator::Aggregator;
+use crate::core::budget::{Budget, Slot};
 use crate::core::error::Refusal;
 use crate::core::identity::Keys;
 use crate::core::seal::Seal;

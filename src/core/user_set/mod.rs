@@ -11,6 +11,7 @@
 //! from a division, so that the table need not be a power of two; there is no wrap-around, spare slots at the end take
 //! the last cluster; and a bit per slot says whether it is used, which replaces the offsets.
 
+mod blocks;
 mod codec;
 mod table;
 

@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 /// A loaded value that may be dropped at any time nobody uses it.
+#[derive(Debug)]
 pub struct Slot<T> {
     content: RefCell<Option<T>>,
     bytes: Cell<usize>,
@@ -13,6 +14,7 @@ pub struct Slot<T> {
 }
 
 /// The slots of an isolate.
+#[derive(Debug)]
 pub struct Budget<T> {
     slots: RefCell<Vec<Weak<Slot<T>>>>,
     uses: Cell<u64>,
@@ -20,8 +22,15 @@ pub struct Budget<T> {
     bytes: Cell<usize>,
 }
 
+impl<T> Default for Budget<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T> Budget<T> {
     /// A budget without slots.
+    #[must_use]
     pub const fn new() -> Self {
         Self { slots: RefCell::new(Vec::new()), uses: Cell::new(0), bytes: Cell::new(0) }
     }

@@ -4,6 +4,8 @@
 //! so a replayed state equals the one that was lost. A batch is all or nothing: where a limit refuses one of its
 //! operations, the ones before it are taken back.
 
+mod undo;
+
 use std::collections::BTreeSet;
 
 use super::combination::Combination;
@@ -14,8 +16,8 @@ use super::goal::{Bucket, GoalRecord};
 use super::identity::{ALL_USERS_TAG, UnlinkKey, UserKey};
 use super::limits::{EVENTS_PER_NAMESPACE, ShardLimits};
 use super::report::{CounterReport, Report};
-use super::sum::Sum;
 use super::user_set::{Full, UserSet};
+use undo::Undo;
 
 /// One thing that a batch asks for.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -70,15 +72,6 @@ pub enum Section {
     Users,
     /// The counter of one event.
     Counter(u32),
-}
-
-/// How to take back one step.
-enum Undo {
-    Counter { event: u32 },
-    Goal { event: u32 },
-    User { fingerprint: u64 },
-    First { event: u32, fingerprint: u64, sum: Option<Sum> },
-    Completion { event: u32, combination: Combination, bucket: Bucket },
 }
 
 impl Aggregator {
@@ -344,65 +337,6 @@ impl Aggregator {
             undo.push(Undo::Completion { event, combination: combination.clone(), bucket });
         }
         Ok(())
-    }
-
-    /// Undoes a batch: the state is as before, and so is the memory that it takes.
-    fn take_back(&mut self, steps: Vec<Undo>) {
-        let mut touched = BTreeSet::new();
-        for step in steps.into_iter().rev() {
-            match step {
-                Undo::User { .. } => touched.insert(Section::Users),
-                Undo::First { event, .. } => touched.insert(Section::Counter(event)),
-                _ => false,
-            };
-            self.take_back_step(step);
-        }
-        for section in touched {
-            let users = match section {
-                Section::Users => Some(&mut self.users),
-                Section::Counter(event) => {
-                    self.counters.get_mut(event as usize).and_then(Option::as_mut).map(|counter| &mut counter.users)
-                }
-            };
-            if let Some(users) = users {
-                let before = users.memory_bytes();
-                users.shrink();
-                self.memory_bytes -= before - users.memory_bytes();
-            }
-        }
-    }
-
-    fn take_back_step(&mut self, step: Undo) {
-        match step {
-            Undo::Counter { event } => {
-                if let Some(counter) = self.counters.get_mut(event as usize).and_then(Option::take) {
-                    self.memory_bytes -= counter.memory_bytes();
-                }
-                self.changed.remove(&Section::Counter(event));
-            }
-            Undo::Goal { event } => {
-                if let Some(goal) = self.counter_mut(event).and_then(|counter| counter.goal.take()) {
-                    self.memory_bytes -= goal.memory_bytes();
-                }
-            }
-            Undo::User { fingerprint } => {
-                self.users.remove(fingerprint);
-            }
-            Undo::First { event, fingerprint, sum } => {
-                if let Some(counter) = self.counter_mut(event) {
-                    counter.users.remove(fingerprint);
-                    counter.sum = sum;
-                }
-            }
-            Undo::Completion { event, combination, bucket } => {
-                if let Some(record) = self.counter_mut(event).and_then(|counter| counter.goal.as_mut()) {
-                    let before = record.memory_bytes();
-                    record.undo(&combination, bucket);
-                    let freed = before - record.memory_bytes();
-                    self.memory_bytes -= freed;
-                }
-            }
-        }
     }
 
     /// The counter of an event, noted as changed.
