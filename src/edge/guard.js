@@ -7,6 +7,8 @@
 import { DurableObject } from "cloudflare:workers";
 import Inner, { Registry as InnerRegistry, Shard as InnerShard } from "../../build/index.js";
 
+// A request that waits on nothing but a wasm instance that is gone counts as hung, and the runtime answers it 500 before
+// the rejection below arrives. A pending timer keeps it waiting.
 const DEADLINE_MS = 30_000;
 const RESET = new Error("the wasm instance was reset");
 const inFlight = new Set();

@@ -65,8 +65,10 @@ impl Reply {
     /// When the runtime refuses it.
     pub fn into_response(self) -> Result<Response> {
         let headers = Headers::new();
-        headers.set("cache-control", "no-store")?;
-        headers.set("x-content-type-options", "nosniff")?;
+        if self.body.is_some() {
+            headers.set("cache-control", "no-store")?;
+            headers.set("x-content-type-options", "nosniff")?;
+        }
         for (name, value) in &self.headers {
             headers.set(name, value)?;
         }

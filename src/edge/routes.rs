@@ -85,7 +85,7 @@ pub async fn serve(request: Request, env: Env, context: Context) -> worker::Resu
         Ok(config) => config,
         Err(error) => return Reply::error(&error).into_response(),
     };
-    let origin = request.headers().get("origin")?;
+    let origin = if config.allowed_origins.is_empty() { None } else { request.headers().get("origin")? };
     let is_head = request.method() == Method::Head;
     let reply = match find(&request) {
         Ok(Found::Route(route)) => {
