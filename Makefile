@@ -58,6 +58,8 @@ test-core: ## Run the tests of the core, natively
 test-wasm: $(TOOL_STAMPS) ## Run the tests of the core in WebAssembly under Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
 		cargo test --target wasm32-unknown-unknown --test wasm
+	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
+		cargo test --target wasm32-unknown-unknown --features browser --test browser
 
 test-http: $(NODE_MODULES) build/.stamp build/faults/.stamp ## Run the tests over HTTP against workerd
 	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/http/*.test.mjs

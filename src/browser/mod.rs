@@ -45,8 +45,8 @@ impl Aggregator {
     /// Counts one event and answers whether it was this user's first of that name.
     ///
     /// # Errors
-    /// For a name or user id that is empty or longer than 256 bytes, a value that is not finite, or where a limit of
-    /// a shard is met.
+    /// For what the server would refuse: a name or user id that is empty or longer than 256 bytes, a name with control
+    /// characters, a value that is not a number or too great, or where a limit of a shard is met.
     pub fn record(
         &mut self,
         event: &str,
@@ -58,6 +58,9 @@ impl Aggregator {
             if text.is_empty() || text.len() as u64 > NAME_BYTES.default {
                 return Err(JsError::new(&format!("{what}: must have 1 to {} bytes", NAME_BYTES.default)));
             }
+        }
+        if event.chars().any(char::is_control) {
+            return Err(JsError::new("event: must not hold control characters"));
         }
         if value.is_some_and(|value| value.is_nan() || value.abs() > VALUE_ABS) {
             return Err(JsError::new("value: must be between -1e300 and 1e300"));
