@@ -19,16 +19,8 @@ pub(super) enum Undo {
 impl Aggregator {
     /// Undoes a batch: the state is as before, and so is the memory that it takes.
     pub(super) fn take_back(&mut self, steps: Vec<Undo>) {
-        let mut touched = BTreeSet::new();
-        for step in steps.into_iter().rev() {
-            match step {
-                Undo::User { .. } => touched.insert(Section::Users),
-                Undo::First { event, .. } => touched.insert(Section::Counter(event)),
-                _ => false,
-            };
-            self.take_back_step(step);
-        }
-        for section in touched {
+        let shrunk: BTreeSet<Section> = steps.into_iter().rev().filter_map(|step| self.take_back_step(step)).collect();
+        for section in shrunk {
             let users = match section {
                 Section::Users => Some(&mut self.users),
                 Section::Counter(event) => {
@@ -43,7 +35,8 @@ impl Aggregator {
         }
     }
 
-    fn take_back_step(&mut self, step: Undo) {
+    /// Undoes one step, and answers whose user set it took someone out of.
+    fn take_back_step(&mut self, step: Undo) -> Option<Section> {
         match step {
             Undo::Counter { event } => {
                 if let Some(counter) = self.counters.get_mut(event as usize).and_then(Option::take) {
@@ -58,12 +51,14 @@ impl Aggregator {
             }
             Undo::User { fingerprint } => {
                 self.users.remove(fingerprint);
+                return Some(Section::Users);
             }
             Undo::First { event, fingerprint, sum } => {
                 if let Some(counter) = self.counter_mut(event) {
                     counter.users.remove(fingerprint);
                     counter.sum = sum;
                 }
+                return Some(Section::Counter(event));
             }
             Undo::Completion { event, combination, bucket } => {
                 if let Some(record) = self.counter_mut(event).and_then(|counter| counter.goal.as_mut()) {
@@ -74,5 +69,6 @@ impl Aggregator {
                 }
             }
         }
+        None
     }
 }
