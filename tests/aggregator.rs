@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kimball_edge::core::aggregator::{Aggregator, Operation};
+use kimball_edge::core::cohort::Week;
 use kimball_edge::core::error::{Corrupt, Refusal};
 use kimball_edge::core::identity::{Keys, UnlinkKey};
-use kimball_edge::core::limits::ShardLimits;
+use kimball_edge::core::limits::{ShardLimits, Sizing};
 use kimball_edge::core::report::Report;
 use kimball_edge::core::sum::Sum;
 use kimball_edge::core::{effect, snapshot};
@@ -34,13 +35,19 @@ impl World {
 
     fn record(&self, event: u32, user: u32, value: Option<f64>) -> Operation {
         let user = self.keys.user("default", &user.to_string());
-        Operation::Record { event, tag: self.unlink.tag(&format!("event {event}")), user, value }
+        Operation::Record { event, tag: self.unlink.tag(&format!("event {event}")), user, value, week: None }
     }
 
     fn operation(&self, step: &Step) -> Operation {
         match *step {
             Step::Goal(event) => self.goal(event),
-            Step::Record(event, user, value) => self.record(event, user, value.map(f64::from)),
+            Step::Record(event, user, value, nth_week) => {
+                let mut operation = self.record(event, user, value.map(f64::from));
+                if let Operation::Record { week, .. } = &mut operation {
+                    *week = nth_week.map(nth);
+                }
+                operation
+            }
         }
     }
 }
@@ -48,13 +55,29 @@ impl World {
 #[derive(Debug, Clone)]
 enum Step {
     Goal(u32),
-    Record(u32, u32, Option<i16>),
+    Record(u32, u32, Option<i16>, Option<u8>),
+}
+
+/// Weeks around the turn of a year.
+fn nth(week: u8) -> Week {
+    Week::of_unix_s(1_608_000_000 + i64::from(week) * 7 * 86_400).unwrap()
+}
+
+/// Event 0 has small fingerprints, event 1 large ones.
+fn sizings(users_max: u64) -> BTreeMap<u32, Sizing> {
+    let sizing = |false_positive_rate| Sizing { users_max, false_positive_rate };
+    BTreeMap::from([(0, sizing(1e-4)), (1, sizing(1e-9))])
+}
+
+fn unlimited() -> ShardLimits {
+    ShardLimits { sizings: sizings(1_000_000), ..ShardLimits::NONE }
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         1 => (0..EVENTS).prop_map(Step::Goal),
-        30 => (0..EVENTS, 0..60_u32, prop::option::of(any::<i16>())).prop_map(|(e, u, v)| Step::Record(e, u, v)),
+        30 => (0..EVENTS, 0..60_u32, prop::option::of(any::<i16>()), prop::option::of(0..5_u8))
+            .prop_map(|(e, u, v, w)| Step::Record(e, u, v, w)),
     ]
 }
 
@@ -64,6 +87,7 @@ struct Model {
     done: BTreeMap<u32, BTreeSet<u32>>,
     sums: BTreeMap<u32, i64>,
     goals: BTreeMap<u32, BTreeMap<BTreeSet<u32>, u64>>,
+    weeks: BTreeMap<(u32, Week), BTreeSet<u32>>,
 }
 
 impl Model {
@@ -73,7 +97,10 @@ impl Model {
                 self.done.entry(event).or_default();
                 self.goals.entry(event).or_default();
             }
-            Step::Record(event, user, value) => {
+            Step::Record(event, user, value, week) => {
+                if let Some(week) = week {
+                    self.weeks.entry((event, nth(week))).or_default().insert(user);
+                }
                 let prior = self.done.iter().filter(|(e, users)| **e != event && users.contains(&user));
                 let prior: BTreeSet<u32> = prior.map(|(&e, _)| e).collect();
                 if !self.done.entry(event).or_default().insert(user) {
@@ -95,6 +122,9 @@ impl Model {
         assert_eq!(report.counters.len(), self.done.len());
         for counter in &report.counters {
             assert_eq!(counter.count, self.done[&counter.event].len() as u64);
+            let weeks = self.weeks.iter().filter(|((event, _), _)| *event == counter.event);
+            let weeks: BTreeMap<Week, u64> = weeks.map(|((_, week), users)| (*week, users.len() as u64)).collect();
+            assert_eq!(counter.weeks, weeks);
             let sum = self.sums.get(&counter.event).map(|&sum| sum as f64);
             assert_eq!(counter.sum.map(Sum::value), sum);
             let Some(goal) = &counter.goal else {
@@ -137,7 +167,7 @@ proptest! {
         let (mut state, mut replayed, mut model) = (Aggregator::default(), Aggregator::default(), Model::default());
         for (nth, batch) in steps.chunks(batch_len).enumerate() {
             let operations: Vec<Operation> = batch.iter().map(|step| world.operation(step)).collect();
-            let effects = state.apply(&operations, &world.unlink, &ShardLimits::NONE).unwrap();
+            let effects = state.apply(&operations, &world.unlink, &unlimited()).unwrap();
             let row = effect::encode(&effects);
             let decoded = effect::decode(&row).unwrap();
             prop_assert_eq!(&decoded, &effects);
@@ -145,7 +175,7 @@ proptest! {
             // A journal that is replayed twice changes nothing the second time.
             replayed.restore(&decoded).unwrap();
             // Nor does a batch that is sent twice.
-            prop_assert!(state.apply(&operations, &world.unlink, &ShardLimits::NONE).unwrap().is_empty());
+            prop_assert!(state.apply(&operations, &world.unlink, &unlimited()).unwrap().is_empty());
             for step in batch {
                 model.apply(step);
             }
@@ -168,11 +198,13 @@ proptest! {
         let world = World::new();
         let operations = |steps: &[Step]| steps.iter().map(|step| world.operation(step)).collect::<Vec<_>>();
         let mut state = Aggregator::default();
-        state.apply(&operations(&before), &world.unlink, &ShardLimits::NONE).unwrap();
+        state.apply(&operations(&before), &world.unlink, &unlimited()).unwrap();
         let limits = ShardLimits {
             memory_bytes: state.memory_bytes() as u64 + memory_bytes,
             users_per_event,
             combinations_per_goal: 3,
+            weeks_per_event: 2,
+            sizings: sizings(users_per_event),
         };
         let (sections, bytes) = (snapshot::encode_all(&state), state.memory_bytes());
         let batch = operations(&refused);
@@ -201,13 +233,13 @@ proptest! {
         let mut parts = vec![Aggregator::default(); shards as usize];
         for step in &steps {
             let operation = world.operation(step);
-            whole.apply(&[operation], &world.unlink, &ShardLimits::NONE).unwrap();
+            whole.apply(&[operation], &world.unlink, &unlimited()).unwrap();
             let targets = match operation {
                 Operation::Goal { .. } => 0..shards,
                 Operation::Record { user, .. } => user.shard(shards)..user.shard(shards) + 1,
             };
             for target in targets {
-                parts[target as usize].apply(&[operation], &world.unlink, &ShardLimits::NONE).unwrap();
+                parts[target as usize].apply(&[operation], &world.unlink, &unlimited()).unwrap();
             }
         }
         let reports: Vec<Report> = parts.iter().map(Aggregator::report).collect();
@@ -217,6 +249,7 @@ proptest! {
         prop_assert_eq!(forward.users, whole.report().users);
         for (merged, single) in forward.counters.iter().zip(&whole.report().counters) {
             prop_assert_eq!((merged.event, merged.count, &merged.goal), (single.event, single.count, &single.goal));
+            prop_assert_eq!(&merged.weeks, &single.weeks);
             prop_assert_eq!(merged.sum.map(Sum::value), single.sum.map(Sum::value));
         }
         prop_assert_eq!(forward.counters.len(), whole.report().counters.len());
@@ -227,8 +260,8 @@ proptest! {
         let _ = effect::decode(&bytes);
         let _ = snapshot::decode(&mut Aggregator::default(), &bytes);
         // The same behind a valid frame, where the checksum no longer protects.
-        let _ = effect::decode(&kimball_edge::core::bytes::frame(b'J', 1, &bytes));
-        let _ = snapshot::decode(&mut Aggregator::default(), &kimball_edge::core::bytes::frame(b'S', 1, &bytes));
+        let _ = effect::decode(&kimball_edge::core::bytes::frame(b'J', 2, &bytes));
+        let _ = snapshot::decode(&mut Aggregator::default(), &kimball_edge::core::bytes::frame(b'S', 2, &bytes));
     }
 }
 
@@ -278,12 +311,53 @@ fn limits_refuse_one_past_them() {
 }
 
 #[test]
+fn a_counter_setting_bounds_the_users_of_an_event_and_of_each_of_its_weeks() {
+    let world = World::new();
+    let limits = ShardLimits { sizings: sizings(3), ..ShardLimits::NONE };
+    let mut state = Aggregator::default();
+    let record = |user, week| world.operation(&Step::Record(0, user, None, Some(week)));
+    for user in 0..3 {
+        state.apply(&[record(user, 0)], &world.unlink, &limits).unwrap();
+    }
+    let refusal = Refusal::CounterSize { users_max: 3 };
+    assert_eq!(state.apply(&[record(3, 1)], &world.unlink, &limits), Err(refusal));
+    assert_eq!(state.apply(&[record(2, 1)], &world.unlink, &limits).map(|effects| effects.len()), Ok(1));
+    assert_eq!(state.apply(&[record(2, 1)], &world.unlink, &limits), Ok(vec![]));
+    let bits = |event| state.counter(event).unwrap().users.fingerprint_bits();
+    assert_eq!(bits(0), 16);
+    // Fingerprints of 16 bits keep to 1e-4 for six users, however many a later setting allows.
+    let raised = ShardLimits { sizings: sizings(1_000_000), ..ShardLimits::NONE };
+    for user in 3..6 {
+        state.apply(&[record(user, 0)], &world.unlink, &raised).unwrap();
+    }
+    let refusal = Refusal::CounterSize { users_max: 6 };
+    assert_eq!(state.apply(&[record(6, 0)], &world.unlink, &raised), Err(refusal));
+}
+
+#[test]
+fn weeks_beyond_the_limit_share_one_cohort() {
+    let world = World::new();
+    let limits = ShardLimits { weeks_per_event: 2, ..ShardLimits::NONE };
+    let mut state = Aggregator::default();
+    for week in 0..5 {
+        let batch: Vec<Operation> =
+            (0..3).map(|user| world.operation(&Step::Record(0, user, None, Some(week)))).collect();
+        state.apply(&batch, &world.unlink, &limits).unwrap();
+    }
+    let weeks = &state.report().counters[0].weeks;
+    assert_eq!(
+        weeks.iter().map(|(&week, &users)| (week, users)).collect::<Vec<_>>(),
+        [(Week::OTHER, 3), (nth(0), 3), (nth(1), 3)]
+    );
+}
+
+#[test]
 fn damaged_storage_is_refused() {
     let world = World::new();
     let mut state = Aggregator::default();
-    let batch: Vec<Operation> =
-        std::iter::once(world.goal(1)).chain((0..40).map(|n| world.record(n % 2, n / 2, Some(0.5)))).collect();
-    let row = effect::encode(&state.apply(&batch, &world.unlink, &ShardLimits::NONE).unwrap());
+    let record = |n: u32| world.operation(&Step::Record(n % 2, n / 2, Some(1), Some((n % 3) as u8)));
+    let batch: Vec<Operation> = std::iter::once(world.goal(1)).chain((0..40).map(record)).collect();
+    let row = effect::encode(&state.apply(&batch, &world.unlink, &unlimited()).unwrap());
     let mut all = snapshot::encode_all(&state);
     all.push(row);
     for bytes in &all {

@@ -34,7 +34,7 @@ fn encoded(set: &UserSet) -> Vec<u8> {
 
 fn decode(bytes: &[u8]) -> Result<UserSet, Corrupt> {
     let mut reader = Reader::new(bytes);
-    let set = UserSet::decode(&mut reader)?;
+    let set = UserSet::decode(&mut reader, UserSet::FINGERPRINT_BITS)?;
     reader.end()?;
     Ok(set)
 }
@@ -176,4 +176,35 @@ fn truncated_and_overlong_encodings_are_refused() {
     kimball_edge::core::bytes::put_varint(&mut huge, UserSet::CAPACITY_MAX);
     huge.extend_from_slice(&[13, 1, 0]);
     assert!(decode(&huge).is_err());
+}
+
+#[test]
+fn other_numbers_of_bits_keep_their_rate_and_their_encoding() {
+    const N: u64 = 4_000;
+    const PROBES: u64 = 1_000_000;
+    for bits in [16, 24, 48, UserSet::FINGERPRINT_BITS_MAX] {
+        let mut set = UserSet::with_fingerprint_bits(bits).unwrap();
+        for n in 0..N {
+            set.insert(fingerprint(n), usize::MAX).unwrap();
+        }
+        assert!((0..N).all(|n| set.contains(fingerprint(n))));
+        let false_positives = (N..N + PROBES).filter(|&n| set.contains(fingerprint(n))).count() as f64;
+        let expected = set.len() as f64 / (1_u64 << bits) as f64 * PROBES as f64;
+        // Six standard deviations of a Poisson variable.
+        assert!((false_positives - expected).abs() <= 6.0 * expected.sqrt() + 1.0, "{bits}: {false_positives}");
+        let bytes = encoded(&set);
+        let decoded = UserSet::decode(&mut Reader::new(&bytes), bits).unwrap();
+        assert!(decoded == set && decoded.memory_bytes() == set.memory_bytes());
+        let half = N / 2;
+        assert!((0..half).all(|n| set.remove(fingerprint(n)) || bits == 16));
+        set.shrink();
+        assert!((half..N).all(|n| set.contains(fingerprint(n)) || bits == 16));
+        assert_eq!(UserSet::new().merge(&set), Err(Full::Capacity));
+    }
+    let mut smallest = UserSet::with_fingerprint_bits(16).unwrap();
+    for n in 0..=u16::MAX {
+        let inserted = smallest.insert(u64::from(n) << 48, usize::MAX);
+        assert_eq!(inserted, if u64::from(n) < smallest.capacity_max() { Ok(true) } else { Err(Full::Capacity) });
+    }
+    assert!(UserSet::with_fingerprint_bits(15).is_none() && UserSet::with_fingerprint_bits(57).is_none());
 }

@@ -17,6 +17,9 @@ fn the_golden_state_has_the_same_bytes_as_natively() {
     let (state, journal) = golden::state();
     assert_eq!(snapshot::encode_all(&state).concat(), include_bytes!("golden/snapshot-1.bin"));
     assert_eq!(journal.concat(), include_bytes!("golden/journal-1.bin"));
+    let (state, journal) = golden::state_2();
+    assert_eq!(snapshot::encode_all(&state).concat(), include_bytes!("golden/snapshot-2.bin"));
+    assert_eq!(journal.concat(), include_bytes!("golden/journal-2.bin"));
 }
 
 #[wasm_bindgen_test]
@@ -29,6 +32,7 @@ fn a_large_set_reloads_to_the_same_state() {
             tag: unlink.tag(&(n % 3).to_string()),
             user: keys.user("n", &n.to_string()),
             value: Some(f64::from(n) / 8.0),
+            week: None,
         })
         .collect();
     let mut state = Aggregator::default();

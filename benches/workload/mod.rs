@@ -100,7 +100,7 @@ impl Stream {
 
     fn record(&self, event: u32, user: u64) -> Operation {
         let tag = self.unlink.tag(&event.to_string());
-        Operation::Record { event, tag, user: self.keys.user("default", &user.to_string()), value: None }
+        Operation::Record { event, tag, user: self.keys.user("default", &user.to_string()), value: None, week: None }
     }
 
     fn apply(&self, state: &mut Aggregator, operations: &[Operation]) {

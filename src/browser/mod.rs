@@ -13,7 +13,7 @@ use crate::core::error::Refusal;
 use crate::core::identity::{Keys, UnlinkKey};
 use crate::core::limits::{
     COMBINATIONS_PER_GOAL, EVENTS_PER_NAMESPACE, NAME_BYTES, SHARD_MEMORY_BYTES, ShardLimits, USERS_PER_EVENT,
-    VALUE_ABS,
+    VALUE_ABS, WEEKS_PER_EVENT,
 };
 use crate::core::request::DEFAULT_NAMESPACE;
 
@@ -68,13 +68,14 @@ impl Aggregator {
         let (number, tag) = (self.number(event)?, self.unlink.tag(event));
         let user = self.keys.user(DEFAULT_NAMESPACE, user);
         let goal = ensure_goal.unwrap_or(false).then_some(Operation::Goal { event: number, tag });
-        let record = Operation::Record { event: number, tag, user, value };
+        let record = Operation::Record { event: number, tag, user, value, week: None };
         let operations: Vec<Operation> = goal.into_iter().chain([record]).collect();
         let before = self.count(number);
         let limits = ShardLimits::of_shard(
             USERS_PER_EVENT.default,
             COMBINATIONS_PER_GOAL.default,
             SHARD_MEMORY_BYTES.default,
+            WEEKS_PER_EVENT.default,
             0,
             1,
         );
@@ -120,7 +121,7 @@ impl Aggregator {
 
 fn refused(refusal: Refusal) -> JsError {
     JsError::new(match refusal {
-        Refusal::Users => "the event has its maximum of users",
+        Refusal::Users | Refusal::CounterSize { .. } => "the event has its maximum of users",
         Refusal::Memory => "the aggregator has no memory left",
         Refusal::Tag => "the event's number and name do not belong together",
     })

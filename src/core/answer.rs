@@ -1,16 +1,18 @@
 //! The JSON that reads are answered with. The same for the Worker and for a page's own aggregator.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use serde::Serialize;
 
+use super::cohort::Week;
 use super::combination::Combination;
 use super::report::{CounterReport, GoalReport, Report};
 
 /// The answer to GET /v0/analytics.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Analytics<'a> {
-    /// One entry per event, ascending by name.
+    /// One entry per event and one per week of an event with weekly cohorts, ascending by name.
     pub counts: Vec<Count<'a>>,
     /// Unique users of the namespace.
     pub users: u64,
@@ -19,9 +21,10 @@ pub struct Analytics<'a> {
 /// One event in [`Analytics`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Count<'a> {
-    /// The event's name.
-    pub name: &'a str,
-    /// The kind of counter.
+    /// The event's name; for a week followed by a space, the ISO year and the week number, or by ` other` for all
+    /// weeks beyond the limit.
+    pub name: Cow<'a, str>,
+    /// The kind of counter: `named`, or `weekly`.
     pub r#type: &'static str,
     /// Unique users.
     pub count: u64,
@@ -73,13 +76,14 @@ impl<'a> Analytics<'a> {
     /// # Errors
     /// [`Unnamed`] when `names` (by event number) does not cover the report.
     pub fn of(report: &Report, names: &'a [String], combinations_max: usize) -> Result<Self, Unnamed> {
-        let mut counts = report
-            .counters
-            .iter()
-            .filter(|counter| counter.count > 0 || counter.goal.is_some())
-            .map(|counter| Count::of(counter, names, combinations_max))
-            .collect::<Result<Vec<_>, _>>()?;
-        counts.sort_by_key(|count| count.name);
+        let mut counts = Vec::new();
+        for counter in report.counters.iter().filter(|counter| counter.count > 0 || counter.goal.is_some()) {
+            counts.push(Count::of(counter, names, combinations_max)?);
+            for (week, &count) in &counter.weeks {
+                counts.push(Count::weekly(name(names, counter.event)?, *week, count));
+            }
+        }
+        counts.sort_by(|a, b| (&a.name, a.r#type).cmp(&(&b.name, b.r#type)));
         Ok(Self { counts, users: report.users })
     }
 }
@@ -98,7 +102,7 @@ impl<'a> Count<'a> {
             .collect::<Result<Vec<_>, Unnamed>>()?;
         single_event_counts.sort_by_key(|single| (Reverse(single.count), single.name));
         Ok(Self {
-            name: name(names, counter.event)?,
+            name: name(names, counter.event)?.into(),
             r#type: "named",
             count: counter.count,
             event_counts,
@@ -106,6 +110,18 @@ impl<'a> Count<'a> {
             single_event_counts,
             value: Value { sum: counter.sum.map(super::sum::Sum::value) },
         })
+    }
+
+    fn weekly(event_name: &str, week: Week, count: u64) -> Self {
+        Self {
+            name: format!("{event_name} {week}").into(),
+            r#type: "weekly",
+            count,
+            event_counts: Vec::new(),
+            event_counts_other: None,
+            single_event_counts: Vec::new(),
+            value: Value { sum: None },
+        }
     }
 }
 

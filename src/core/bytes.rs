@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 0 | 2 | `"KE"` |
 //! | 2 | 1 | kind: `b'J'` journal row, `b'S'` snapshot section |
-//! | 3 | 1 | version of that kind |
+//! | 3 | 1 | version of that kind: the least that has everything in the payload |
 //! | 4 | 4 | CRC-32 (IEEE) of what follows |
 //! | 8 | n | payload |
 
@@ -27,12 +27,12 @@ pub fn frame(kind: u8, version: u8, payload: &[u8]) -> Vec<u8> {
 /// Takes a payload out of its frame.
 ///
 /// # Errors
-/// [`Corrupt::Length`] when shorter than a frame, [`Corrupt::Version`] for another kind or version,
+/// [`Corrupt::Length`] when shorter than a frame, [`Corrupt::Version`] for another kind or a version above `version_max`,
 /// [`Corrupt::Checksum`] when the payload is not what was framed.
-pub fn unframe(kind: u8, version: u8, bytes: &[u8]) -> Result<&[u8], Corrupt> {
+pub fn unframe(kind: u8, version_max: u8, bytes: &[u8]) -> Result<&[u8], Corrupt> {
     let (head, payload) = bytes.split_first_chunk::<FRAME_BYTES>().ok_or(Corrupt::Length)?;
     let [m0, m1, found_kind, found_version, c0, c1, c2, c3] = *head;
-    if [m0, m1] != MAGIC || (found_kind, found_version) != (kind, version) {
+    if [m0, m1] != MAGIC || found_kind != kind || !(1..=version_max).contains(&found_version) {
         return Err(Corrupt::Version);
     }
     if crc32fast::hash(payload) != u32::from_le_bytes([c0, c1, c2, c3]) {
@@ -175,7 +175,9 @@ mod tests {
         let framed = frame(b'J', 1, b"payload");
         assert_eq!(unframe(b'J', 1, &framed), Ok(&b"payload"[..]));
         assert_eq!(unframe(b'S', 1, &framed), Err(Corrupt::Version));
-        assert_eq!(unframe(b'J', 2, &framed), Err(Corrupt::Version));
+        assert_eq!(unframe(b'J', 2, &framed), Ok(&b"payload"[..]));
+        assert_eq!(unframe(b'J', 1, &frame(b'J', 2, b"payload")), Err(Corrupt::Version));
+        assert_eq!(unframe(b'J', 2, &frame(b'J', 0, b"payload")), Err(Corrupt::Version));
         for bit in 32..framed.len() * 8 {
             let mut flipped = framed.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);

@@ -1,12 +1,13 @@
 //! A counter: everything that is known of one event in one shard.
 
 use super::bytes::{Reader, put_varint};
+use super::cohort::Cohorts;
 use super::error::Corrupt;
 use super::goal::GoalRecord;
 use super::sum::Sum;
 use super::user_set::UserSet;
 
-/// One event's users, value sum and, if it is a goal, its record.
+/// One event's users, value sum, weekly cohorts and, if it is a goal, its record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Counter {
     /// What the event's fingerprints are derived with.
@@ -17,16 +18,36 @@ pub struct Counter {
     pub sum: Option<Sum>,
     /// Present for a goal.
     pub goal: Option<Box<GoalRecord>>,
+    /// Present once a weekly cohort has a user.
+    pub cohorts: Option<Box<Cohorts>>,
 }
 
 const HAS_SUM: u8 = 1;
 const IS_GOAL: u8 = 2;
+const IS_SIZED: u8 = 4;
+const HAS_COHORTS: u8 = 8;
 
 impl Counter {
     /// A counter without users.
     #[must_use]
     pub fn new(tag: u64) -> Self {
-        Self { tag, users: UserSet::new(), sum: None, goal: None }
+        Self { tag, users: UserSet::new(), sum: None, goal: None, cohorts: None }
+    }
+
+    /// A counter without users whose sets keep so many bits of each fingerprint; `None` where they cannot.
+    #[must_use]
+    pub fn with_fingerprint_bits(tag: u64, bits: u8) -> Option<Self> {
+        Some(Self { users: UserSet::with_fingerprint_bits(bits)?, ..Self::new(tag) })
+    }
+
+    /// Whether it can only be told by version 2 of the formats.
+    #[must_use]
+    pub fn is_version_2(&self) -> bool {
+        self.is_sized() || self.cohorts.is_some()
+    }
+
+    fn is_sized(&self) -> bool {
+        self.users.fingerprint_bits() != UserSet::FINGERPRINT_BITS
     }
 
     /// Bytes that the counter takes in memory.
@@ -35,21 +56,42 @@ impl Counter {
         size_of::<Self>() - size_of::<UserSet>()
             + self.users.memory_bytes()
             + self.goal.as_ref().map_or(0, |goal| goal.memory_bytes())
+            + self.cohorts.as_ref().map_or(0, |cohorts| cohorts.memory_bytes())
     }
 
-    /// Appends the encoding: tag (8 bytes), flags (1 byte: 1 has a sum, 2 is a goal), user set, then the sum and the
-    /// goal record as flagged.
+    /// Gives back the memory that removals left unused.
+    pub(super) fn shrink(&mut self) {
+        self.users.shrink();
+        if let Some(cohorts) = &mut self.cohorts {
+            cohorts.shrink();
+            if cohorts.iter().next().is_none() {
+                self.cohorts = None;
+            }
+        }
+    }
+
+    /// Appends the encoding: tag (8 bytes), flags (1 byte: 1 has a sum, 2 is a goal; since version 2: 4 has its own
+    /// number of fingerprint bits, 8 has cohorts), the number of bits if flagged (1 byte), user set, then the sum, the
+    /// goal record and the cohorts as flagged.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.tag.to_le_bytes());
         let sum_flag = if self.sum.is_some() { HAS_SUM } else { 0 };
         let goal_flag = if self.goal.is_some() { IS_GOAL } else { 0 };
-        out.push(sum_flag | goal_flag);
+        let sized_flag = if self.is_sized() { IS_SIZED } else { 0 };
+        let cohorts_flag = if self.cohorts.is_some() { HAS_COHORTS } else { 0 };
+        out.push(sum_flag | goal_flag | sized_flag | cohorts_flag);
+        if self.is_sized() {
+            out.push(self.users.fingerprint_bits());
+        }
         self.users.encode(out);
         if let Some(sum) = self.sum {
             sum.encode(out);
         }
         if let Some(goal) = &self.goal {
             goal.encode(out);
+        }
+        if let Some(cohorts) = &self.cohorts {
+            cohorts.encode(out);
         }
     }
 
@@ -60,14 +102,16 @@ impl Counter {
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
         let tag = reader.u64()?;
         let flags = reader.u8()?;
-        if flags & !(HAS_SUM | IS_GOAL) != 0 {
+        if flags & !(HAS_SUM | IS_GOAL | IS_SIZED | HAS_COHORTS) != 0 {
             return Err(Corrupt::Value);
         }
+        let bits = if flags & IS_SIZED != 0 { reader.u8()? } else { UserSet::FINGERPRINT_BITS };
         Ok(Self {
             tag,
-            users: UserSet::decode(reader)?,
+            users: UserSet::decode(reader, bits)?,
             sum: if flags & HAS_SUM != 0 { Some(Sum::decode(reader)?) } else { None },
             goal: if flags & IS_GOAL != 0 { Some(Box::new(GoalRecord::decode(reader)?)) } else { None },
+            cohorts: if flags & HAS_COHORTS != 0 { Some(Box::new(Cohorts::decode(reader, bits)?)) } else { None },
         })
     }
 }

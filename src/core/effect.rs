@@ -3,24 +3,30 @@
 //! An effect names no user key, so replaying a journal is plain insertion. A row lists the effects of one batch in
 //! their order; where it is stored it is sealed ([`super::seal`]), because a row tells which effects came together.
 //!
-//! Payload of a row (in a [`super::bytes::frame`] of kind `J`, version 1): effects until the end. Each is
+//! Payload of a row (in a [`super::bytes::frame`] of kind `J`, version 1 or 2): effects until the end. Each is
 //!
 //! | part | form |
 //! |---|---|
-//! | kind | 1 byte: `0` counter, `1` goal, `2 + flags` first occurrence (flags: 4 value, 8 combination, 16 new user, 32 the combination counts in `other`) |
+//! | kind | 1 byte: `0` counter, `1` goal, `2 + flags` first occurrence (flags: 4 value, 8 combination, 16 new user, 32 the combination counts in `other`); since version 2: `64` counter with its own number of fingerprint bits, `65` first occurrence in a week |
 //! | event | LEB128 |
-//! | tag | 8 bytes, kind `0` only |
-//! | fingerprint | 8 bytes, first occurrence only |
+//! | tag | 8 bytes, kinds `0` and `64` only |
+//! | fingerprint bits | 1 byte, kind `64` only |
+//! | week | LEB128, kind `65` only ([`super::cohort::Week`]) |
+//! | fingerprint | 8 bytes, first occurrences only |
 //! | fingerprint in the set of all users | 8 bytes, if flag 16 |
 //! | value | 8 bytes, if flag 4 |
 //! | combination | if flag 8 |
+//!
+//! A row without anything of version 2 is written as version 1.
 
 use super::bytes::{Reader, frame, unframe};
+use super::cohort::{Week, get_week, put_week};
 use super::combination::Combination;
 use super::counter::put_event;
 use super::error::Corrupt;
 use super::goal::Bucket;
 use super::limits::EVENTS_PER_NAMESPACE;
+use super::user_set::UserSet;
 
 /// One change of a shard's state.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +37,8 @@ pub enum Effect {
         event: u32,
         /// What its fingerprints are derived with.
         tag: u64,
+        /// How many bits of them its sets keep.
+        fingerprint_bits: u8,
     },
     /// An event is a goal now.
     Goal {
@@ -39,6 +47,15 @@ pub enum Effect {
     },
     /// A user did an event for the first time.
     First(First),
+    /// A user did an event for the first time in a week.
+    Week {
+        /// The event's number.
+        event: u32,
+        /// The week under which this counts.
+        week: Week,
+        /// The user in the set of this event and week.
+        fingerprint: u64,
+    },
 }
 
 /// A first occurrence.
@@ -57,7 +74,7 @@ pub struct First {
 }
 
 const KIND: u8 = b'J';
-const VERSION: u8 = 1;
+const VERSION_MAX: u8 = 2;
 
 const COUNTER: u8 = 0;
 const GOAL: u8 = 1;
@@ -66,27 +83,44 @@ const HAS_VALUE: u8 = 4;
 const HAS_COMBINATION: u8 = 8;
 const IS_NEW_USER: u8 = 16;
 const COUNTS_IN_OTHER: u8 = 32;
+const SIZED_COUNTER: u8 = 64;
+const WEEK: u8 = 65;
 const FIRST_FLAGS: u8 = FIRST | HAS_VALUE | HAS_COMBINATION | IS_NEW_USER | COUNTS_IN_OTHER;
 
 /// Encodes the effects of a batch as a journal row.
 #[must_use]
 pub fn encode(effects: &[Effect]) -> Vec<u8> {
     let mut out = Vec::with_capacity(effects.len() * 20);
+    let mut version = 1;
     for effect in effects {
         match effect {
-            Effect::Counter { event, tag } => {
+            Effect::Counter { event, tag, fingerprint_bits: UserSet::FINGERPRINT_BITS } => {
                 out.push(COUNTER);
                 put_event(&mut out, *event);
                 out.extend_from_slice(&tag.to_le_bytes());
+            }
+            Effect::Counter { event, tag, fingerprint_bits } => {
+                version = 2;
+                out.push(SIZED_COUNTER);
+                put_event(&mut out, *event);
+                out.extend_from_slice(&tag.to_le_bytes());
+                out.push(*fingerprint_bits);
             }
             Effect::Goal { event } => {
                 out.push(GOAL);
                 put_event(&mut out, *event);
             }
             Effect::First(first) => put_first(&mut out, first),
+            Effect::Week { event, week, fingerprint } => {
+                version = 2;
+                out.push(WEEK);
+                put_event(&mut out, *event);
+                put_week(&mut out, *week);
+                out.extend_from_slice(&fingerprint.to_le_bytes());
+            }
         }
     }
-    frame(KIND, VERSION, &out)
+    frame(KIND, version, &out)
 }
 
 fn put_first(out: &mut Vec<u8>, first: &First) {
@@ -120,13 +154,15 @@ fn put_first(out: &mut Vec<u8>, first: &First) {
 /// # Errors
 /// [`Corrupt`] for anything that [`encode`] does not write.
 pub fn decode(row: &[u8]) -> Result<Vec<Effect>, Corrupt> {
-    let mut reader = Reader::new(unframe(KIND, VERSION, row)?);
+    let mut reader = Reader::new(unframe(KIND, VERSION_MAX, row)?);
     let mut effects = Vec::new();
     while !reader.is_empty() {
         let kind = reader.u8()?;
         let event = reader.varint_below(EVENTS_PER_NAMESPACE.max)? as u32;
         effects.push(match kind {
-            COUNTER => Effect::Counter { event, tag: reader.u64()? },
+            COUNTER => Effect::Counter { event, tag: reader.u64()?, fingerprint_bits: UserSet::FINGERPRINT_BITS },
+            SIZED_COUNTER => Effect::Counter { event, tag: reader.u64()?, fingerprint_bits: reader.u8()? },
+            WEEK => Effect::Week { event, week: get_week(&mut reader)?, fingerprint: reader.u64()? },
             GOAL => Effect::Goal { event },
             _ if kind & FIRST != 0 && kind & !FIRST_FLAGS == 0 => Effect::First(get_first(&mut reader, kind, event)?),
             _ => return Err(Corrupt::Value),

@@ -23,6 +23,11 @@ impl std::error::Error for Invalid {}
 pub enum Refusal {
     /// The event has its maximum of unique users in this shard.
     Users,
+    /// The event has as many unique users in this shard as its counter setting lets it have.
+    CounterSize {
+        /// How many that is.
+        users_max: u64,
+    },
     /// The shard's state has reached its maximum of memory.
     Memory,
     /// An event's number and its tag do not belong together: the caller's names are not those of this shard's past.

@@ -11,6 +11,7 @@ use sha2::Sha256;
 use siphasher::sip::SipHasher13;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
+use super::cohort::Week;
 use super::error::Invalid;
 
 /// A keyed 128-bit hash of namespace and user id. Lives in memory and in Worker → shard messages, never at rest.
@@ -102,6 +103,16 @@ impl UnlinkKey {
     pub fn tag(&self, event_name: &str) -> u64 {
         let mut hasher = SipHasher13::new_with_key(&self.0);
         hasher.write(event_name.as_bytes());
+        hasher.finish().max(ALL_USERS_TAG + 1)
+    }
+
+    /// The tag of one weekly cohort of an event, so that its weeks cannot be joined either. SipHash-1-3-64 over
+    /// `tag ‖ week`.
+    #[must_use]
+    pub fn week_tag(&self, tag: u64, week: Week) -> u64 {
+        let mut hasher = SipHasher13::new_with_key(&self.0);
+        hasher.write(&tag.to_le_bytes());
+        hasher.write(&week.index().to_le_bytes());
         hasher.finish().max(ALL_USERS_TAG + 1)
     }
 

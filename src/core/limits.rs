@@ -3,7 +3,10 @@
 //! No other bare number in the crate bounds a size, a count or a time. A limit is set by a configuration variable of
 //! the same name; its ceiling keeps the promise of predictable memory whatever an operator asks for.
 
-use super::error::Invalid;
+use std::collections::BTreeMap;
+
+use super::error::{Invalid, Refusal};
+use super::user_set::UserSet;
 
 /// One configurable limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +71,8 @@ pub const SHARD_MEMORY_BYTES: Limit =
 /// Bytes of memory that all loaded shards of one isolate may take together.
 pub const ISOLATE_MEMORY_BYTES: Limit =
     Limit { name: "ISOLATE_MEMORY_BYTES_MAX", default: 64 * MIB, min: 4_096, max: 96 * MIB };
+/// Weekly cohorts of one event in one shard; further weeks count in the overflow cohort `other`.
+pub const WEEKS_PER_EVENT: Limit = Limit { name: "WEEKS_PER_EVENT_MAX", default: 520, min: 1, max: 5_200 };
 /// Shards of a namespace, fixed when the namespace is created.
 pub const SHARDS: Limit = Limit { name: "SHARDS", default: 4, min: 1, max: 64 };
 /// Bytes of journal after which a shard compacts at once.
@@ -87,6 +92,12 @@ pub const NAME_CACHE_BYTES: usize = 8 << 20;
 pub const DRAIN_BYTES: u64 = 16 * MIB;
 /// Milliseconds that this may take.
 pub const DRAIN_MS: u64 = 1_000;
+/// Settings in `COUNTERS`.
+pub const COUNTER_SETTINGS: usize = 100;
+/// Bytes of the program that one pattern in `COUNTERS` becomes.
+pub const PATTERN_PROGRAM_BYTES: usize = 256 << 10;
+/// Bytes of one pattern in `COUNTERS`.
+pub const PATTERN_BYTES: usize = 1_024;
 /// Bytes of a query string.
 pub const QUERY_BYTES: usize = 64 << 10;
 /// The greatest magnitude of an event's value: with at most [`USERS_PER_EVENT`] of them, no sum can overflow.
@@ -111,7 +122,7 @@ pub struct RequestLimits {
 }
 
 /// The limits that a shard's state is held to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ShardLimits {
     /// Unique users of one event in this shard.
     pub users_per_event: u64,
@@ -119,6 +130,30 @@ pub struct ShardLimits {
     pub combinations_per_goal: u64,
     /// Bytes of memory of the shard.
     pub memory_bytes: u64,
+    /// Weekly cohorts of one event in this shard.
+    pub weeks_per_event: u64,
+    /// Events that a counter setting gives limits of their own, by number.
+    pub sizings: BTreeMap<u32, Sizing>,
+}
+
+/// What a counter setting makes of an event's user set.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Sizing {
+    /// Unique users of the event in this shard.
+    pub users_max: u64,
+    /// The greatest probability that a new user is taken for a known one.
+    pub false_positive_rate: f64,
+}
+
+impl Sizing {
+    /// The fewest bits of a fingerprint with which `users_max` users keep to the rate: `log2(users_max / rate)`.
+    #[must_use]
+    pub fn fingerprint_bits(&self) -> u8 {
+        let bits = (self.users_max.max(1) as f64 / self.false_positive_rate).log2().ceil();
+        (UserSet::FINGERPRINT_BITS_MIN..=UserSet::FINGERPRINT_BITS_MAX)
+            .find(|&enough| f64::from(enough) >= bits)
+            .unwrap_or(UserSet::FINGERPRINT_BITS_MAX)
+    }
 }
 
 impl ShardLimits {
@@ -129,15 +164,43 @@ impl ShardLimits {
         users_per_event: u64,
         combinations_per_goal: u64,
         memory_bytes: u64,
+        weeks_per_event: u64,
         index: u32,
         shards: u32,
     ) -> Self {
+        let users_per_event = Self::share(users_per_event, index, shards);
+        Self { users_per_event, combinations_per_goal, memory_bytes, weeks_per_event, sizings: BTreeMap::new() }
+    }
+
+    /// The part of a namespace's number that shard `index` of `shards` has; all parts add up to it.
+    #[must_use]
+    pub const fn share(total: u64, index: u32, shards: u32) -> u64 {
         let shards = if shards == 0 { 1 } else { shards as u64 };
-        let takes_one_more = (index as u64) < users_per_event % shards;
-        let users_per_event = users_per_event / shards + if takes_one_more { 1 } else { 0 };
-        Self { users_per_event, combinations_per_goal, memory_bytes }
+        let takes_one_more = (index as u64) < total % shards;
+        total / shards + if takes_one_more { 1 } else { 0 }
+    }
+
+    /// How many users an event may have whose set keeps so many bits of each fingerprint: what its setting says, and
+    /// never so many that the rate of the setting would not hold. The refusal is what to answer at that number.
+    // Both factors are positive.
+    #[allow(clippy::cast_sign_loss)]
+    pub(super) fn users(&self, event: u32, fingerprint_bits: u8) -> (u64, Refusal) {
+        match self.sizings.get(&event) {
+            Some(sizing) => {
+                let capacity = (sizing.false_positive_rate * (1_u64 << fingerprint_bits) as f64) as u64;
+                let users_max = sizing.users_max.min(capacity);
+                (users_max, Refusal::CounterSize { users_max })
+            }
+            None => (self.users_per_event, Refusal::Users),
+        }
     }
 
     /// No limits: for replaying what was accepted before.
-    pub const NONE: Self = Self { users_per_event: u64::MAX, combinations_per_goal: u64::MAX, memory_bytes: u64::MAX };
+    pub const NONE: Self = Self {
+        users_per_event: u64::MAX,
+        combinations_per_goal: u64::MAX,
+        memory_bytes: u64::MAX,
+        weeks_per_event: u64::MAX,
+        sizings: BTreeMap::new(),
+    };
 }

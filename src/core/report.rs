@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::cohort::Week;
 use super::combination::Combination;
 use super::counter::Counter;
 use super::goal::GoalRecord;
@@ -27,6 +28,8 @@ pub struct CounterReport {
     pub sum: Option<Sum>,
     /// Present for a goal.
     pub goal: Option<GoalReport>,
+    /// Its unique users per week, if it has weekly cohorts.
+    pub weeks: BTreeMap<Week, u64>,
 }
 
 /// The numbers of a goal.
@@ -60,7 +63,14 @@ impl Report {
 
 impl CounterReport {
     pub(super) fn of(event: u32, counter: &Counter) -> Self {
-        Self { event, count: counter.users.len(), sum: counter.sum, goal: counter.goal.as_deref().map(GoalReport::of) }
+        let cohorts = counter.cohorts.iter().flat_map(|cohorts| cohorts.iter());
+        Self {
+            event,
+            count: counter.users.len(),
+            sum: counter.sum,
+            goal: counter.goal.as_deref().map(GoalReport::of),
+            weeks: cohorts.map(|(week, users)| (week, users.len())).collect(),
+        }
     }
 
     fn merge(&mut self, other: Self) {
@@ -70,6 +80,9 @@ impl CounterReport {
         }
         if let Some(goal) = other.goal {
             self.goal.get_or_insert_default().merge(goal);
+        }
+        for (week, count) in other.weeks {
+            *self.weeks.entry(week).or_default() += count;
         }
     }
 }

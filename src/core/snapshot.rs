@@ -1,11 +1,14 @@
 //! The snapshot of a shard: its state in sections that are stored and replaced one by one.
 //!
-//! A section is a [`super::bytes::frame`] of kind `S`, version 1, around
+//! A section is a [`super::bytes::frame`] of kind `S`, version 1 or 2, around
 //!
 //! | part | form |
 //! |---|---|
 //! | section number | LEB128: `0` the set of all users, `1 + n` the counter of event `n` |
 //! | content | the user set, or the counter |
+//!
+//! Version 2 has what `COUNTERS` asks for: cohorts, and user sets with another number of fingerprint bits. What does
+//! not need it is written as version 1.
 //!
 //! Equal states have equal sections, whatever the order of events that led to them.
 
@@ -17,7 +20,7 @@ use super::limits::EVENTS_PER_NAMESPACE;
 use super::user_set::UserSet;
 
 const KIND: u8 = b'S';
-const VERSION: u8 = 1;
+const VERSION_MAX: u8 = 2;
 
 impl Section {
     /// The number under which the section is stored.
@@ -35,11 +38,18 @@ impl Section {
 pub fn encode(state: &Aggregator, section: Section) -> Option<Vec<u8>> {
     let mut payload = Vec::new();
     put_varint(&mut payload, section.number());
-    match section {
-        Section::Users => state.users().encode(&mut payload),
-        Section::Counter(event) => state.counter(event)?.encode(&mut payload),
-    }
-    Some(frame(KIND, VERSION, &payload))
+    let version = match section {
+        Section::Users => {
+            state.users().encode(&mut payload);
+            1
+        }
+        Section::Counter(event) => {
+            let counter = state.counter(event)?;
+            counter.encode(&mut payload);
+            if counter.is_version_2() { 2 } else { 1 }
+        }
+    };
+    Some(frame(KIND, version, &payload))
 }
 
 /// Puts one stored section into a state.
@@ -47,9 +57,9 @@ pub fn encode(state: &Aggregator, section: Section) -> Option<Vec<u8>> {
 /// # Errors
 /// [`Corrupt`] for anything that [`encode`] does not write, or a section that is there already.
 pub fn decode(state: &mut Aggregator, bytes: &[u8]) -> Result<(), Corrupt> {
-    let mut reader = Reader::new(unframe(KIND, VERSION, bytes)?);
+    let mut reader = Reader::new(unframe(KIND, VERSION_MAX, bytes)?);
     match reader.varint_below(EVENTS_PER_NAMESPACE.max + 1)? {
-        0 => state.restore_users(UserSet::decode(&mut reader)?)?,
+        0 => state.restore_users(UserSet::decode(&mut reader, UserSet::FINGERPRINT_BITS)?)?,
         number => state.restore_counter((number - 1) as u32, Counter::decode(&mut reader)?)?,
     }
     reader.end()

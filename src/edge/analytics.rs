@@ -4,6 +4,7 @@ use futures_util::{StreamExt, stream};
 use worker::Env;
 
 use super::body::read_json;
+use super::clock;
 use super::config::Config;
 use super::directory::{self, Namespace};
 use super::error::{ApiError, Code};
@@ -14,6 +15,8 @@ use super::response::Reply;
 use super::routes::Call;
 use crate::core::aggregator::Operation;
 use crate::core::answer::Analytics;
+use crate::core::cohort::Week;
+use crate::core::counter_settings::CounterSetting;
 use crate::core::identity::Keys;
 use crate::core::limits::FAN_OUT;
 use crate::core::report::Report;
@@ -88,8 +91,8 @@ pub async fn apply(env: &Env, config: &Config, keys: &Keys, batch: &Batch, fault
         batch.namespaces.iter().map(|part| (part.namespace.as_str(), part.names.as_slice())).collect();
     let namespaces = directory::resolve(env, keys, &wanted).await?;
     for (namespace, part) in namespaces.iter().zip(&batch.namespaces) {
-        let (operations, new_goals) = operations(namespace, part);
-        send(env, config, namespace, operations, fault).await?;
+        let (operations, new_goals) = operations(config, namespace, part);
+        send(env, config, namespace, operations, &part.names, fault).await?;
         if !new_goals.is_empty() {
             directory::mark_goals(env, keys, namespace, new_goals).await?;
         }
@@ -99,12 +102,14 @@ pub async fn apply(env: &Env, config: &Config, keys: &Keys, batch: &Batch, fault
 
 /// The operations of each shard, in the order of the batch, and the events that become goals. Every shard learns of
 /// every new goal, at its place in the order.
-fn operations(namespace: &Namespace, part: &NamespaceBatch) -> (Vec<Vec<Operation>>, Vec<u32>) {
+fn operations(config: &Config, namespace: &Namespace, part: &NamespaceBatch) -> (Vec<Vec<Operation>>, Vec<u32>) {
     let mut shards = vec![Vec::new(); namespace.shards as usize];
     let mut new_goals = Vec::new();
-    let events: Vec<_> = part.names.iter().map(|name| namespace.event(name)).collect();
+    let is_weekly = |name: &str| config.counters.of(name).is_some_and(CounterSetting::is_weekly);
+    let events: Vec<_> = part.names.iter().map(|name| Some((namespace.event(name)?, is_weekly(name)))).collect();
+    let present_week = Week::of_unix_s(clock::now_s());
     for item in &part.items {
-        let Some(event) = events.get(item.name as usize).copied().flatten() else {
+        let Some((event, is_weekly)) = events.get(item.name as usize).copied().flatten() else {
             continue;
         };
         if item.ensure_goal && !namespace.is_goal(event.event) && !new_goals.contains(&event.event) {
@@ -114,7 +119,9 @@ fn operations(namespace: &Namespace, part: &NamespaceBatch) -> (Vec<Vec<Operatio
             }
         }
         if let Some(shard) = shards.get_mut(item.user.shard(namespace.shards) as usize) {
-            shard.push(Operation::Record { event: event.event, tag: event.tag, user: item.user, value: item.value });
+            let week = if is_weekly { item.week.or(present_week) } else { None };
+            let (user, value) = (item.user, item.value);
+            shard.push(Operation::Record { event: event.event, tag: event.tag, user, value, week });
         }
     }
     (shards, new_goals)
@@ -135,21 +142,31 @@ pub async fn add_goal(
         return Err(ApiError::new(Code::StorageUnavailable, "the registry did not name the goal"));
     };
     let goal = Operation::Goal { event: event.event, tag: event.tag };
-    send(env, config, namespace, vec![vec![goal]; namespace.shards as usize], Fault::None).await?;
+    let operations = vec![vec![goal]; namespace.shards as usize];
+    send(env, config, namespace, operations, &[name.to_owned()], Fault::None).await?;
     directory::mark_goals(env, keys, namespace, vec![event.event]).await
 }
 
-/// Sends each shard its operations. Waits for all of them, whatever becomes of any: an error is the answer only once
+/// Sends each shard its operations on events of these names. Waits for all of them, whatever becomes of any: an error is the answer only once
 /// nothing is under way any more.
 async fn send(
     env: &Env,
     config: &Config,
     namespace: &Namespace,
     operations: Vec<Vec<Operation>>,
+    names: &[String],
     fault: Fault,
 ) -> Result<(), ApiError> {
+    let settings: Vec<_> =
+        names.iter().filter_map(|name| Some((namespace.event(name)?.event, config.counters.of(name)?))).collect();
     let requests = (0..).zip(operations).filter(|(_, operations)| !operations.is_empty()).map(|(index, operations)| {
-        let limits = config.shard_limits(index, namespace.shards);
+        let mut limits = config.shard_limits(index, namespace.shards);
+        limits.sizings = settings
+            .iter()
+            .filter_map(|&(event, setting)| {
+                Some((event, setting.sizing(config.users_per_event_max, index, namespace.shards)?))
+            })
+            .collect();
         let unlink = namespace.unlink;
         let request = ShardRequest::Apply(Apply { unlink, limits, operations, fault });
         async move { ask::<_, ShardReply>(env, "SHARD", &namespace.shard_name(index), &request).await }

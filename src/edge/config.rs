@@ -6,9 +6,11 @@ use std::rc::Rc;
 use worker::{Env, js_sys};
 
 use super::error::{ApiError, Code};
+use crate::core::counter_settings::CounterSettings;
 use crate::core::error::Invalid;
 use crate::core::identity::Keys;
 use crate::core::limits::{self, Limit, RequestLimits, ShardLimits};
+use crate::core::request::parse_counter_settings;
 
 /// Everything that an operator can set.
 pub struct Config {
@@ -26,6 +28,8 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// The configured deployment key; without one the registry generates one.
     pub keys: Option<Keys>,
+    /// What `COUNTERS` says about events.
+    pub counters: CounterSettings,
     /// Shards of new namespaces.
     pub shards: u32,
     /// What a request is held to.
@@ -48,6 +52,8 @@ pub struct Config {
     pub users_per_event_max: u64,
     /// Bytes of memory of a shard.
     pub shard_memory_bytes_max: u64,
+    /// Weekly cohorts of an event, in each shard.
+    pub weeks_per_event_max: u64,
 }
 
 thread_local! {
@@ -72,6 +78,7 @@ impl Config {
             self.users_per_event_max,
             self.combinations_per_goal_max,
             self.shard_memory_bytes_max,
+            self.weeks_per_event_max,
             index,
             shards,
         )
@@ -88,6 +95,7 @@ impl Config {
             ingest_may_add_goals: choice("INGEST_MAY_ADD_GOALS", &variable("INGEST_MAY_ADD_GOALS"), "false", "true")?,
             allowed_origins: origins(&variable("ALLOWED_ORIGINS"))?,
             keys: if hash_key.trim().is_empty() { None } else { Some(Keys::from_hex(&hash_key)?) },
+            counters: parse_counter_settings(&variable("COUNTERS"))?,
             shards: limit(limits::SHARDS)? as u32,
             request: RequestLimits {
                 body_bytes: limit(limits::BODY_BYTES)?,
@@ -103,6 +111,7 @@ impl Config {
             compaction_idle_ms: limit(limits::COMPACTION_IDLE_MS)? as i64,
             users_per_event_max: limit(limits::USERS_PER_EVENT)?,
             shard_memory_bytes_max: limit(limits::SHARD_MEMORY_BYTES)?,
+            weeks_per_event_max: limit(limits::WEEKS_PER_EVENT)?,
         };
         if config.shard_memory_bytes_max > config.isolate_memory_bytes_max as u64 {
             let (shard, isolate) = (limits::SHARD_MEMORY_BYTES.name, limits::ISOLATE_MEMORY_BYTES.name);

@@ -187,6 +187,12 @@ impl From<Failure> for ApiError {
             Failure::Refused { refusal: Refusal::Users, limit } => {
                 Self::limit(Code::UsersFull, "an event has its maximum of unique users", USERS_PER_EVENT.name, limit)
             }
+            Failure::Refused { refusal: Refusal::CounterSize { .. }, limit } => Self::limit(
+                Code::UsersFull,
+                "an event has the maximum of unique users in one shard that its setting in COUNTERS allows",
+                "COUNTERS",
+                limit,
+            ),
             Failure::Refused { refusal: Refusal::Memory, limit } => Self::limit(
                 Code::ShardMemoryFull,
                 "a shard has no memory left for something new; what is known already is still accepted",

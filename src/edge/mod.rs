@@ -8,6 +8,7 @@
 mod analytics;
 mod auth;
 mod body;
+mod clock;
 mod config;
 mod cors;
 mod directory;

@@ -177,6 +177,7 @@ fn refused(refusal: Refusal, config: &Config) -> Failure {
     let limit = match refusal {
         Refusal::Users => config.users_per_event_max,
         Refusal::Memory | Refusal::Tag => config.shard_memory_bytes_max,
+        Refusal::CounterSize { users_max } => users_max,
     };
     Failure::Refused { refusal, limit }
 }

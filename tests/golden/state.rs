@@ -1,9 +1,12 @@
-//! The state that the golden files of format version 1 hold, and the journal that leads to it.
+//! The states that the golden files hold, by version of the formats, and the journals that lead to them.
+
+use std::collections::BTreeMap;
 
 use kimball_edge::core::aggregator::{Aggregator, Operation};
+use kimball_edge::core::cohort::Week;
 use kimball_edge::core::effect;
 use kimball_edge::core::identity::Keys;
-use kimball_edge::core::limits::ShardLimits;
+use kimball_edge::core::limits::{ShardLimits, Sizing};
 
 /// Three events, one of them a goal with values and an overflow bucket.
 pub fn state() -> (Aggregator, Vec<Vec<u8>>) {
@@ -17,6 +20,7 @@ pub fn state() -> (Aggregator, Vec<Vec<u8>>) {
         tag: tag(event),
         user: keys.user("default", &format!("user-{user}")),
         value,
+        week: None,
     };
     let mut state = Aggregator::default();
     let goal = Operation::Goal { event: 2, tag: tag(2) };
@@ -27,6 +31,30 @@ pub fn state() -> (Aggregator, Vec<Vec<u8>>) {
         (0..60).step_by(2).map(|user| record(2, user, Some(-1.5))).collect(),
         (60..70).map(|user| record(1, user, None)).collect(),
         (60..70).map(|user| record(2, user, None)).collect(),
+    ];
+    let journal =
+        batches.iter().map(|batch| effect::encode(&state.apply(batch, &unlink, &limits).unwrap_or_default())).collect();
+    (state, journal)
+}
+
+/// An event with weekly cohorts, one of them the overflow, and one with fingerprints of its own size.
+pub fn state_2() -> (Aggregator, Vec<Vec<u8>>) {
+    let keys = Keys::new(&[42; 32]);
+    let unlink = keys.unlink("default");
+    let sizing = Sizing { users_max: 1_000, false_positive_rate: 0.01 };
+    let limits = ShardLimits { weeks_per_event: 2, sizings: BTreeMap::from([(1, sizing)]), ..ShardLimits::NONE };
+    let record = |event: u32, user: u32, week: Option<i64>| Operation::Record {
+        event,
+        tag: unlink.tag(if event == 0 { "Login" } else { "Search" }),
+        user: keys.user("default", &format!("user-{user}")),
+        value: None,
+        week: week.and_then(|week| Week::of_unix_s(1_645_000_000 + week * 604_800)),
+    };
+    let mut state = Aggregator::default();
+    let batches: [Vec<Operation>; 3] = [
+        (0..30).map(|user| record(0, user, Some(i64::from(user % 4)))).collect(),
+        (0..50).map(|user| record(1, user, None)).collect(),
+        (10..20).map(|user| record(1, user, Some(0))).collect(),
     ];
     let journal =
         batches.iter().map(|batch| effect::encode(&state.apply(batch, &unlink, &limits).unwrap_or_default())).collect();

@@ -8,13 +8,14 @@ mod undo;
 
 use std::collections::BTreeSet;
 
+use super::cohort::{Cohorts, Week};
 use super::combination::Combination;
 use super::counter::Counter;
 use super::effect::{Effect, First};
 use super::error::{Corrupt, Refusal};
 use super::goal::{Bucket, GoalRecord};
 use super::identity::{ALL_USERS_TAG, UnlinkKey, UserKey};
-use super::limits::{EVENTS_PER_NAMESPACE, ShardLimits};
+use super::limits::{EVENTS_PER_NAMESPACE, ShardLimits, Sizing};
 use super::report::{CounterReport, Report};
 use super::user_set::{Full, UserSet};
 use undo::Undo;
@@ -40,6 +41,8 @@ pub enum Operation {
         /// Added to the event's sum if this is the user's first time; at most
         /// [`super::limits::VALUE_ABS`] in magnitude.
         value: Option<f64>,
+        /// The week to count it in as well, if the event has weekly cohorts.
+        week: Option<Week>,
     },
 }
 
@@ -52,7 +55,7 @@ pub enum Operation {
 ///
 /// let keys = Keys::new(&[0; 32]);
 /// let unlink = keys.unlink("default");
-/// let login = Operation::Record { event: 0, tag: unlink.tag("Login"), user: keys.user("default", "ann"), value: None };
+/// let login = Operation::Record { event: 0, tag: unlink.tag("Login"), user: keys.user("default", "ann"), value: None, week: None };
 /// let mut shard = Aggregator::default();
 /// assert_eq!(shard.apply(&[login], &unlink, &ShardLimits::NONE).unwrap().len(), 2); // a counter and its first user
 /// assert_eq!(shard.apply(&[login], &unlink, &ShardLimits::NONE).unwrap().len(), 0); // a repeat changes nothing
@@ -189,16 +192,47 @@ impl Aggregator {
         match self.counter(event) {
             Some(counter) if counter.tag != tag => return Err(Refusal::Tag),
             Some(_) => {}
-            None => self.carry_out(Effect::Counter { event, tag }, limits, effects, undo)?,
+            None => {
+                let sizing = limits.sizings.get(&event);
+                let fingerprint_bits = sizing.map_or(UserSet::FINGERPRINT_BITS, Sizing::fingerprint_bits);
+                self.carry_out(Effect::Counter { event, tag, fingerprint_bits }, limits, effects, undo)?;
+            }
         }
-        let effect = match *operation {
+        match *operation {
             Operation::Goal { .. } => {
                 let is_goal = self.counter(event).is_some_and(|counter| counter.goal.is_some());
-                if is_goal { None } else { Some(Effect::Goal { event }) }
+                if !is_goal {
+                    self.carry_out(Effect::Goal { event }, limits, effects, undo)?;
+                }
             }
-            Operation::Record { user, value, .. } => self.first(event, user, value, key, limits).map(Effect::First),
-        };
-        effect.map_or(Ok(()), |effect| self.carry_out(effect, limits, effects, undo))
+            Operation::Record { user, value, week, .. } => {
+                if let Some(first) = self.first(event, user, value, key, limits) {
+                    self.carry_out(Effect::First(first), limits, effects, undo)?;
+                }
+                if let Some(effect) = week.and_then(|week| self.first_of_week(event, user, week, key, limits)) {
+                    self.carry_out(effect, limits, effects, undo)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a user's first occurrence in a week changes; `None` for a repeat in it.
+    fn first_of_week(
+        &self,
+        event: u32,
+        user: UserKey,
+        week: Week,
+        key: &UnlinkKey,
+        limits: &ShardLimits,
+    ) -> Option<Effect> {
+        let counter = self.counter(event)?;
+        let cohorts = counter.cohorts.as_deref();
+        let week = cohorts.map_or(week, |cohorts| cohorts.place(week, limits.weeks_per_event));
+        let fingerprint = key.fingerprint(user, key.week_tag(counter.tag, week));
+        let is_repeat =
+            cohorts.and_then(|cohorts| cohorts.users(week)).is_some_and(|users| users.contains(fingerprint));
+        if is_repeat { None } else { Some(Effect::Week { event, week, fingerprint }) }
     }
 
     /// What a first occurrence changes; `None` for a repeat.
@@ -248,20 +282,30 @@ impl Aggregator {
 
     fn execute(&mut self, effect: &Effect, limits: &ShardLimits, undo: &mut Vec<Undo>) -> Result<(), Refusal> {
         match effect {
-            Effect::Counter { event, tag } => self.add_counter(*event, *tag, limits, undo),
+            Effect::Counter { event, tag, fingerprint_bits } => {
+                self.add_counter(*event, *tag, *fingerprint_bits, limits, undo)
+            }
             Effect::Goal { event } => self.add_goal(*event, limits, undo),
             Effect::First(first) => self.add_first(first, limits, undo),
+            Effect::Week { event, week, fingerprint } => self.add_to_week(*event, *week, *fingerprint, limits, undo),
         }
     }
 
-    fn add_counter(&mut self, event: u32, tag: u64, limits: &ShardLimits, undo: &mut Vec<Undo>) -> Result<(), Refusal> {
+    fn add_counter(
+        &mut self,
+        event: u32,
+        tag: u64,
+        fingerprint_bits: u8,
+        limits: &ShardLimits,
+        undo: &mut Vec<Undo>,
+    ) -> Result<(), Refusal> {
         if u64::from(event) >= EVENTS_PER_NAMESPACE.max {
             return Err(Refusal::Tag);
         }
         if let Some(counter) = self.counter(event) {
             return if counter.tag == tag { Ok(()) } else { Err(Refusal::Tag) };
         }
-        let counter = Counter::new(tag);
+        let counter = Counter::with_fingerprint_bits(tag, fingerprint_bits).ok_or(Refusal::Tag)?;
         self.grow(counter.memory_bytes(), limits)?;
         self.put(event, counter);
         self.changed.insert(Section::Counter(event));
@@ -290,12 +334,13 @@ impl Aggregator {
         if counter.users.contains(*fingerprint) {
             return Ok(());
         }
-        if counter.users.len() >= limits.users_per_event {
-            return Err(Refusal::Users);
+        let (users_max, refusal) = limits.users(*event, counter.users.fingerprint_bits());
+        if counter.users.len() >= users_max {
+            return Err(refusal);
         }
         let before = counter.users.memory_bytes();
         let sum = counter.sum;
-        counter.users.insert(*fingerprint, room).map_err(refusal)?;
+        counter.users.insert(*fingerprint, room).map_err(full)?;
         if let Some(value) = value {
             counter.sum.get_or_insert_default().add(*value);
         }
@@ -314,11 +359,43 @@ impl Aggregator {
     fn add_user(&mut self, fingerprint: u64, limits: &ShardLimits, undo: &mut Vec<Undo>) -> Result<(), Refusal> {
         let before = self.users.memory_bytes();
         let room = self.room(limits);
-        if self.users.insert(fingerprint, room).map_err(refusal)? {
+        if self.users.insert(fingerprint, room).map_err(full)? {
             self.memory_bytes += self.users.memory_bytes() - before;
             self.changed.insert(Section::Users);
             undo.push(Undo::User { fingerprint });
         }
+        Ok(())
+    }
+
+    fn add_to_week(
+        &mut self,
+        event: u32,
+        week: Week,
+        fingerprint: u64,
+        limits: &ShardLimits,
+        undo: &mut Vec<Undo>,
+    ) -> Result<(), Refusal> {
+        let counter = self.counter(event).ok_or(Refusal::Tag)?;
+        let bits = counter.users.fingerprint_bits();
+        let users = counter.cohorts.as_ref().and_then(|cohorts| cohorts.users(week));
+        if users.is_some_and(|users| users.contains(fingerprint)) {
+            return Ok(());
+        }
+        let (users_max, refusal) = limits.users(event, bits);
+        if users.map_or(0, UserSet::len) >= users_max {
+            return Err(refusal);
+        }
+        let empty = if counter.cohorts.is_none() { size_of::<Cohorts>() } else { 0 };
+        let room = self.room(limits).checked_sub(empty).ok_or(Refusal::Memory)?;
+        let Some(counter) = self.counter_mut(event) else {
+            return Err(Refusal::Tag);
+        };
+        let mut cohorts = counter.cohorts.take().unwrap_or_default();
+        let grown = cohorts.insert(week, fingerprint, bits, room);
+        // A first cohort that found no room leaves none behind.
+        counter.cohorts = if grown.is_ok() || empty == 0 { Some(cohorts) } else { None };
+        self.memory_bytes += empty + grown.map_err(full)?;
+        undo.push(Undo::Week { event, week, fingerprint });
         Ok(())
     }
 
@@ -369,7 +446,7 @@ impl Aggregator {
     }
 }
 
-const fn refusal(full: Full) -> Refusal {
+const fn full(full: Full) -> Refusal {
     match full {
         Full::Capacity => Refusal::Users,
         Full::Memory => Refusal::Memory,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Aggregator, Section};
+use crate::core::cohort::Week;
 use crate::core::combination::Combination;
 use crate::core::goal::Bucket;
 use crate::core::sum::Sum;
@@ -13,6 +14,7 @@ pub(super) enum Undo {
     Goal { event: u32 },
     User { fingerprint: u64 },
     First { event: u32, fingerprint: u64, sum: Option<Sum> },
+    Week { event: u32, week: Week, fingerprint: u64 },
     Completion { event: u32, combination: Combination, bucket: Bucket },
 }
 
@@ -21,17 +23,21 @@ impl Aggregator {
     pub(super) fn take_back(&mut self, steps: Vec<Undo>) {
         let shrunk: BTreeSet<Section> = steps.into_iter().rev().filter_map(|step| self.take_back_step(step)).collect();
         for section in shrunk {
-            let users = match section {
-                Section::Users => Some(&mut self.users),
+            let freed = match section {
+                Section::Users => {
+                    let before = self.users.memory_bytes();
+                    self.users.shrink();
+                    before - self.users.memory_bytes()
+                }
                 Section::Counter(event) => {
-                    self.counters.get_mut(event as usize).and_then(Option::as_mut).map(|counter| &mut counter.users)
+                    self.counters.get_mut(event as usize).and_then(Option::as_mut).map_or(0, |counter| {
+                        let before = counter.memory_bytes();
+                        counter.shrink();
+                        before - counter.memory_bytes()
+                    })
                 }
             };
-            if let Some(users) = users {
-                let before = users.memory_bytes();
-                users.shrink();
-                self.memory_bytes -= before - users.memory_bytes();
-            }
+            self.memory_bytes -= freed;
         }
     }
 
@@ -57,6 +63,12 @@ impl Aggregator {
                 if let Some(counter) = self.counter_mut(event) {
                     counter.users.remove(fingerprint);
                     counter.sum = sum;
+                }
+                return Some(Section::Counter(event));
+            }
+            Undo::Week { event, week, fingerprint } => {
+                if let Some(cohorts) = self.counter_mut(event).and_then(|counter| counter.cohorts.as_mut()) {
+                    cohorts.remove(week, fingerprint);
                 }
                 return Some(Section::Counter(event));
             }

@@ -5,7 +5,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::scalar::{Object, Scalar};
-use super::{BadRequest, DEFAULT_NAMESPACE, Fault, Sink, name, required, user_id_of};
+use super::{BadRequest, DEFAULT_NAMESPACE, Fault, Item, Sink, name, required, user_id_of};
+use crate::core::cohort::Week;
 use crate::core::limits::VALUE_ABS;
 
 const FIELDS: [&str; 6] = ["event_name", "user_id", "namespace", "ensure_goal", "value", "datetime"];
@@ -35,13 +36,16 @@ impl Sink<'_> {
         if value.is_some_and(|value| value.is_nan() || value.abs() > VALUE_ABS) {
             return invalid("value", "must be between -1e300 and 1e300");
         }
-        match datetime {
-            Scalar::Absent => {}
-            Scalar::Text(text) if chrono::DateTime::parse_from_rfc3339(text).is_ok() => {}
+        let week = match datetime {
+            Scalar::Absent => None,
+            Scalar::Text(text) => match chrono::DateTime::parse_from_rfc3339(text) {
+                Ok(time) => Some(Week::of(time.to_utc())),
+                Err(_) => return invalid("datetime", "must be an RFC 3339 date and time"),
+            },
             _ => return invalid("datetime", "must be an RFC 3339 date and time"),
-        }
+        };
         let user = self.keys.user(namespace, &user_id);
-        self.batch.add(namespace, event_name, user, value, ensure_goal);
+        self.batch.add(namespace, event_name, Item { name: 0, user, value, ensure_goal, week });
         Ok(())
     }
 

@@ -3,14 +3,17 @@
 //! A batch is read in one pass without a tree in between; every user id becomes a [`UserKey`] as soon as its event is
 //! complete. Nothing that is refused repeats what was sent.
 
+mod counter_settings;
 mod event;
 mod query;
 mod scalar;
 
 use std::collections::BTreeMap;
 
+use super::cohort::Week;
 use super::identity::{Keys, UserKey};
 use super::limits::{BATCH_EVENTS, NAME_BYTES, RequestLimits};
+pub use counter_settings::parse_counter_settings;
 use event::BodyVisitor;
 pub use query::Query;
 use scalar::{Object, Scalar};
@@ -95,17 +98,19 @@ pub struct Item {
     pub value: Option<f64>,
     /// Whether the event is to be a goal first.
     pub ensure_goal: bool,
+    /// The week of its `datetime`; without one, the present week is meant.
+    pub week: Option<Week>,
 }
 
 impl Batch {
-    fn add(&mut self, namespace: &str, name: &str, user: UserKey, value: Option<f64>, ensure_goal: bool) {
+    fn add(&mut self, namespace: &str, name: &str, item: Item) {
         let at = self.namespaces.iter().position(|batch| batch.namespace == namespace).unwrap_or_else(|| {
             self.namespaces.push(NamespaceBatch { namespace: namespace.to_owned(), ..NamespaceBatch::default() });
             self.namespaces.len() - 1
         });
         if let Some(batch) = self.namespaces.get_mut(at) {
             let name = batch.intern(name);
-            batch.items.push(Item { name, user, value, ensure_goal });
+            batch.items.push(Item { name, ..item });
         }
     }
 }
@@ -193,7 +198,8 @@ pub fn parse_feature_event(query: &Query, keys: &Keys, limits: &RequestLimits) -
     let namespace = name(namespace, limits, None, "namespace")?.unwrap_or(DEFAULT_NAMESPACE);
     let user_id = user_id_of(user_id, limits, None)?;
     if let (Some(user_id), Some(feature)) = (user_id, name(feature, limits, None, "feature")?) {
-        batch.add(namespace, feature, keys.user(namespace, &user_id), None, false);
+        let user = keys.user(namespace, &user_id);
+        batch.add(namespace, feature, Item { name: 0, user, value: None, ensure_goal: false, week: None });
     }
     Ok(batch)
 }

@@ -8,21 +8,21 @@
 //! | bit stream | per fingerprint: `gap >> k` one bits, a zero bit, then the `k` lower bits; least significant first, zero-padded |
 //!
 //! The gap of the first fingerprint is itself, that of a later one the distance to its predecessor minus one. `k` is
-//! `floor(log2(2^36 / n))`, about 1.5 bits a user from the entropy (R. F. Rice, 1979). Equal sets have equal bytes.
+//! `floor(log2(2^b / n))` for fingerprints of `b` bits (36 unless `COUNTERS` says otherwise), about 1.5 bits a user from the entropy (R. F. Rice, 1979). Equal sets have equal bytes.
 
 use super::{UserSet, table::Table};
 use crate::core::bytes::{Reader, put_varint};
 use crate::core::error::Corrupt;
 
 impl UserSet {
-    /// Appends the encoding to `out`. About `38 - log2(n)` bits a user.
+    /// Appends the encoding to `out`. About `b + 2 - log2(n)` bits a user.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let len = self.len();
         put_varint(out, len);
         if len == 0 {
             return;
         }
-        let k = gap_bits(len);
+        let k = gap_bits(len, self.fingerprint_bits());
         let mut bits = BitWriter::default();
         let mut next = 0;
         for fingerprint in self.table.iter() {
@@ -40,31 +40,32 @@ impl UserSet {
         out.extend_from_slice(&stream);
     }
 
-    /// Reads one encoded set.
+    /// Reads one encoded set of fingerprints of so many bits.
     ///
     /// # Errors
     /// [`Corrupt`] for anything that [`Self::encode`] does not write. Memory is taken in proportion to the input only.
-    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
-        let len = reader.varint_below(Self::CAPACITY_MAX + 1)?;
+    pub fn decode(reader: &mut Reader<'_>, fingerprint_bits: u8) -> Result<Self, Corrupt> {
+        let empty = Self::with_fingerprint_bits(fingerprint_bits).ok_or(Corrupt::Value)?;
+        let len = reader.varint_below(empty.capacity_max() + 1)?;
         if len == 0 {
-            return Ok(Self::new());
+            return Ok(empty);
         }
         let k = u32::from(reader.u8()?);
-        if k != gap_bits(len) {
+        if k != gap_bits(len, fingerprint_bits) {
             return Err(Corrupt::Value);
         }
         let stream_bytes = usize::try_from(reader.varint()?).map_err(|_| Corrupt::Length)?;
-        let gaps = Gaps { stream: reader.slice(stream_bytes)?, bit: 0, k, left: len, next: 0 };
+        let gaps = Gaps { stream: reader.slice(stream_bytes)?, bit: 0, k, fingerprint_bits, left: len, next: 0 };
         let mut check = gaps.clone();
         if check.by_ref().count() as u64 != len || check.bit.div_ceil(8) != stream_bytes || !check.padding_is_zero() {
             return Err(Corrupt::Value);
         }
-        Ok(Self { table: Table::from_sorted(&gaps, Table::slots_for(len)) })
+        Ok(Self { table: Table::from_sorted(&gaps, Table::slots_for(len), fingerprint_bits) })
     }
 }
 
-fn gap_bits(len: u64) -> u32 {
-    ((1_u64 << UserSet::FINGERPRINT_BITS) / len.max(1)).ilog2()
+fn gap_bits(len: u64, fingerprint_bits: u8) -> u32 {
+    ((1_u64 << fingerprint_bits) / len.max(1)).ilog2()
 }
 
 #[derive(Default)]
@@ -75,7 +76,7 @@ struct BitWriter {
 }
 
 impl BitWriter {
-    /// Appends the lower `count` (at most 36) bits of `value`.
+    /// Appends the lower `count` (at most 56) bits of `value`.
     fn put(&mut self, value: u64, count: u32) {
         // `self.count` is below 8 here, so nothing is shifted out.
         self.pending |= value << self.count;
@@ -101,6 +102,7 @@ struct Gaps<'a> {
     stream: &'a [u8],
     bit: usize,
     k: u32,
+    fingerprint_bits: u8,
     left: u64,
     next: u64,
 }
@@ -144,11 +146,11 @@ impl Iterator for Gaps<'_> {
         self.bit += 1;
         let low = self.peek() & ((1 << self.k) - 1);
         self.bit += self.k as usize;
-        if self.bit > self.stream.len() * 8 || high > 1 << (UserSet::FINGERPRINT_BITS - self.k) {
+        if self.bit > self.stream.len() * 8 || high > 1 << (u32::from(self.fingerprint_bits) - self.k) {
             return None;
         }
         let fingerprint = self.next + (high << self.k) + low;
-        if fingerprint >> UserSet::FINGERPRINT_BITS != 0 {
+        if fingerprint >> self.fingerprint_bits != 0 {
             return None;
         }
         self.left -= 1;

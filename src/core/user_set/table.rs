@@ -4,15 +4,15 @@
 //! one home, starts at its home or, where that is taken, right behind the run before it. So the n-th run of a cluster (a
 //! stretch of used slots) belongs to its n-th occupied home.
 
-use super::UserSet;
 use super::blocks::{BLOCK_SLOTS, Blocks, OCCUPIED, RUN_END, USED};
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Table {
     blocks: Blocks,
     divisor: u64,
     slots: u32,
     len: u32,
+    fingerprint_bits: u8,
 }
 
 /// Slots at the end that are nobody's home, for the cluster that reaches there.
@@ -20,18 +20,31 @@ const fn spare_slots(slots: usize) -> usize {
     if slots / 8 < 64 { slots / 8 } else { 64 }
 }
 
-const fn divisor(slots: usize) -> u64 {
-    (1_u64 << UserSet::FINGERPRINT_BITS).div_ceil((slots - spare_slots(slots)) as u64)
+const fn divisor(slots: usize, fingerprint_bits: u8) -> u64 {
+    (1_u64 << fingerprint_bits).div_ceil((slots - spare_slots(slots)) as u64)
 }
 
 const fn remainder_bits(divisor: u64) -> u32 {
     u64::BITS - (divisor - 1).leading_zeros()
 }
 
+const fn next_slots(slots: usize) -> usize {
+    (slots + slots / 4 + 1).next_multiple_of(BLOCK_SLOTS)
+}
+
 impl Table {
-    /// Bytes that a table of `slots` allocates.
-    pub(super) fn bytes(slots: usize) -> usize {
-        if slots == 0 { 0 } else { Blocks::bytes(slots, remainder_bits(divisor(slots))) }
+    /// A table without slots, for fingerprints of so many bits.
+    pub(super) fn new(fingerprint_bits: u8) -> Self {
+        Self { blocks: Blocks::default(), divisor: 0, slots: 0, len: 0, fingerprint_bits }
+    }
+
+    pub(super) const fn fingerprint_bits(&self) -> u8 {
+        self.fingerprint_bits
+    }
+
+    /// Bytes that a table of `slots` would allocate.
+    pub(super) fn bytes(&self, slots: usize) -> usize {
+        if slots == 0 { 0 } else { Blocks::bytes(slots, remainder_bits(divisor(slots, self.fingerprint_bits))) }
     }
 
     pub(super) fn allocated_bytes(&self) -> usize {
@@ -48,27 +61,32 @@ impl Table {
 
     /// The next greater size.
     pub(super) fn grown_slots(&self) -> usize {
-        (self.slots() + self.slots() / 4 + 1).next_multiple_of(BLOCK_SLOTS)
+        next_slots(self.slots())
     }
 
     /// The least size that takes `len` fingerprints by count (a long last cluster may want the next one).
     pub(super) fn slots_for(len: u64) -> usize {
-        let mut table = Self::default();
-        while capacity(table.slots()) < len {
-            table.slots = table.grown_slots() as u32;
+        let mut slots = 0;
+        while capacity(slots) < len {
+            slots = next_slots(slots);
         }
-        table.slots()
+        slots
     }
 
-    fn with_slots(slots: usize) -> Self {
-        let divisor = divisor(slots);
-        Self { blocks: Blocks::new(slots, remainder_bits(divisor)), divisor, slots: slots as u32, len: 0 }
+    fn with_slots(slots: usize, fingerprint_bits: u8) -> Self {
+        let divisor = divisor(slots, fingerprint_bits);
+        let blocks = Blocks::new(slots, remainder_bits(divisor));
+        Self { blocks, divisor, slots: slots as u32, len: 0, fingerprint_bits }
     }
 
     /// A table of at least `slots` slots that holds strictly ascending fingerprints.
-    pub(super) fn from_sorted(fingerprints: &(impl Iterator<Item = u64> + Clone), mut slots: usize) -> Self {
+    pub(super) fn from_sorted(
+        fingerprints: &(impl Iterator<Item = u64> + Clone),
+        mut slots: usize,
+        fingerprint_bits: u8,
+    ) -> Self {
         loop {
-            let mut table = Self::with_slots(slots);
+            let mut table = Self::with_slots(slots, fingerprint_bits);
             if table.fill(fingerprints.clone()) {
                 return table;
             }

@@ -1,0 +1,129 @@
+//! Counter settings: what the variable `COUNTERS` says about events by their names.
+//!
+//! A list; the first setting whose pattern matches an event's name is the one that counts, as in the original.
+
+use regex_lite::{Regex, RegexBuilder};
+
+use super::error::Invalid;
+use super::limits::{COUNTER_SETTINGS, PATTERN_BYTES, PATTERN_PROGRAM_BYTES, ShardLimits, Sizing, USERS_PER_EVENT};
+use super::user_set::UserSet;
+
+/// The settings, in their order.
+///
+/// # Example
+/// ```
+/// use kimball_edge::core::request::parse_counter_settings;
+/// let settings = parse_counter_settings(r#"[{"pattern": "^Login", "date_cohort": "weekly"}]"#).unwrap();
+/// assert!(settings.of("Login by mail").is_some_and(|setting| setting.is_weekly()));
+/// assert!(settings.of("Sign up").is_none());
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct CounterSettings(Vec<CounterSetting>);
+
+/// One setting.
+#[derive(Debug, Clone)]
+pub struct CounterSetting {
+    pattern: Regex,
+    is_weekly: bool,
+    users_max: Option<u64>,
+    false_positive_rate: Option<f64>,
+}
+
+/// The values of one setting before they were checked.
+#[derive(Debug, Clone, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Draft {
+    /// A regular expression on the event name, matching anywhere in it.
+    pub pattern: String,
+    /// `weekly`, or absent.
+    pub date_cohort: Option<String>,
+    /// Users.
+    pub size: Option<u64>,
+    /// The greatest false-positive rate, between 0 and 1.
+    pub error_probability: Option<f64>,
+    /// `bloom_scalable` (the default: grows) or `bloom_fixed_size` (takes `size` users).
+    pub r#type: Option<String>,
+}
+
+const RATE_MIN: f64 = 1e-9;
+/// A greater rate is asked for in vain: a user set never has one above it.
+const RATE_MAX: f64 = 0.1;
+
+impl CounterSettings {
+    /// Checks a list of settings.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming the position and the key that is wrong.
+    pub fn new(drafts: &[Draft]) -> Result<Self, Invalid> {
+        if drafts.len() > COUNTER_SETTINGS {
+            return Err(Invalid { what: format!("COUNTERS: must not have more than {COUNTER_SETTINGS} settings") });
+        }
+        let settings = drafts.iter().enumerate().map(|(index, draft)| {
+            CounterSetting::new(draft)
+                .map_err(|(key, must)| Invalid { what: format!("COUNTERS: {key} of setting {index}: {must}") })
+        });
+        settings.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The first setting that matches an event's name.
+    #[must_use]
+    pub fn of(&self, event_name: &str) -> Option<&CounterSetting> {
+        self.0.iter().find(|setting| setting.pattern.is_match(event_name))
+    }
+}
+
+impl CounterSetting {
+    fn new(draft: &Draft) -> Result<Self, (&'static str, String)> {
+        if draft.pattern.len() > PATTERN_BYTES {
+            return Err(("pattern", format!("must not be longer than {PATTERN_BYTES} bytes")));
+        }
+        let pattern = RegexBuilder::new(&draft.pattern)
+            .size_limit(PATTERN_PROGRAM_BYTES)
+            .build()
+            .map_err(|error| ("pattern", one_line(&error.to_string())))?;
+        let is_weekly = match draft.date_cohort.as_deref() {
+            None => false,
+            Some("weekly") => true,
+            Some(_) => return Err(("date_cohort", "must be `weekly`".into())),
+        };
+        let size_max = USERS_PER_EVENT.max;
+        if draft.size.is_some_and(|size| size == 0 || size > size_max) {
+            return Err(("size", format!("must be a whole number from 1 to {size_max}")));
+        }
+        if draft.error_probability.is_some_and(|rate| !(RATE_MIN..1.0).contains(&rate)) {
+            return Err(("error_probability", format!("must be from {RATE_MIN} to below 1")));
+        }
+        let users_max = match (draft.r#type.as_deref(), draft.size) {
+            (None | Some("bloom_scalable"), _) => None,
+            (Some("bloom_fixed_size"), Some(size)) => Some(size),
+            (Some("bloom_fixed_size"), None) => return Err(("size", "is required with `bloom_fixed_size`".into())),
+            _ => return Err(("type", "must be `bloom_scalable` or `bloom_fixed_size`".into())),
+        };
+        let false_positive_rate = draft.error_probability.map(|rate| rate.min(RATE_MAX));
+        Ok(Self { pattern, is_weekly, users_max, false_positive_rate })
+    }
+
+    /// Whether events of this name have weekly cohorts.
+    #[must_use]
+    pub const fn is_weekly(&self) -> bool {
+        self.is_weekly
+    }
+
+    /// What it makes of an event's user set in shard `index` of `shards`, where the event may have `users_per_event`
+    /// users in all; `None` where it says nothing about that.
+    #[must_use]
+    pub fn sizing(&self, users_per_event: u64, index: u32, shards: u32) -> Option<Sizing> {
+        if self.users_max.is_none() && self.false_positive_rate.is_none() {
+            return None;
+        }
+        let total = self.users_max.map_or(users_per_event, |users_max| users_max.min(users_per_event));
+        Some(Sizing {
+            users_max: ShardLimits::share(total, index, shards),
+            false_positive_rate: self.false_positive_rate.unwrap_or(UserSet::FALSE_POSITIVE_RATE_MAX),
+        })
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
