@@ -1,9 +1,13 @@
-//! Reading of request bodies, never more than the limit.
+//! Reading of request bodies, plain or gzip, never more than the limit.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use worker::js_sys::Object;
+use worker::wasm_bindgen::prelude::wasm_bindgen;
+use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::web_sys::ReadableStream;
 use worker::{ByteStream, Delay, Request};
 
 use super::error::{ApiError, Code};
@@ -12,7 +16,8 @@ use crate::core::limits::{DRAIN_BYTES, DRAIN_MS};
 /// The body of a JSON request.
 ///
 /// # Errors
-/// When the content type is not JSON, the body is encoded, or has more than `bytes_max` bytes.
+/// When the content type is not JSON, the body is encoded otherwise than by gzip or badly, or has more than `bytes_max`
+/// bytes, inflated.
 pub async fn read_json(request: &mut Request, bytes_max: u64) -> Result<Vec<u8>, ApiError> {
     let header = |name| request.headers().get(name).ok().flatten();
     let content_type = header("content-type").unwrap_or_default();
@@ -20,22 +25,31 @@ pub async fn read_json(request: &mut Request, bytes_max: u64) -> Result<Vec<u8>,
     if !essence.eq_ignore_ascii_case("application/json") {
         return Err(ApiError::new(Code::ContentTypeInvalid, "the content type must be application/json"));
     }
-    if header("content-encoding").is_some_and(|encoding| !encoding.trim().eq_ignore_ascii_case("identity")) {
-        return Err(ApiError::new(
-            Code::ContentEncodingUnsupported,
-            "encoded bodies are not supported; send plain JSON",
-        ));
-    }
+    let encoding = header("content-encoding").unwrap_or_default();
+    let is_gzip = match encoding.trim().to_ascii_lowercase().as_str() {
+        "" | "identity" => false,
+        "gzip" | "x-gzip" => true,
+        _ => {
+            let what = "the content encoding must be gzip, or none";
+            return Err(ApiError::new(Code::ContentEncodingUnsupported, what));
+        }
+    };
     let declared = header("content-length").and_then(|length| length.trim().parse::<u64>().ok());
-    if declared.is_some_and(|length| length <= bytes_max) {
+    let is_within = declared.is_none_or(|length| length <= bytes_max);
+    if declared.is_some() && is_within && !is_gzip {
         return request.bytes().await.map_err(|_| broken());
     }
-    if request.inner().body().is_none() {
+    let Some(body) = request.inner().body() else {
         return Ok(Vec::new());
-    }
-    let mut stream = request.stream().map_err(|_| broken())?;
-    if declared.is_none()
-        && let Some(body) = read_bounded(&mut stream, bytes_max).await?
+    };
+    let mut stream = if is_gzip && is_within {
+        inflated(body).map_err(|_| not_gzip())?
+    } else {
+        request.stream().map_err(|_| broken())?
+    };
+    if (is_gzip || declared.is_none())
+        && is_within
+        && let Some(body) = read_bounded(&mut stream, bytes_max, is_gzip).await?
     {
         return Ok(body);
     }
@@ -43,11 +57,30 @@ pub async fn read_json(request: &mut Request, bytes_max: u64) -> Result<Vec<u8>,
     Err(ApiError::body_too_large(bytes_max))
 }
 
-/// A body that does not say its length; `None` as soon as it has more than `bytes_max` bytes.
-async fn read_bounded(stream: &mut ByteStream, bytes_max: u64) -> Result<Option<Vec<u8>>, ApiError> {
+#[wasm_bindgen]
+extern "C" {
+    type DecompressionStream;
+
+    #[wasm_bindgen(constructor, catch)]
+    fn new(format: &str) -> Result<DecompressionStream, JsValue>;
+
+    type Pipe;
+
+    #[wasm_bindgen(method, catch, js_name = pipeThrough)]
+    fn pipe_through(this: &Pipe, transform: &DecompressionStream) -> Result<Object, JsValue>;
+}
+
+/// The stream that the runtime's own gzip decoder makes of a body.
+fn inflated(body: ReadableStream) -> Result<ByteStream, JsValue> {
+    let inflated = body.unchecked_into::<Pipe>().pipe_through(&DecompressionStream::new("gzip")?)?;
+    Ok(ByteStream::from(inflated.unchecked_into::<ReadableStream>()))
+}
+
+/// A body of which the length is not known; `None` as soon as it has more than `bytes_max` bytes.
+async fn read_bounded(stream: &mut ByteStream, bytes_max: u64, is_gzip: bool) -> Result<Option<Vec<u8>>, ApiError> {
     let mut body = Vec::new();
     while let Some(chunk) = stream.next().await {
-        body.extend_from_slice(&chunk.map_err(|_| broken())?);
+        body.extend_from_slice(&chunk.map_err(|_| if is_gzip { not_gzip() } else { broken() })?);
         if body.len() as u64 > bytes_max {
             return Ok(None);
         }
@@ -69,6 +102,10 @@ async fn drain(stream: &mut ByteStream) {
     };
     let deadline = Delay::from(Duration::from_millis(DRAIN_MS));
     futures_util::future::select(pin!(read), deadline).await;
+}
+
+fn not_gzip() -> ApiError {
+    ApiError::new(Code::ContentEncodingInvalid, "the body is not gzip, or is cut short")
 }
 
 fn broken() -> ApiError {

@@ -41,8 +41,8 @@ mod injected {
     use super::{ApiError, Call, Reply};
 
     async fn ask_shard(call: &Call<'_>, request: ShardRequest) -> Result<ShardReply, ApiError> {
-        let namespace = call.query.get("namespace").unwrap_or("default");
-        let name = format!("{namespace}/{}", call.query.get("index").unwrap_or("0"));
+        let namespace = call.query.get("namespace")?.unwrap_or("default");
+        let name = format!("{namespace}/{}", call.query.get("index")?.unwrap_or("0"));
         ask(call.env, "SHARD", &name, &request).await
     }
 

@@ -1,6 +1,9 @@
 //! Responses before they belong to the runtime.
 
+use std::hash::Hasher;
+
 use serde::Serialize;
+use siphasher::sip128::{Hasher128, SipHasher24};
 use worker::{Headers, Response, ResponseBuilder, Result};
 
 use super::error::{ApiError, Code};
@@ -50,6 +53,23 @@ impl Reply {
             _ if reply.status == 503 => reply.header("retry-after", &RETRY_AFTER_S.to_string()),
             _ => reply,
         }
+    }
+
+    /// The same with an entity tag; or 304 without a body, where the client's `If-None-Match` has that tag
+    /// (RFC 9110, 13.1.2). Anything but 200 stays as it is.
+    #[must_use]
+    pub fn conditional(self, if_none_match: Option<&str>) -> Self {
+        let (200, Some(body)) = (self.status, &self.body) else {
+            return self;
+        };
+        let mut hasher = SipHasher24::new();
+        hasher.write(body);
+        let tag = format!("\"{:032x}\"", hasher.finish128().as_u128());
+        let is_known = if_none_match.is_some_and(|known| {
+            known.trim() == "*" || known.split(',').any(|known| known.trim().trim_start_matches("W/") == tag)
+        });
+        let reply = if is_known { Self { status: 304, headers: Vec::new(), body: None } } else { self };
+        reply.header("etag", &tag).header("cache-control", "private, no-cache")
     }
 
     /// Adds a header.

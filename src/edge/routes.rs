@@ -89,7 +89,11 @@ pub async fn serve(request: Request, env: Env, context: Context) -> worker::Resu
     let is_head = request.method() == Method::Head;
     let reply = match find(&request) {
         Ok(Found::Route(route)) => {
-            dispatch(route, request, &config, &env, &context).await.unwrap_or_else(|error| Reply::error(&error))
+            let is_conditional = route.method == Method::Get && route.path.starts_with("/v0/");
+            let if_none_match = if is_conditional { request.headers().get("if-none-match")? } else { None };
+            let reply = dispatch(route, request, &config, &env, &context).await;
+            let reply = reply.unwrap_or_else(|error| Reply::error(&error));
+            if is_conditional { reply.conditional(if_none_match.as_deref()) } else { reply }
         }
         Ok(Found::Options(allow)) => Reply::options(&allow),
         Err(reply) => reply,

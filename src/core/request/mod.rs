@@ -209,7 +209,7 @@ fn decode_object(
     parameter: &'static str,
     fields: [&'static str; 2],
 ) -> Result<Object<'static, 2>, BadRequest> {
-    let Some(text) = query.get(parameter) else {
+    let Some(text) = query.get(parameter)? else {
         return Ok(Object::default());
     };
     let wrong = || BadRequest::Parameter { parameter, fault: Fault::Invalid("must be the base64 of a JSON object") };
@@ -223,7 +223,7 @@ fn decode_object(
 /// # Errors
 /// [`BadRequest`] when it is empty, too long or holds control characters.
 pub fn namespace_of<'a>(query: &'a Query, limits: &RequestLimits) -> Result<&'a str, BadRequest> {
-    match query.get("namespace") {
+    match query.get("namespace")? {
         Some(namespace) => {
             check_name(namespace, limits).map_err(|fault| BadRequest::Parameter { parameter: "namespace", fault })
         }

@@ -25,8 +25,8 @@ impl Query {
     /// ```
     /// use kimball_edge::core::request::Query;
     /// let query = Query::parse("namespace=web%2Fshop&event=Sign+up").unwrap();
-    /// assert_eq!(query.get("namespace"), Some("web/shop"));
-    /// assert_eq!(query.get("event"), Some("Sign up"));
+    /// assert_eq!(query.get("namespace"), Ok(Some("web/shop")));
+    /// assert_eq!(query.get("event"), Ok(Some("Sign up")));
     /// ```
     pub fn parse(query: &str) -> Result<Self, BadRequest> {
         let wrong = |must| BadRequest::Parameter { parameter: "query", fault: Fault::Invalid(must) };
@@ -43,10 +43,23 @@ impl Query {
         Ok(Self { parameters })
     }
 
-    /// The first value of a parameter.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.parameters.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
+    /// The value of a parameter that has one.
+    ///
+    /// # Errors
+    /// [`BadRequest`] where it comes with different values.
+    pub fn get(&self, name: &'static str) -> Result<Option<&str>, BadRequest> {
+        let mut values = self.all(name);
+        let first = values.next();
+        if values.any(|value| Some(value) != first) {
+            let fault = Fault::Invalid("must not come with different values");
+            return Err(BadRequest::Parameter { parameter: name, fault });
+        }
+        Ok(first)
+    }
+
+    /// The values of a parameter that may come several times, in their order.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.parameters.iter().filter(move |(given, _)| given == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -86,10 +99,12 @@ mod tests {
     #[test]
     fn parameters() {
         let query = Query::parse("user_obj=a+b/c=%3D&namespace=%C3%BC+x&&flag").unwrap();
-        assert_eq!(query.get("user_obj"), Some("a+b/c=="));
-        assert_eq!(query.get("namespace"), Some("ü x"));
-        assert_eq!(query.get("flag"), Some(""));
-        assert_eq!(query.get("none"), None);
+        assert_eq!(query.get("user_obj"), Ok(Some("a+b/c==")));
+        assert_eq!(query.get("namespace"), Ok(Some("ü x")));
+        assert_eq!(query.get("flag"), Ok(Some("")));
+        assert_eq!(query.get("none"), Ok(None));
+        assert!(Query::parse("a=1&b=2&a=1").unwrap().get("a").is_ok());
+        assert!(Query::parse("a=1&b=2&a=2").unwrap().get("a").is_err());
         assert!(Query::parse("a=%ff").is_err());
         assert!(Query::parse(&"a".repeat(QUERY_BYTES + 1)).is_err());
     }
