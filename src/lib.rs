@@ -2,6 +2,7 @@
 //! who did what.
 //!
 //! - [`core`]: the sketches, the aggregator and the byte formats. Pure Rust: no I/O, no clock, no randomness.
+//! - [`api`]: routes, scopes and error codes, as data.
 //! - `edge` (feature `edge`): the Cloudflare Worker and its Durable Objects.
 //! - `browser` (feature `browser`): the same aggregator behind `wasm-bindgen`, for a page.
 //!
@@ -10,6 +11,7 @@
 #[cfg(all(feature = "edge", feature = "browser"))]
 compile_error!("features `edge` and `browser` build different artefacts: choose one");
 
+pub mod api;
 pub mod core;
 
 #[cfg(feature = "browser")]

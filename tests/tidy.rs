@@ -115,7 +115,7 @@ fn the_architecture_names_every_folder_of_the_source() {
 
 #[test]
 fn every_error_code_is_documented_and_tested() {
-    let source = read("src/edge/error.rs");
+    let source = read("src/api/code.rs");
     let readme = read("README.md");
     let tests: String = fs::read_dir(root().join("tests/http"))
         .unwrap()

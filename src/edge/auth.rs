@@ -4,20 +4,9 @@ use subtle::ConstantTimeEq;
 use worker::Request;
 
 use super::config::Config;
-use super::error::{ApiError, Code};
-
-/// What a route asks of a caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// Nothing.
-    Anyone,
-    /// To send events and ask for flags.
-    Ingest,
-    /// To read numbers.
-    Read,
-    /// To change what is counted and how.
-    Admin,
-}
+use super::error::ApiError;
+use crate::api::code::Code;
+use crate::api::routes::Scope;
 
 /// A caller and what it may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,8 @@ use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys::ReadableStream;
 use worker::{ByteStream, Delay, Request};
 
-use super::error::{ApiError, Code};
+use super::error::ApiError;
+use crate::api::code::Code;
 use crate::core::limits::{DRAIN_BYTES, DRAIN_MS};
 
 /// The body of a JSON request.

@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use worker::{Env, js_sys};
 
-use super::error::{ApiError, Code};
+use super::error::ApiError;
+use crate::api::code::Code;
 use crate::core::counter_settings::CounterSettings;
 use crate::core::error::Invalid;
 use crate::core::identity::Keys;

@@ -8,8 +8,9 @@ use std::rc::Rc;
 
 use worker::Env;
 
-use super::error::{ApiError, Code};
+use super::error::ApiError;
 use super::message::{NamespaceRecord, REGISTRY_NAME, Registration, RegistryReply, RegistryRequest, ask};
+use crate::api::code::Code;
 use crate::core::identity::{Keys, UnlinkKey};
 use crate::core::limits::NAME_CACHE_BYTES;
 

@@ -3,68 +3,10 @@
 use serde::Serialize;
 
 use super::message::Failure;
+use crate::api::code::Code;
 use crate::core::error::Refusal;
 use crate::core::limits::{BODY_BYTES, EVENTS_PER_NAMESPACE, NAMESPACES, SHARD_MEMORY_BYTES, USERS_PER_EVENT};
 use crate::core::request::{BadRequest, Fault};
-
-/// What can be wrong, each with its status and its code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Code {
-    ContentTypeInvalid,
-    BodyEmpty,
-    BodyNotUtf8,
-    JsonInvalid,
-    FieldMissing,
-    FieldInvalid,
-    ParameterInvalid,
-    NameTooLong,
-    Unauthorized,
-    Forbidden,
-    NotFound,
-    MethodNotAllowed,
-    BodyTooLarge,
-    BatchTooLarge,
-    ContentEncodingInvalid,
-    ContentEncodingUnsupported,
-    ConfigurationInvalid,
-    HashKeyChanged,
-    StorageUnavailable,
-    NamespacesFull,
-    EventsFull,
-    UsersFull,
-    ShardMemoryFull,
-}
-
-impl Code {
-    /// The HTTP status and the code as it is sent.
-    pub const fn parts(self) -> (u16, &'static str) {
-        match self {
-            Self::ContentTypeInvalid => (400, "content_type_invalid"),
-            Self::BodyEmpty => (400, "body_empty"),
-            Self::BodyNotUtf8 => (400, "body_not_utf8"),
-            Self::JsonInvalid => (400, "json_invalid"),
-            Self::FieldMissing => (400, "field_missing"),
-            Self::FieldInvalid => (400, "field_invalid"),
-            Self::ParameterInvalid => (400, "parameter_invalid"),
-            Self::NameTooLong => (400, "name_too_long"),
-            Self::Unauthorized => (401, "unauthorized"),
-            Self::Forbidden => (403, "forbidden"),
-            Self::NotFound => (404, "not_found"),
-            Self::MethodNotAllowed => (405, "method_not_allowed"),
-            Self::BodyTooLarge => (413, "body_too_large"),
-            Self::BatchTooLarge => (413, "batch_too_large"),
-            Self::ContentEncodingInvalid => (400, "content_encoding_invalid"),
-            Self::ContentEncodingUnsupported => (415, "content_encoding_unsupported"),
-            Self::ConfigurationInvalid => (503, "configuration_invalid"),
-            Self::HashKeyChanged => (503, "hash_key_changed"),
-            Self::StorageUnavailable => (503, "storage_unavailable"),
-            Self::NamespacesFull => (507, "namespaces_full"),
-            Self::EventsFull => (507, "events_full"),
-            Self::UsersFull => (507, "users_full"),
-            Self::ShardMemoryFull => (507, "shard_memory_full"),
-        }
-    }
-}
 
 /// An error on its way to the client. Never holds anything that the client sent.
 #[derive(Debug, Clone)]

@@ -3,11 +3,12 @@
 use serde::Serialize;
 
 use super::body::read_json;
-use super::error::{ApiError, Code};
+use super::error::ApiError;
 use super::keys::keys;
 use super::response::Reply;
 use super::routes::Call;
 use super::{analytics, directory};
+use crate::api::code::Code;
 use crate::core::request::{namespace_of, parse_goal};
 
 #[derive(Serialize)]

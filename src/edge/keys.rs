@@ -6,8 +6,9 @@ use std::rc::Rc;
 use worker::Env;
 
 use super::config::Config;
-use super::error::{ApiError, Code};
+use super::error::ApiError;
 use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest, ask};
+use crate::api::code::Code;
 use crate::core::identity::Keys;
 
 thread_local! {

@@ -6,7 +6,8 @@ use serde::Serialize;
 use siphasher::sip128::{Hasher128, SipHasher24};
 use worker::{Headers, Response, ResponseBuilder, Result};
 
-use super::error::{ApiError, Code};
+use super::error::ApiError;
+use crate::api::code::Code;
 use crate::core::limits::RETRY_AFTER_S;
 
 /// A response: status, headers, body.

@@ -1,64 +1,16 @@
-//! The table of routes: what feeds dispatch, required scopes and the list that tests walk.
+//! Dispatch: from a request to the route of [`crate::api::routes`] that answers it.
 
-use worker::{Context, Env, Method, Request, Response};
+use worker::{Context, Env, Request, Response};
 
-use super::auth::{Principal, Scope};
+use super::auth::Principal;
 use super::config::Config;
-use super::error::{ApiError, Code};
+use super::error::ApiError;
 use super::faults::Fault;
 use super::response::{Reply, without_body};
 use super::{analytics, cors, features, goals, health, namespaces};
+use crate::api::code::Code;
+use crate::api::routes::{Endpoint, Method, ROUTES, Route};
 use crate::core::request::Query;
-
-/// One path with one method.
-pub struct Route {
-    /// The path, without a trailing slash.
-    pub path: &'static str,
-    /// The method; HEAD goes wherever GET does.
-    pub method: Method,
-    /// Who may call it.
-    pub scope: Scope,
-    handler: Handler,
-}
-
-#[derive(Clone, Copy)]
-enum Handler {
-    Record,
-    Analytics,
-    AddGoal,
-    Goals,
-    Namespaces,
-    Features,
-    Alive,
-    Health,
-    Welcome,
-    #[cfg(feature = "faults")]
-    Inspect,
-    #[cfg(feature = "faults")]
-    Compact,
-}
-
-const fn route(path: &'static str, method: Method, scope: Scope, handler: Handler) -> Route {
-    Route { path, method, scope, handler }
-}
-
-/// Every route there is.
-pub const ROUTES: &[Route] = &[
-    route("/v0/analytics", Method::Post, Scope::Ingest, Handler::Record),
-    route("/v0/analytics", Method::Get, Scope::Read, Handler::Analytics),
-    route("/v0/goals", Method::Post, Scope::Admin, Handler::AddGoal),
-    route("/v0/goals", Method::Get, Scope::Read, Handler::Goals),
-    route("/v0/namespaces", Method::Get, Scope::Read, Handler::Namespaces),
-    route("/v0/features", Method::Get, Scope::Ingest, Handler::Features),
-    route("/alive", Method::Get, Scope::Anyone, Handler::Alive),
-    route("/ready", Method::Get, Scope::Anyone, Handler::Alive),
-    route("/healthz", Method::Get, Scope::Anyone, Handler::Health),
-    route("/", Method::Get, Scope::Anyone, Handler::Welcome),
-    #[cfg(feature = "faults")]
-    route("/faults/shard", Method::Get, Scope::Admin, Handler::Inspect),
-    #[cfg(feature = "faults")]
-    route("/faults/compact", Method::Post, Scope::Admin, Handler::Compact),
-];
 
 /// A request with everything that its handler needs.
 pub struct Call<'a> {
@@ -86,7 +38,7 @@ pub async fn serve(request: Request, env: Env, context: Context) -> worker::Resu
         Err(error) => return Reply::error(&error).into_response(),
     };
     let origin = if config.allowed_origins.is_empty() { None } else { request.headers().get("origin")? };
-    let is_head = request.method() == Method::Head;
+    let is_head = request.method() == worker::Method::Head;
     let reply = match find(&request) {
         Ok(Found::Route(route)) => {
             let is_conditional = route.method == Method::Get && route.path.starts_with("/v0/");
@@ -118,10 +70,10 @@ fn find(request: &Request) -> Result<Found, Reply> {
     // `Request::method` takes every method that it does not know for GET.
     let given = request.inner().method();
     let method = if given == "HEAD" { "GET" } else { given.as_str() };
-    if let Some(route) = same_path().find(|route| route.method.as_ref() == method) {
+    if let Some(route) = same_path().find(|route| route.method.name() == method) {
         return Ok(Found::Route(route));
     }
-    let mut allowed: Vec<&str> = same_path().map(|route| route.method.as_ref()).collect();
+    let mut allowed: Vec<&str> = same_path().map(|route| route.method.name()).collect();
     if allowed.contains(&"GET") {
         allowed.push("HEAD");
     }
@@ -146,20 +98,20 @@ async fn dispatch(
     let fault = Fault::of(&request);
     let query = Query::parse(query_of(&request.inner().url()))?;
     let call = Call { request, query, principal, config, env, fault };
-    match route.handler {
-        Handler::Record => analytics::record(call).await,
-        Handler::Analytics => analytics::read(call).await,
-        Handler::AddGoal => goals::add(call).await,
-        Handler::Goals => goals::read(call).await,
-        Handler::Namespaces => namespaces::read(call).await,
-        Handler::Features => features::read(call, context).await,
-        Handler::Alive => Ok(Reply::text("ok")),
-        Handler::Health => health::read(call).await,
-        Handler::Welcome => Ok(Reply::text(health::WELCOME)),
+    match route.endpoint {
+        Endpoint::Record => analytics::record(call).await,
+        Endpoint::Analytics => analytics::read(call).await,
+        Endpoint::AddGoal => goals::add(call).await,
+        Endpoint::Goals => goals::read(call).await,
+        Endpoint::Namespaces => namespaces::read(call).await,
+        Endpoint::Features => features::read(call, context).await,
+        Endpoint::Alive | Endpoint::Ready => Ok(Reply::text("ok")),
+        Endpoint::Health => health::read(call).await,
+        Endpoint::Welcome => Ok(Reply::text(health::WELCOME)),
         #[cfg(feature = "faults")]
-        Handler::Inspect => health::inspect(call).await,
+        Endpoint::Inspect => health::inspect(call).await,
         #[cfg(feature = "faults")]
-        Handler::Compact => health::compact(call).await,
+        Endpoint::Compact => health::compact(call).await,
     }
 }
 

@@ -15,10 +15,11 @@ use std::rc::Rc;
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
 use super::config::Config;
-use super::error::{ApiError, Code};
+use super::error::ApiError;
 use super::keys::keys;
 use super::message::{Apply, Failure, Inspection, ShardReply, ShardRequest, reply};
 use super::store::Store;
+use crate::api::code::Code;
 use crate::core::aggregator::Aggregator;
 use crate::core::budget::{Budget, Slot};
 use crate::core::error::Refusal;

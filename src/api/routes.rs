@@ -1,0 +1,106 @@
+//! The table of routes: what feeds dispatch, required scopes, the OpenAPI document and the list that tests walk.
+
+/// What a route asks of a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Nothing.
+    Anyone,
+    /// To send events and ask for flags.
+    Ingest,
+    /// To read numbers.
+    Read,
+    /// To change what is counted and how.
+    Admin,
+}
+
+impl Scope {
+    /// The name of the least token that has it; `None` where none is needed.
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Anyone => None,
+            Self::Ingest => Some("ingest"),
+            Self::Read => Some("read"),
+            Self::Admin => Some("admin"),
+        }
+    }
+}
+
+/// The method of a route; HEAD goes wherever GET does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// GET
+    Get,
+    /// POST
+    Post,
+}
+
+impl Method {
+    /// As it stands in a request.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// What answers a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Endpoint {
+    Record,
+    Analytics,
+    AddGoal,
+    Goals,
+    Namespaces,
+    Features,
+    Alive,
+    Ready,
+    Health,
+    Welcome,
+    #[cfg(feature = "faults")]
+    Inspect,
+    #[cfg(feature = "faults")]
+    Compact,
+}
+
+/// One path with one method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// The path, without a trailing slash.
+    pub path: &'static str,
+    /// The method.
+    pub method: Method,
+    /// Who may call it.
+    pub scope: Scope,
+    /// What answers it.
+    pub endpoint: Endpoint,
+}
+
+const fn get(path: &'static str, scope: Scope, endpoint: Endpoint) -> Route {
+    Route { path, method: Method::Get, scope, endpoint }
+}
+
+const fn post(path: &'static str, scope: Scope, endpoint: Endpoint) -> Route {
+    Route { path, method: Method::Post, scope, endpoint }
+}
+
+/// Every route there is.
+pub const ROUTES: &[Route] = &[
+    post("/v0/analytics", Scope::Ingest, Endpoint::Record),
+    get("/v0/analytics", Scope::Read, Endpoint::Analytics),
+    post("/v0/goals", Scope::Admin, Endpoint::AddGoal),
+    get("/v0/goals", Scope::Read, Endpoint::Goals),
+    get("/v0/namespaces", Scope::Read, Endpoint::Namespaces),
+    get("/v0/features", Scope::Ingest, Endpoint::Features),
+    get("/alive", Scope::Anyone, Endpoint::Alive),
+    get("/ready", Scope::Anyone, Endpoint::Ready),
+    get("/healthz", Scope::Anyone, Endpoint::Health),
+    get("/", Scope::Anyone, Endpoint::Welcome),
+    #[cfg(feature = "faults")]
+    get("/faults/shard", Scope::Admin, Endpoint::Inspect),
+    #[cfg(feature = "faults")]
+    post("/faults/compact", Scope::Admin, Endpoint::Compact),
+];
