@@ -4,7 +4,7 @@
 
 use kimball_edge::core::identity::Keys;
 use kimball_edge::core::limits::RequestLimits;
-use kimball_edge::core::request::{BadRequest, Batch, Fault, Query, parse_events, parse_feature_event, parse_goal};
+use kimball_edge::core::request::{BadRequest, Batch, Fault, Query, parse_events, parse_features, parse_goal};
 use proptest::prelude::*;
 
 const LIMITS: RequestLimits = RequestLimits { body_bytes: 1 << 20, batch_events: 3, name_bytes: 16 };
@@ -167,12 +167,12 @@ fn goals_and_feature_events() {
     assert!(parse_goal(br#"{"goal_name": "g", "goal_name": "g"}"#, &LIMITS).is_err());
     assert!(parse_goal(b"[]", &LIMITS).is_err());
     let keys = Keys::new(&[0; 32]);
-    let event = |query: &str| parse_feature_event(&Query::parse(query).unwrap(), &keys, &LIMITS);
+    let event = |query: &str| parse_features(&Query::parse(query).unwrap(), &keys, &LIMITS);
     // {"user_id": 7} and {"feature": "f"}
     let both = event("user_obj=eyJ1c2VyX2lkIjogN30=&context_obj=eyJmZWF0dXJlIjogImYifQ").unwrap();
-    assert_eq!(both.namespaces[0].names, ["f"]);
-    assert_eq!(event("user_obj=eyJ1c2VyX2lkIjogN30").unwrap(), Batch::default());
-    assert_eq!(event("").unwrap(), Batch::default());
+    assert_eq!(both.batch.namespaces[0].names, ["f"]);
+    assert_eq!(event("user_obj=eyJ1c2VyX2lkIjogN30").unwrap().batch, Batch::default());
+    assert_eq!(event("").unwrap().batch, Batch::default());
     for bad in ["user_obj=%21", "context_obj=W10=", "user_obj=bnVsbA", "context_obj=eyJhIg"] {
         assert!(event(bad).is_err(), "{bad}");
     }
@@ -185,7 +185,7 @@ proptest! {
         let _ = parse_events(&body, &keys, &LIMITS);
         let _ = parse_goal(&body, &LIMITS);
         if let Ok(query) = Query::parse(&query) {
-            let _ = parse_feature_event(&query, &keys, &LIMITS);
+            let _ = parse_features(&query, &keys, &LIMITS);
         }
     }
 

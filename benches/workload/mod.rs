@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::hint::black_box;
 
 use kimball_edge::core::aggregator::{Aggregator, Operation};
+use kimball_edge::core::flag::{Condition, FlagSpec, Rollout, Test, User, Value};
 use kimball_edge::core::identity::{Keys, UnlinkKey};
 use kimball_edge::core::limits::ShardLimits;
 use kimball_edge::core::snapshot;
@@ -16,6 +17,7 @@ pub fn run(clock: &dyn Fn() -> f64) -> String {
     let written = user_sets(clock, &mut out)
         .and_then(|()| events(clock, &mut out))
         .and_then(|()| goals(clock, &mut out))
+        .and_then(|()| flags(clock, &mut out))
         .and_then(|()| snapshots(clock, &mut out));
     if written.is_err() {
         out.push_str("(a table could not be written)\n");
@@ -156,6 +158,40 @@ fn goals(clock: &dyn Fn() -> f64, out: &mut String) -> std::fmt::Result {
         writeln!(out, "| {events} | {:.1} |", each / 1e3)?;
     }
     Ok(())
+}
+
+fn flags(clock: &dyn Fn() -> f64, out: &mut String) -> std::fmt::Result {
+    const FLAGS: usize = 1_000;
+    const USERS: usize = 100;
+    let condition = |n: usize| Condition {
+        property: format!("property {}", n % 20),
+        test: Test::In((0..50_i128).map(Value::Integer).collect::<Vec<_>>().into()),
+    };
+    let running = Rollout { start: 0, end: 1_000_000, reached: None };
+    let specs: Vec<FlagSpec> = (0..FLAGS)
+        .map(|n| FlagSpec {
+            name: format!("feature number {n}"),
+            boolean: None,
+            conditions: (0..3).map(|more| condition(n + more)).collect(),
+            rollout: Some(running),
+        })
+        .collect();
+    let users: Vec<User> = (0..USERS)
+        .map(|n| User {
+            id: Some(format!("user-{n}")),
+            properties: (0..20).map(|p| (format!("property {p}"), Value::Integer(50 + p))).collect(),
+        })
+        .collect();
+    let each = per_item(clock, USERS, || {
+        for user in &users {
+            black_box(specs.iter().filter(|flag| flag.evaluate(user, 500_000, &mut || 0)).count());
+        }
+    });
+    writeln!(
+        out,
+        "\n{FLAGS} flags for one user, each with three conditions `in` 50 values, none met, and a rollout\n"
+    )?;
+    writeln!(out, "| µs/user |\n|---:|\n| {:.0} |", each / 1e3)
 }
 
 fn snapshots(clock: &dyn Fn() -> f64, out: &mut String) -> std::fmt::Result {

@@ -26,6 +26,7 @@ pub enum Code {
     NamespacesFull,
     EventsFull,
     UsersFull,
+    FlagsFull,
     ShardMemoryFull,
 }
 
@@ -55,6 +56,7 @@ impl Code {
             Self::StorageUnavailable => (503, "storage_unavailable"),
             Self::NamespacesFull => (507, "namespaces_full"),
             Self::EventsFull => (507, "events_full"),
+            Self::FlagsFull => (507, "flags_full"),
             Self::UsersFull => (507, "users_full"),
             Self::ShardMemoryFull => (507, "shard_memory_full"),
         }

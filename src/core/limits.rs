@@ -73,6 +73,14 @@ pub const ISOLATE_MEMORY_BYTES: Limit =
     Limit { name: "ISOLATE_MEMORY_BYTES_MAX", default: 64 * MIB, min: 4_096, max: 96 * MIB };
 /// Weekly cohorts of one event in one shard; further weeks count in the overflow cohort `other`.
 pub const WEEKS_PER_EVENT: Limit = Limit { name: "WEEKS_PER_EVENT_MAX", default: 520, min: 1, max: 5_200 };
+/// Flags of a deployment.
+pub const FLAGS: Limit = Limit { name: "FLAGS_MAX", default: 1_000, min: 1, max: 10_000 };
+/// Conditions of one flag.
+pub const FLAG_CONDITIONS: Limit = Limit { name: "FLAG_CONDITIONS_MAX", default: 100, min: 1, max: 1_000 };
+/// Values of one condition `in`.
+pub const FLAG_VALUES: Limit = Limit { name: "FLAG_VALUES_MAX", default: 1_000, min: 1, max: 10_000 };
+/// Bytes of all flags together, as they are stored.
+pub const FLAGS_BYTES: Limit = Limit { name: "FLAGS_BYTES_MAX", default: 4 * MIB, min: 1_024, max: 16 * MIB };
 /// Shards of a namespace, fixed when the namespace is created.
 pub const SHARDS: Limit = Limit { name: "SHARDS", default: 4, min: 1, max: 64 };
 /// Bytes of journal after which a shard compacts at once.
@@ -88,6 +96,8 @@ pub const SNAPSHOT_ROW_BYTES: usize = 1 << 20;
 pub const FAN_OUT: usize = 16;
 /// Bytes of names that one isolate caches.
 pub const NAME_CACHE_BYTES: usize = 8 << 20;
+/// Milliseconds for which an isolate takes its flags for those of the registry.
+pub const FLAG_CACHE_MS: u64 = 2_000;
 /// Bytes that are read and thrown away of a body that is too large, before it is refused.
 pub const DRAIN_BYTES: u64 = 16 * MIB;
 /// Milliseconds that this may take.
@@ -119,6 +129,19 @@ pub struct RequestLimits {
     pub batch_events: u64,
     /// Bytes of a name or user id.
     pub name_bytes: u64,
+}
+
+/// The limits that flags are held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlagLimits {
+    /// Flags.
+    pub flags: u64,
+    /// Conditions of one flag.
+    pub conditions: u64,
+    /// Values of one condition.
+    pub values: u64,
+    /// Bytes of all flags.
+    pub bytes: u64,
 }
 
 /// The limits that a shard's state is held to.

@@ -13,6 +13,7 @@ pub mod counter;
 pub mod counter_settings;
 pub mod effect;
 pub mod error;
+pub mod flag;
 pub mod goal;
 pub mod identity;
 pub mod limits;

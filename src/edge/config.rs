@@ -10,7 +10,7 @@ use crate::api::code::Code;
 use crate::core::counter_settings::CounterSettings;
 use crate::core::error::Invalid;
 use crate::core::identity::Keys;
-use crate::core::limits::{self, Limit, RequestLimits, ShardLimits};
+use crate::core::limits::{self, FlagLimits, Limit, RequestLimits, ShardLimits};
 use crate::core::request::parse_counter_settings;
 
 /// Everything that an operator can set.
@@ -35,6 +35,8 @@ pub struct Config {
     pub shards: u32,
     /// What a request is held to.
     pub request: RequestLimits,
+    /// What flags are held to.
+    pub flags: FlagLimits,
     /// Namespaces of the deployment.
     pub namespaces_max: u64,
     /// Event names of a namespace.
@@ -102,6 +104,12 @@ impl Config {
                 body_bytes: limit(limits::BODY_BYTES)?,
                 batch_events: limit(limits::BATCH_EVENTS)?,
                 name_bytes: limit(limits::NAME_BYTES)?,
+            },
+            flags: FlagLimits {
+                flags: limit(limits::FLAGS)?,
+                conditions: limit(limits::FLAG_CONDITIONS)?,
+                values: limit(limits::FLAG_VALUES)?,
+                bytes: limit(limits::FLAGS_BYTES)?,
             },
             namespaces_max: limit(limits::NAMESPACES)?,
             events_per_namespace_max: limit(limits::EVENTS_PER_NAMESPACE)?,

@@ -1,11 +1,15 @@
 //! Errors as a client sees them: a status, a stable code for programs and a sentence for people.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
-use super::message::Failure;
+use super::message::{Failure, FlagLimit};
 use crate::api::code::Code;
 use crate::core::error::Refusal;
-use crate::core::limits::{BODY_BYTES, EVENTS_PER_NAMESPACE, NAMESPACES, SHARD_MEMORY_BYTES, USERS_PER_EVENT};
+use crate::core::limits::{
+    BODY_BYTES, EVENTS_PER_NAMESPACE, FLAGS, FLAGS_BYTES, NAMESPACES, SHARD_MEMORY_BYTES, USERS_PER_EVENT,
+};
 use crate::core::request::{BadRequest, Fault};
 
 /// An error on its way to the client. Never holds anything that the client sent.
@@ -15,7 +19,7 @@ pub struct ApiError {
     pub code: Code,
     what: String,
     index: Option<usize>,
-    field: Option<&'static str>,
+    field: Option<Cow<'static, str>>,
     limit: Option<(&'static str, u64)>,
 }
 
@@ -32,7 +36,7 @@ struct ErrorFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<&'static str>,
+    field: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +74,9 @@ impl ApiError {
         match fault {
             Fault::Missing => Self::new(Code::FieldMissing, format!("{place}: is required")),
             Fault::Invalid(must) => Self::new(invalid, format!("{place}: {must}")),
+            Fault::TooMany { limit, max } => {
+                Self::new(invalid, format!("{place}: must not have more than {max} members ({limit})"))
+            }
             Fault::TooLong { limit } => {
                 Self::new(Code::NameTooLong, format!("{place}: must not be longer than {limit} bytes"))
             }
@@ -83,7 +90,7 @@ impl ApiError {
                 what: &self.what,
                 code: self.code.parts().1,
                 index: self.index,
-                field: self.field,
+                field: self.field.as_deref(),
                 limit: self.limit.map(|(name, _)| name),
                 value: self.limit.map(|(_, value)| value),
             },
@@ -103,11 +110,15 @@ impl From<BadRequest> for ApiError {
             }
             BadRequest::Field { index, field, fault } => {
                 let place = index.map_or_else(|| field.to_owned(), |index| format!("{field} of event {index}"));
-                Self { index, field: Some(field), limit, ..Self::of_fault(&fault, &place, Code::FieldInvalid) }
+                Self { index, field: Some(field.into()), limit, ..Self::of_fault(&fault, &place, Code::FieldInvalid) }
+            }
+            BadRequest::Place { place, fault } => {
+                let error = Self::of_fault(&fault, &place, Code::FieldInvalid);
+                Self { field: Some(place.into()), limit, ..error }
             }
             BadRequest::Parameter { parameter, fault } => {
                 let error = Self::of_fault(&fault, parameter, Code::ParameterInvalid);
-                Self { field: Some(parameter), limit, ..error }
+                Self { field: Some(parameter.into()), limit, ..error }
             }
         }
     }
@@ -128,6 +139,12 @@ impl From<Failure> for ApiError {
                 EVENTS_PER_NAMESPACE.name,
                 limit,
             ),
+            Failure::FlagsFull { limit: FlagLimit::Flags(limit) } => {
+                Self::limit(Code::FlagsFull, "there is no room for a further flag", FLAGS.name, limit)
+            }
+            Failure::FlagsFull { limit: FlagLimit::Bytes(limit) } => {
+                Self::limit(Code::FlagsFull, "the flags take too many bytes", FLAGS_BYTES.name, limit)
+            }
             Failure::Refused { refusal: Refusal::Users, limit } => {
                 Self::limit(Code::UsersFull, "an event has its maximum of unique users", USERS_PER_EVENT.name, limit)
             }

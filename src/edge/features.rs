@@ -1,32 +1,39 @@
-//! /v0/features: no flags yet, but what asking for one records.
+//! /v0/features: which flags are on for a user, and what asking for one records.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use worker::{Context, Method, console_error};
 
-use super::analytics;
 use super::config::Config;
 use super::error::ApiError;
 use super::faults::Fault;
 use super::keys::keys;
 use super::response::Reply;
 use super::routes::Call;
-use crate::core::request::parse_feature_event;
+use super::{analytics, clock, flags};
+use crate::core::request::parse_features;
 
 #[derive(Serialize)]
-struct Features {
-    features: BTreeMap<String, bool>,
+struct Features<'a> {
+    features: BTreeMap<&'a str, bool>,
 }
 
-/// GET: the flags of a user. Where the parameters name a feature and a user, that is recorded as an event after the
-/// response.
+/// GET: every flag, on or off; the event is recorded behind the response.
 ///
 /// # Errors
-/// When a parameter is malformed.
+/// When a parameter is malformed, or the registry cannot be reached.
 pub async fn read(call: Call<'_>, context: &Context) -> Result<Reply, ApiError> {
     let keys = keys(call.env, call.config).await?;
-    let batch = parse_feature_event(&call.query, &keys, &call.config.request)?;
+    let asked = parse_features(&call.query, &keys, &call.config.request)?;
+    let flags = flags::cached(call.env).await?;
+    let now = clock::now_s();
+    // Without randomness a user without an id has none of what is being rolled out.
+    let mut chance = || getrandom::u32().unwrap_or(u32::MAX);
+    let features =
+        flags.iter().map(|flag| (flag.name.as_str(), flag.evaluate(&asked.user, now, &mut chance))).collect();
+    let reply = Reply::json(&Features { features })?;
+    let batch = asked.batch;
     if !batch.namespaces.is_empty() && call.request.method() != Method::Head {
         let env = call.env.clone();
         context.wait_until(async move {
@@ -39,5 +46,5 @@ pub async fn read(call: Call<'_>, context: &Context) -> Result<Reply, ApiError> 
             }
         });
     }
-    Reply::json(&Features { features: BTreeMap::new() })
+    Ok(reply)
 }

@@ -9,6 +9,7 @@ use super::error::ApiError;
 use super::faults::Fault;
 use crate::core::aggregator::Operation;
 use crate::core::error::Refusal;
+use crate::core::flag::{FlagSpec, NewFlag};
 use crate::core::identity::UnlinkKey;
 use crate::core::limits::ShardLimits;
 use crate::core::report::Report;
@@ -89,6 +90,18 @@ pub enum RegistryRequest {
     },
     /// The names of all namespaces.
     Namespaces,
+    /// All flags, if they are not those of the known version.
+    Flags {
+        /// What is known.
+        known: Option<u64>,
+    },
+    /// Add a flag, or put it in the place of the one of its name.
+    PutFlag {
+        /// The flag.
+        flag: NewFlag,
+        /// The present time, in Unix seconds.
+        now: i64,
+    },
 }
 
 /// Names that a namespace must know.
@@ -113,6 +126,13 @@ pub enum RegistryReply {
     Done,
     /// Names of namespaces.
     Namespaces(Vec<String>),
+    /// The flags.
+    Flags {
+        /// Grows with every change.
+        version: u64,
+        /// Ascending by name; absent where they are as known.
+        flags: Option<Vec<FlagSpec>>,
+    },
 }
 
 /// What the registry knows of a namespace.
@@ -128,6 +148,15 @@ pub struct NamespaceRecord {
     pub goals: Vec<u32>,
 }
 
+/// A limit on all flags together.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub enum FlagLimit {
+    /// How many there may be.
+    Flags(u64),
+    /// How many bytes they may take.
+    Bytes(u64),
+}
+
 /// Why an object did not do what it was asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Failure {
@@ -140,6 +169,11 @@ pub enum Failure {
     EventsFull {
         /// How many there may be.
         limit: u64,
+    },
+    /// No further flag fits.
+    FlagsFull {
+        /// Which limit that is.
+        limit: FlagLimit,
     },
     /// A limit of the shard.
     Refused {

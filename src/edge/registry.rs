@@ -7,8 +7,9 @@
 //!
 //! | table | columns |
 //! |---|---|
-//! | `setting` | `name TEXT` primary key, `value BLOB`: `hash_key` (32 bytes, generated) or `hash_key_check` (8 bytes, LE) |
+//! | `setting` | `name TEXT` primary key, `value BLOB`: `hash_key` (32 bytes, generated) or `hash_key_check` (8 bytes, LE); `flags_version` (8 bytes, LE), one more with every change of a flag |
 //! | `namespace` | `id INTEGER` primary key, `name TEXT` unique, `shards INTEGER` |
+//! | `flag` | `name TEXT` primary key, `spec TEXT`: the JSON of GET /v0/featureSpecs with `rollout_reached` |
 //! | `event` | `namespace INTEGER`, `name TEXT` primary key together; `number INTEGER` from 0, `goal INTEGER` 0 or 1 |
 
 // The constructors that the attribute makes have no place for docs.
@@ -20,10 +21,11 @@ use std::collections::BTreeSet;
 use worker::{DurableObject, Env, Request, Response, Result, SqlStorage, SqlStorageValue, State, durable_object};
 
 use super::config::Config;
-use super::message::{Failure, NamespaceRecord, Registration, RegistryReply, RegistryRequest, reply};
+use super::message::{Failure, FlagLimit, NamespaceRecord, Registration, RegistryReply, RegistryRequest, reply};
 use super::sql;
+use crate::core::flag::{FlagJson, FlagSpec, NewFlag};
 use crate::core::identity::Keys;
-use crate::core::request::DEFAULT_NAMESPACE;
+use crate::core::request::{DEFAULT_NAMESPACE, parse_stored_flag};
 
 /// The registry. The head of this file has its calls and its storage.
 #[durable_object]
@@ -67,6 +69,8 @@ impl Registry {
             RegistryRequest::MarkGoals { namespace, events } => {
                 self.mark_goals(&namespace, &events).map(|()| RegistryReply::Done)
             }
+            RegistryRequest::Flags { known } => self.flags(known),
+            RegistryRequest::PutFlag { flag, now } => self.put_flag(flag, now).map(|()| RegistryReply::Done),
             RegistryRequest::Namespaces => self.namespaces().map(RegistryReply::Namespaces),
         };
         answered.map_err(|fault| match fault {
@@ -85,7 +89,8 @@ impl Registry {
                 "CREATE TABLE IF NOT EXISTS setting(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
                  CREATE TABLE IF NOT EXISTS namespace(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, shards INTEGER NOT NULL);
                  CREATE TABLE IF NOT EXISTS event(namespace INTEGER NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL,
-                   goal INTEGER NOT NULL, PRIMARY KEY(namespace, name)) WITHOUT ROWID;",
+                   goal INTEGER NOT NULL, PRIMARY KEY(namespace, name)) WITHOUT ROWID;
+                 CREATE TABLE IF NOT EXISTS flag(name TEXT PRIMARY KEY, spec TEXT NOT NULL) WITHOUT ROWID;",
                 None,
             )?;
             self.has_tables.set(true);
@@ -200,6 +205,54 @@ impl Registry {
         Ok(())
     }
 
+    fn flags(&self, known: Option<u64>) -> std::result::Result<RegistryReply, Fault> {
+        let sql = self.sql()?;
+        let version = flags_version(&sql)?;
+        if known == Some(version) {
+            return Ok(RegistryReply::Flags { version, flags: None });
+        }
+        let mut flags = Vec::new();
+        for row in sql::rows(&sql, "SELECT spec FROM flag ORDER BY name", vec![])? {
+            if let [SqlStorageValue::String(spec)] = row.as_slice() {
+                flags.push(stored_flag(spec)?);
+            }
+        }
+        Ok(RegistryReply::Flags { version, flags: Some(flags) })
+    }
+
+    fn put_flag(&self, flag: NewFlag, now: i64) -> std::result::Result<(), Fault> {
+        let config = Config::of(&self.env).map_err(|_| Fault::Refused(Failure::Storage))?;
+        let sql = self.sql()?;
+        let name = flag.spec.name.clone();
+        let former = match sql::value(&sql, "SELECT spec FROM flag WHERE name = ?", vec![name.as_str().into()])? {
+            Some(SqlStorageValue::String(spec)) => Some(stored_flag(&spec)?),
+            _ => None,
+        };
+        let flag = flag.succeed(former.as_ref(), now);
+        let spec = serde_json::to_string(&FlagJson::stored(&flag))
+            .map_err(|error| error.to_string())
+            .map_err(worker::Error::from)?;
+        let number = |query: &str| -> Result<u64> {
+            let value = sql::value(&sql, query, vec![name.as_str().into()])?;
+            Ok(value.as_ref().map_or(0, sql::integer))
+        };
+        let others = number("SELECT count(*) FROM flag WHERE name <> ?")?;
+        if others + 1 > config.flags.flags {
+            return Err(Fault::Refused(Failure::FlagsFull { limit: FlagLimit::Flags(config.flags.flags) }));
+        }
+        let bytes = number("SELECT sum(length(CAST(spec AS BLOB))) FROM flag WHERE name <> ?")?;
+        if bytes + spec.len() as u64 > config.flags.bytes {
+            return Err(Fault::Refused(Failure::FlagsFull { limit: FlagLimit::Bytes(config.flags.bytes) }));
+        }
+        let version = flags_version(&sql)? + 1;
+        sql::transaction(&self.state.storage(), || {
+            let bindings = vec![name.as_str().into(), spec.as_str().into()];
+            sql.exec("INSERT OR REPLACE INTO flag(name, spec) VALUES(?, ?)", bindings)?;
+            put_setting(&sql, "flags_version", &version.to_le_bytes())
+        })?;
+        Ok(())
+    }
+
     fn namespaces(&self) -> std::result::Result<Vec<String>, Fault> {
         let sql = self.sql()?;
         let mut names = BTreeSet::from([DEFAULT_NAMESPACE.to_owned()]);
@@ -244,6 +297,15 @@ fn setting<const N: usize>(sql: &SqlStorage, name: &str) -> Result<Option<[u8; N
     }
 }
 
+fn flags_version(sql: &SqlStorage) -> Result<u64> {
+    Ok(setting::<8>(sql, "flags_version")?.map_or(0, u64::from_le_bytes))
+}
+
+fn stored_flag(spec: &str) -> Result<FlagSpec> {
+    parse_stored_flag(spec).map_err(|_| "a stored flag cannot be read".into())
+}
+
 fn put_setting(sql: &SqlStorage, name: &str, value: &[u8]) -> Result<()> {
-    sql.exec("INSERT INTO setting(name, value) VALUES(?, ?)", vec![name.into(), value.to_vec().into()]).map(|_| ())
+    sql.exec("INSERT OR REPLACE INTO setting(name, value) VALUES(?, ?)", vec![name.into(), value.to_vec().into()])
+        .map(|_| ())
 }

@@ -5,19 +5,25 @@
 
 mod counter_settings;
 mod event;
+mod flag_spec;
 mod query;
 mod scalar;
+mod tree;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::cohort::Week;
+use super::flag::User;
 use super::identity::{Keys, UserKey};
 use super::limits::{BATCH_EVENTS, NAME_BYTES, RequestLimits};
 pub use counter_settings::parse_counter_settings;
 use event::BodyVisitor;
+pub use flag_spec::{parse_flag_spec, parse_stored_flag};
 pub use query::Query;
 use scalar::{Object, Scalar};
 use serde::Deserializer;
+use tree::Json;
 
 /// The namespace where none is given.
 pub const DEFAULT_NAMESPACE: &str = "default";
@@ -37,6 +43,13 @@ pub enum BadRequest {
         index: Option<usize>,
         /// The name of the field.
         field: &'static str,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// A part of a nested body is absent or wrong.
+    Place {
+        /// Where, as in `user[2].comparator`.
+        place: String,
         /// What is wrong with it.
         fault: Fault,
     },
@@ -61,6 +74,13 @@ pub enum Fault {
     Missing,
     /// It has the wrong type, form or range; says what it must be.
     Invalid(&'static str),
+    /// It has more members than a limit allows.
+    TooMany {
+        /// The name of the limit.
+        limit: &'static str,
+        /// Members allowed.
+        max: u64,
+    },
     /// It is longer than [`NAME_BYTES`] allows.
     TooLong {
         /// Bytes allowed.
@@ -184,38 +204,49 @@ pub fn parse_goal(body: &[u8], limits: &RequestLimits) -> Result<NewGoal, BadReq
     })
 }
 
-/// Reads the objects of GET /v0/features (each the base64 of a JSON object) and answers the event that they ask for:
-/// `context_obj.feature` for `user_obj.user_id`, if both are there.
+/// What GET /v0/features asks.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FeatureRequest {
+    /// For whom.
+    pub user: User,
+    /// The event to record: `context_obj.feature` of `user_obj.user_id`, if both are there.
+    pub batch: Batch,
+}
+
+/// Reads the objects of GET /v0/features, each the base64 of a JSON object.
 ///
 /// # Errors
 /// [`BadRequest`] naming the parameter that is not the base64 of a JSON object, or the field in it that is wrong.
-pub fn parse_feature_event(query: &Query, keys: &Keys, limits: &RequestLimits) -> Result<Batch, BadRequest> {
-    let user = decode_object(query, "user_obj", ["user_id", ""])?;
-    let context = decode_object(query, "context_obj", ["feature", "namespace"])?;
-    let mut batch = Batch::default();
-    let [user_id, _] = &user.values;
-    let [feature, namespace] = &context.values;
-    let namespace = name(namespace, limits, None, "namespace")?.unwrap_or(DEFAULT_NAMESPACE);
-    let user_id = user_id_of(user_id, limits, None)?;
-    if let (Some(user_id), Some(feature)) = (user_id, name(feature, limits, None, "feature")?) {
-        let user = keys.user(namespace, &user_id);
-        batch.add(namespace, feature, Item { name: 0, user, value: None, ensure_goal: false, week: None });
+pub fn parse_features(query: &Query, keys: &Keys, limits: &RequestLimits) -> Result<FeatureRequest, BadRequest> {
+    let user = decode_object(query, "user_obj")?;
+    let context = decode_object(query, "context_obj")?;
+    let mut request = FeatureRequest::default();
+    let feature = scalar_of(&context, "feature");
+    let namespace = scalar_of(&context, "namespace");
+    let namespace = name(&namespace, limits, None, "namespace")?.unwrap_or(DEFAULT_NAMESPACE);
+    request.user.id = user_id_of(&scalar_of(&user, "user_id"), limits, None)?.map(Cow::into_owned);
+    if let (Some(user_id), Some(feature)) = (&request.user.id, name(&feature, limits, None, "feature")?) {
+        let user = keys.user(namespace, user_id);
+        request.batch.add(namespace, feature, Item { name: 0, user, value: None, ensure_goal: false, week: None });
     }
-    Ok(batch)
+    request.user.properties = user.into_iter().filter_map(|(name, value)| Some((name, value.value()?))).collect();
+    Ok(request)
 }
 
-fn decode_object(
-    query: &Query,
-    parameter: &'static str,
-    fields: [&'static str; 2],
-) -> Result<Object<'static, 2>, BadRequest> {
+fn scalar_of<'a>(object: &'a BTreeMap<String, Json>, field: &str) -> Scalar<'a> {
+    object.get(field).map_or(Scalar::Absent, Json::scalar)
+}
+
+fn decode_object(query: &Query, parameter: &'static str) -> Result<BTreeMap<String, Json>, BadRequest> {
     let Some(text) = query.get(parameter)? else {
-        return Ok(Object::default());
+        return Ok(BTreeMap::new());
     };
-    let wrong = || BadRequest::Parameter { parameter, fault: Fault::Invalid("must be the base64 of a JSON object") };
-    let json = query::decode_base64(text).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(wrong)?;
-    let object = Object::parse(&json, fields).map_err(|_| wrong())?;
-    Ok(object.into_owned())
+    let object = query::decode_base64(text).and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let Some(Json::Object(object)) = object else {
+        let fault = Fault::Invalid("must be the base64 of a JSON object");
+        return Err(BadRequest::Parameter { parameter, fault });
+    };
+    Ok(object)
 }
 
 /// The namespace that a read asks for.
@@ -272,7 +303,7 @@ fn user_id_of<'a>(
     value: &'a Scalar<'_>,
     limits: &RequestLimits,
     index: Option<usize>,
-) -> Result<Option<std::borrow::Cow<'a, str>>, BadRequest> {
+) -> Result<Option<Cow<'a, str>>, BadRequest> {
     let fault = match value {
         Scalar::Absent => return Ok(None),
         Scalar::Integer(integer) => return Ok(Some(integer.to_string().into())),
@@ -290,7 +321,9 @@ impl BadRequest {
     pub const fn limit(&self) -> Option<(&'static str, u64)> {
         match self {
             Self::TooManyEvents { limit } => Some((BATCH_EVENTS.name, *limit)),
+            Self::Place { fault: Fault::TooMany { limit, max }, .. } => Some((limit, *max)),
             Self::Field { fault: Fault::TooLong { limit }, .. }
+            | Self::Place { fault: Fault::TooLong { limit }, .. }
             | Self::Parameter { fault: Fault::TooLong { limit }, .. } => Some((NAME_BYTES.name, *limit)),
             _ => None,
         }

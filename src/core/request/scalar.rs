@@ -21,19 +21,6 @@ pub(super) enum Scalar<'a> {
     Compound,
 }
 
-impl Scalar<'_> {
-    fn into_owned(self) -> Scalar<'static> {
-        match self {
-            Self::Text(text) => Scalar::Text(Cow::Owned(text.into_owned())),
-            Self::Absent => Scalar::Absent,
-            Self::Bool(value) => Scalar::Bool(value),
-            Self::Integer(value) => Scalar::Integer(value),
-            Self::Float(value) => Scalar::Float(value),
-            Self::Compound => Scalar::Compound,
-        }
-    }
-}
-
 impl<'de> Deserialize<'de> for Scalar<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ScalarVisitor)
@@ -145,10 +132,6 @@ impl<'a, const N: usize> Object<'a, N> {
                 BadRequest::Json(if error.is_data() { "must be a JSON object".into() } else { error.to_string() })
             })?;
         object.without_duplicates(None)
-    }
-
-    pub(super) fn into_owned(self) -> Object<'static, N> {
-        Object { values: self.values.map(Scalar::into_owned), seen: self.seen, duplicate: self.duplicate }
     }
 }
 

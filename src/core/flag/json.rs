@@ -1,0 +1,90 @@
+//! The JSON of flags: what GET /v0/featureSpecs answers, and what is stored.
+
+use chrono::{DateTime, SecondsFormat};
+use serde::{Serialize, Serializer};
+
+use super::{Condition, FlagSpec, Reached, Test, Value};
+
+/// The answer to GET /v0/featureSpecs.
+#[derive(Serialize)]
+pub struct FeatureSpecs<'a> {
+    /// All flags, ascending by name.
+    #[serde(rename = "featureSpecs")]
+    pub feature_specs: Vec<FlagJson<'a>>,
+}
+
+/// One flag; absent parts are left out.
+#[derive(Serialize)]
+pub struct FlagJson<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boolean: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollout_start: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollout_end: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    user: Vec<ConditionJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollout_reached: Option<Reached>,
+}
+
+#[derive(Serialize)]
+struct ConditionJson<'a> {
+    property: &'a str,
+    comparator: &'static str,
+    value: TestJson<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum TestJson<'a> {
+    One(ValueJson<'a>),
+    Many(Vec<ValueJson<'a>>),
+}
+
+struct ValueJson<'a>(&'a Value);
+
+impl Serialize for ValueJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Integer(value) => serializer.serialize_i128(*value),
+            Value::Text(text) => serializer.serialize_str(text),
+        }
+    }
+}
+
+impl<'a> FlagJson<'a> {
+    /// A flag as it is shown: times in UTC, without what is kept for continuity.
+    #[must_use]
+    pub fn shown(flag: &'a FlagSpec) -> Self {
+        Self {
+            name: &flag.name,
+            boolean: flag.boolean,
+            rollout_start: flag.rollout.map(|rollout| rfc_3339(rollout.start)),
+            rollout_end: flag.rollout.map(|rollout| rfc_3339(rollout.end)),
+            user: flag.conditions.iter().map(ConditionJson::of).collect(),
+            rollout_reached: None,
+        }
+    }
+
+    /// A flag as it is stored, to be read by [`crate::core::request::parse_stored_flag`].
+    #[must_use]
+    pub fn stored(flag: &'a FlagSpec) -> Self {
+        Self { rollout_reached: flag.rollout.and_then(|rollout| rollout.reached), ..Self::shown(flag) }
+    }
+}
+
+impl<'a> ConditionJson<'a> {
+    fn of(condition: &'a Condition) -> Self {
+        let (comparator, value) = match &condition.test {
+            Test::Equals(value) => ("=", TestJson::One(ValueJson(value))),
+            Test::In(members) => ("in", TestJson::Many(members.values().iter().map(ValueJson).collect())),
+        };
+        Self { property: &condition.property, comparator, value }
+    }
+}
+
+fn rfc_3339(unix_s: i64) -> String {
+    DateTime::from_timestamp(unix_s, 0).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Secs, true)
+}

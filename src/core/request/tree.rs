@@ -1,0 +1,103 @@
+//! JSON of any form as a tree, for the small bodies that are not events.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use super::scalar::Scalar;
+use crate::core::flag::Value;
+
+/// A JSON value. An object in which a field comes twice is an error.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Json {
+    Null,
+    Bool(bool),
+    Integer(i128),
+    Float(f64),
+    Text(String),
+    List(Vec<Self>),
+    Object(BTreeMap<String, Self>),
+}
+
+impl Json {
+    /// The value where it is a scalar, as events know them.
+    pub(super) fn scalar(&self) -> Scalar<'_> {
+        match self {
+            Self::Null => Scalar::Absent,
+            Self::Bool(value) => Scalar::Bool(*value),
+            Self::Integer(value) => Scalar::Integer(*value),
+            Self::Float(value) => Scalar::Float(*value),
+            Self::Text(text) => Scalar::Text(text.as_str().into()),
+            Self::List(_) | Self::Object(_) => Scalar::Compound,
+        }
+    }
+
+    /// The value where it is a string or a whole number.
+    pub(super) fn value(&self) -> Option<Value> {
+        match self {
+            Self::Text(text) => Some(Value::Text(text.clone())),
+            Self::Integer(value) => Some(Value::Integer(*value)),
+            Self::Float(value) if value.fract() == 0.0 && value.abs() < 1e18 => Some(Value::Integer(*value as i128)),
+            _ => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(JsonVisitor)
+    }
+}
+
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+        Ok(Json::Integer(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+        Ok(Json::Integer(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
+        Ok(Json::Float(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+        Ok(Json::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
+        let mut list = Vec::new();
+        while let Some(value) = seq.next_element()? {
+            list.push(value);
+        }
+        Ok(Json::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+        let mut object = BTreeMap::new();
+        while let Some((key, value)) = map.next_entry::<String, Json>()? {
+            if object.insert(key, value).is_some() {
+                return Err(A::Error::custom("a field comes twice"));
+            }
+        }
+        Ok(Json::Object(object))
+    }
+}
