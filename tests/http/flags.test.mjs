@@ -152,9 +152,10 @@ test('conditions compare as JSON values', async () => {
 
 test('every spelling of base64 is the same user', async () => {
   await put({ name: 'spelt', user: [condition('p', '=', '~~~>>>???ÿ')] });
-  const json = JSON.stringify({ user_id: 'u', p: '~~~>>>???ÿ', x: 1 });
+  const jsons = ['', '1', '11'].map((x) => JSON.stringify({ x, user_id: 'u', p: '~~~>>>???ÿ' }));
+  // One of them has all the signs in which the encodings differ.
+  const json = jsons.find((text) => /[+/].*=$/.test(Buffer.from(text).toString('base64')));
   const [standard, safe] = ['base64', 'base64url'].map((alphabet) => Buffer.from(json).toString(alphabet));
-  assert.ok(/[+/]/.test(standard) && /=$/.test(standard), 'the encodings differ');
   const pad = '='.repeat((4 - (safe.length % 4)) % 4);
   const bare = standard.replaceAll('+', '%2B').replaceAll('/', '%2F');
   const spellings = [encodeURIComponent(standard), bare, bare.replace(/=+$/, ''), safe, `${safe}${pad}`,
