@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { did, limited } from './harness/limits.mjs';
+import { answered, did, limited } from './harness/limits.mjs';
 import { Model } from './harness/model.mjs';
 import { serve } from './harness/server.mjs';
 
@@ -14,19 +14,6 @@ function bodyOf(bytes, event) {
   const body = JSON.stringify({ ...event, padding: 'x'.repeat(bytes - frame) });
   assert.equal(Buffer.byteLength(body), bytes);
   return body;
-}
-
-/**
- * The answer to a body that is refused before all of it is sent. The server then closes the connection, and Node,
- * where a write fails first, gives up without reading the answer that is there already: so it is asked again.
- */
-async function answered(request, tries = 50) {
-  try {
-    return await request();
-  } catch (error) {
-    if (!['ECONNRESET', 'EPIPE'].includes(error.code) || tries === 0) throw error;
-    return answered(request, tries - 1);
-  }
 }
 
 for (const [set, max] of [[undefined, 5_242_880], ['1000', 1_000]]) {

@@ -114,7 +114,7 @@ for (const [path, json] of Object.entries(BODIES)) {
       'application/json ; charset="utf-8"']) {
       (await post(type)).expect(204);
     }
-    for (const encoding of ['gzip', 'br', 'deflate']) {
+    for (const encoding of ['br', 'deflate']) {
       (await post('application/json', { 'content-encoding': encoding })).refused(415, 'content_encoding_unsupported');
     }
     (await post('application/json', { 'content-encoding': 'identity' })).expect(204);

@@ -11,3 +11,16 @@ export function limited(answer, status, code, limit, value) {
   assert.deepEqual([error.limit, error.value], [limit, value]);
   return error;
 }
+
+/**
+ * The answer to a body that is refused before all of it is sent. The server then closes the connection, and Node,
+ * where a write fails first, gives up without reading the answer that is there already: so it is asked again.
+ */
+export async function answered(request, tries = 50) {
+  try {
+    return await request();
+  } catch (error) {
+    if (!['ECONNRESET', 'EPIPE'].includes(error.code) || tries === 0) throw error;
+    return answered(request, tries - 1);
+  }
+}

@@ -5,6 +5,12 @@ const DEFAULT = 'default';
 
 export class Model {
   #namespaces = new Map();
+  #isWeekly;
+
+  /** `isWeekly` says of an event's name whether it has weekly counters. */
+  constructor({ isWeekly = () => false } = {}) {
+    this.#isWeekly = isWeekly;
+  }
 
   #namespace(name) {
     if (!this.#namespaces.has(name)) {
@@ -15,7 +21,7 @@ export class Model {
 
   #event(namespace, name) {
     const { events } = this.#namespace(namespace);
-    if (!events.has(name)) events.set(name, { users: new Set(), sum: new ExactSum(), valued: false, goal: null });
+    if (!events.has(name)) events.set(name, { users: new Set(), sum: new ExactSum(), valued: false, goal: null, weeks: new Map() });
     return events.get(name);
   }
 
@@ -26,11 +32,16 @@ export class Model {
   }
 
   /** Applies one event; true if it was the user's first occurrence of it. */
-  apply({ event_name, user_id, namespace, ensure_goal, value }) {
+  apply({ event_name, user_id, namespace, ensure_goal, value, datetime }) {
     const space = namespace ?? DEFAULT;
     if (ensure_goal) this.goal(event_name, space);
     const event = this.#event(space, event_name);
     const user = String(user_id);
+    if (this.#isWeekly(event_name)) {
+      const week = isoWeek(datetime ? new Date(datetime) : new Date()).join('');
+      if (!event.weeks.has(week)) event.weeks.set(week, new Set());
+      event.weeks.get(week).add(user);
+    }
     if (event.users.has(user)) return false;
     event.users.add(user);
     if (value !== undefined && value !== null) {
@@ -66,7 +77,10 @@ export class Model {
       single_event_counts: goal ? singles(goal) : [],
       value: valued ? { sum: sum.rounded() } : {},
     }));
-    return { counts: counts.sort((a, b) => byBytes(a.name, b.name)), users: users.size };
+    const weekly = [...events].flatMap(([name, { weeks }]) => [...weeks].map(([week, set]) => ({
+      name: `${name} ${week}`, type: 'weekly', count: set.size, event_counts: [], single_event_counts: [], value: {},
+    })));
+    return { counts: [...counts, ...weekly].sort((a, b) => byBytes(a.name, b.name)), users: users.size };
   }
 
   /** What GET /v0/goals answers, sorted. */
@@ -91,6 +105,16 @@ function singles({ singles: map }) {
   return [...map]
     .map(([name, count]) => ({ name, count }))
     .sort((a, b) => b.count - a.count || byBytes(a.name, b.name));
+}
+
+const DAY_MS = 86_400_000;
+
+/** The ISO year and week number of a time in UTC: a week belongs to the year that its Thursday is in. */
+export function isoWeek(time) {
+  const midnight = Date.UTC(time.getUTCFullYear(), time.getUTCMonth(), time.getUTCDate());
+  const thursday = new Date(midnight + (4 - (time.getUTCDay() || 7)) * DAY_MS);
+  const year = thursday.getUTCFullYear();
+  return [year, 1 + Math.floor((thursday - Date.UTC(year, 0, 1)) / (7 * DAY_MS))];
 }
 
 /** The order of the UTF-8 bytes, which is not that of JavaScript's UTF-16 units. */
