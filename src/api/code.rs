@@ -27,6 +27,7 @@ pub enum Code {
     EventsFull,
     UsersFull,
     FlagsFull,
+    MetricsTooLarge,
     ShardMemoryFull,
 }
 
@@ -56,6 +57,7 @@ impl Code {
             Self::StorageUnavailable => (503, "storage_unavailable"),
             Self::NamespacesFull => (507, "namespaces_full"),
             Self::EventsFull => (507, "events_full"),
+            Self::MetricsTooLarge => (507, "metrics_too_large"),
             Self::FlagsFull => (507, "flags_full"),
             Self::UsersFull => (507, "users_full"),
             Self::ShardMemoryFull => (507, "shard_memory_full"),

@@ -98,6 +98,8 @@ pub const FAN_OUT: usize = 16;
 pub const NAME_CACHE_BYTES: usize = 8 << 20;
 /// Milliseconds for which an isolate takes its flags for those of the registry.
 pub const FLAG_CACHE_MS: u64 = 2_000;
+/// Bytes of one answer of metrics, about.
+pub const METRICS_BYTES: usize = 16 << 20;
 /// Bytes that are read and thrown away of a body that is too large, before it is refused.
 pub const DRAIN_BYTES: u64 = 16 * MIB;
 /// Milliseconds that this may take.

@@ -11,6 +11,7 @@ use super::error::ApiError;
 use super::faults::Fault;
 use super::keys::keys;
 use super::message::{Apply, ShardReply, ShardRequest, ask};
+use super::metrics::record as metrics;
 use super::response::Reply;
 use super::routes::Call;
 use crate::api::code::Code;
@@ -27,11 +28,24 @@ use crate::core::request::{Batch, NamespaceBatch, namespace_of, parse_events};
 ///
 /// # Errors
 /// When the batch is malformed, refused, or could not be stored.
-pub async fn record(mut call: Call<'_>) -> Result<Reply, ApiError> {
+pub async fn record(call: Call<'_>) -> Result<Reply, ApiError> {
+    let started_ms = clock::now_ms();
+    // A request that cannot be parsed counts as one event.
+    let mut events = 1;
+    let recorded = record_batch(call, &mut events).await;
+    match &recorded {
+        Ok(_) => metrics::added(events, started_ms),
+        Err(error) => metrics::refused(events, error.code),
+    }
+    recorded
+}
+
+async fn record_batch(mut call: Call<'_>, events: &mut u64) -> Result<Reply, ApiError> {
     let body = read_json(&mut call.request, call.config.request.body_bytes).await?;
     let keys = keys(call.env, call.config).await?;
     let batch = parse_events(&body, &keys, &call.config.request)?;
     drop(body);
+    *events = batch.namespaces.iter().map(|namespace| namespace.items.len() as u64).sum();
     call.fault.strike_worker();
     if batch.namespaces.iter().any(|namespace| namespace.items.iter().any(|item| item.ensure_goal)) {
         call.principal.require_ensure_goal(call.config)?;

@@ -87,8 +87,13 @@ impl Namespace {
 
     /// The name of the object that holds a shard.
     pub fn shard_name(&self, index: u32) -> String {
-        format!("{}/{index}", self.name)
+        shard_name(&self.name, index)
     }
+}
+
+/// The name of the object that holds a shard of a namespace.
+pub fn shard_name(namespace: &str, index: u32) -> String {
+    format!("{namespace}/{index}")
 }
 
 fn cached(namespace: &str) -> Option<Rc<Namespace>> {

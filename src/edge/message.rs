@@ -7,6 +7,7 @@ use worker::{Env, Method, Request, RequestInit, Response, js_sys};
 
 use super::error::ApiError;
 use super::faults::Fault;
+use super::metrics::record::ShardTotals;
 use crate::core::aggregator::Operation;
 use crate::core::error::Refusal;
 use crate::core::flag::{FlagSpec, NewFlag};
@@ -24,6 +25,8 @@ pub enum ShardRequest {
     Apply(Apply),
     /// Answer with a [`Report`].
     Report,
+    /// Answer with the [`Status`].
+    Status,
     /// Compact now (fault-injection builds only).
     Compact,
     /// Answer with the state of storage (fault-injection builds only).
@@ -52,6 +55,27 @@ pub enum ShardReply {
     Report(Report),
     /// The state of storage.
     Inspection(Inspection),
+    /// How the shard is.
+    Status(Status),
+}
+
+/// How a shard is, told without loading its state.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Status {
+    /// The number of the isolate that it is in.
+    pub isolate: u64,
+    /// What all shards of that isolate have done.
+    pub totals: ShardTotals,
+    /// Rows of the journal.
+    pub journal_rows: u64,
+    /// Bytes of the journal.
+    pub journal_bytes: u64,
+    /// Counters that the snapshot holds.
+    pub stored_counters: u64,
+    /// Seconds since the last compaction, if there was one.
+    pub snapshot_age_s: Option<u64>,
+    /// Bytes of memory of the state; 0 where it is not loaded.
+    pub memory_bytes: u64,
 }
 
 /// The state of a shard's storage and memory.
@@ -90,6 +114,8 @@ pub enum RegistryRequest {
     },
     /// The names of all namespaces.
     Namespaces,
+    /// All namespaces and the number of counters.
+    Overview,
     /// All flags, if they are not those of the known version.
     Flags {
         /// What is known.
@@ -126,6 +152,13 @@ pub enum RegistryReply {
     Done,
     /// Names of namespaces.
     Namespaces(Vec<String>),
+    /// The answer to [`RegistryRequest::Overview`].
+    Overview {
+        /// Names with numbers of shards, ascending by name.
+        namespaces: Vec<(String, u32)>,
+        /// Events that have a counter.
+        counters: u64,
+    },
     /// The flags.
     Flags {
         /// Grows with every change.

@@ -21,6 +21,7 @@ mod goals;
 mod health;
 mod keys;
 mod message;
+mod metrics;
 mod namespaces;
 mod registry;
 mod response;

@@ -71,6 +71,7 @@ impl Registry {
             }
             RegistryRequest::Flags { known } => self.flags(known),
             RegistryRequest::PutFlag { flag, now } => self.put_flag(flag, now).map(|()| RegistryReply::Done),
+            RegistryRequest::Overview => self.overview(),
             RegistryRequest::Namespaces => self.namespaces().map(RegistryReply::Namespaces),
         };
         answered.map_err(|fault| match fault {
@@ -203,6 +204,18 @@ impl Registry {
             Ok(())
         })?;
         Ok(())
+    }
+
+    fn overview(&self) -> std::result::Result<RegistryReply, Fault> {
+        let sql = self.sql()?;
+        let counters = sql::value(&sql, "SELECT count(*) FROM event", vec![])?.as_ref().map_or(0, sql::integer);
+        let mut namespaces = Vec::new();
+        for row in sql::rows(&sql, "SELECT name, shards FROM namespace ORDER BY name", vec![])? {
+            if let [SqlStorageValue::String(name), shards] = row.as_slice() {
+                namespaces.push((name.clone(), sql::integer(shards) as u32));
+            }
+        }
+        Ok(RegistryReply::Overview { namespaces, counters })
     }
 
     fn flags(&self, known: Option<u64>) -> std::result::Result<RegistryReply, Fault> {

@@ -39,6 +39,17 @@ impl Reply {
         reply.header("content-type", "text/plain; charset=utf-8")
     }
 
+    /// 200 with metrics.
+    pub fn metrics(text: Vec<u8>) -> Self {
+        let reply = Self { status: 200, headers: Vec::new(), body: Some(text) };
+        reply.header("content-type", "text/plain; version=0.0.4; charset=utf-8")
+    }
+
+    /// The status.
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
     /// What a path takes.
     pub fn options(allow: &str) -> Self {
         Self::no_content().header("allow", allow)

@@ -7,7 +7,7 @@ use super::config::Config;
 use super::error::ApiError;
 use super::faults::Fault;
 use super::response::{Reply, without_body};
-use super::{analytics, cors, feature_specs, features, goals, health, namespaces};
+use super::{analytics, cors, feature_specs, features, goals, health, metrics, namespaces};
 use crate::api::code::Code;
 use crate::api::routes::{Endpoint, Method, ROUTES, Route};
 use crate::core::request::Query;
@@ -39,8 +39,10 @@ pub async fn serve(request: Request, env: Env, context: Context) -> worker::Resu
     };
     let origin = if config.allowed_origins.is_empty() { None } else { request.headers().get("origin")? };
     let is_head = request.method() == worker::Method::Head;
+    let mut counted = ("other", "other");
     let reply = match find(&request) {
         Ok(Found::Route(route)) => {
+            counted = (route.path, if is_head { "HEAD" } else { route.method.name() });
             let is_conditional = route.method == Method::Get && route.path.starts_with("/v0/");
             let if_none_match = if is_conditional { request.headers().get("if-none-match")? } else { None };
             let reply = dispatch(route, request, &config, &env, &context).await;
@@ -50,6 +52,7 @@ pub async fn serve(request: Request, env: Env, context: Context) -> worker::Resu
         Ok(Found::Options(allow)) => Reply::options(&allow),
         Err(reply) => reply,
     };
+    metrics::record::answered(counted.0, counted.1, reply.status());
     let response = cors::allow(reply.into_response()?, &config, origin.as_deref())?;
     Ok(if is_head { without_body(&response) } else { response })
 }
@@ -107,6 +110,9 @@ async fn dispatch(
         Endpoint::Features => features::read(call, context).await,
         Endpoint::AddFeatureSpec => feature_specs::add(call).await,
         Endpoint::FeatureSpecs => feature_specs::read(call).await,
+        Endpoint::Metrics => metrics::service(call).await,
+        Endpoint::CounterMetrics => metrics::counters(call).await,
+        Endpoint::PredictionMetrics => metrics::predictions(call).await,
         Endpoint::Alive | Endpoint::Ready => Ok(Reply::text("ok")),
         Endpoint::Health => health::read(call).await,
         Endpoint::Welcome => Ok(Reply::text(health::WELCOME)),

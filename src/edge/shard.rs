@@ -11,17 +11,21 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
-use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
+use worker::{Delay, DurableObject, Env, Request, Response, Result, State, durable_object};
 
+use super::clock;
 use super::config::Config;
 use super::error::ApiError;
 use super::keys::keys;
-use super::message::{Apply, Failure, Inspection, ShardReply, ShardRequest, reply};
+use super::message::{Apply, Failure, Inspection, ShardReply, ShardRequest, Status, reply};
+use super::metrics::record;
 use super::store::Store;
 use crate::api::code::Code;
-use crate::core::aggregator::Aggregator;
+use crate::core::aggregator::{Aggregator, Operation};
 use crate::core::budget::{Budget, Slot};
+use crate::core::effect::Effect;
 use crate::core::error::Refusal;
 use crate::core::identity::Keys;
 use crate::core::seal::Seal;
@@ -77,6 +81,7 @@ impl Shard {
                 self.ensure_alarm(&config, &keys).await?;
                 Ok(ShardReply::Report(report))
             }
+            ShardRequest::Status => self.status().map(ShardReply::Status),
             ShardRequest::Compact => self.compact().await.map(|()| ShardReply::Done),
             ShardRequest::Inspect => {
                 let (config, keys) = self.prepare().await?;
@@ -111,6 +116,25 @@ impl Shard {
         Ok(())
     }
 
+    /// How the shard is, without loading it.
+    fn status(&self) -> Outcome<Status> {
+        let measures = Store::measure(&self.state.storage().sql()).map_err(|error| storage(&error))?;
+        let content = self.slot.content();
+        let loaded = content.as_ref().and_then(|content| content.as_ref());
+        let (isolate, totals) = record::shards();
+        Ok(Status {
+            isolate,
+            totals,
+            journal_rows: measures.journal_rows,
+            journal_bytes: measures.journal_bytes,
+            stored_counters: measures.counters,
+            snapshot_age_s: measures
+                .compacted_s
+                .map(|time| u64::try_from(clock::now_s()).unwrap_or(0).saturating_sub(time)),
+            memory_bytes: loaded.map_or(0, |loaded| loaded.state.memory_bytes() as u64),
+        })
+    }
+
     async fn compact(&self) -> Outcome<()> {
         let (config, keys) = self.prepare().await?;
         self.with(&config, &keys, |loaded| loaded.store.compact(&mut loaded.state).map_err(|error| storage(&error)))
@@ -120,11 +144,12 @@ impl Shard {
     /// and read anew next time.
     fn with<T>(&self, config: &Config, keys: &Keys, work: impl FnOnce(&mut Loaded) -> Outcome<T>) -> Outcome<T> {
         let mut content = self.slot.content().ok_or(Failure::Storage)?;
-        let mut loaded = match content.take() {
-            Some(loaded) => loaded,
-            None => self.load(keys)?,
+        let (mut loaded, loads) = match content.take() {
+            Some(loaded) => (loaded, 0),
+            None => (self.load(keys)?, 1),
         };
         let outcome = work(&mut loaded);
+        self.time(loads, loaded.store.take_compactions());
         let bytes = if matches!(outcome, Err(Failure::Storage)) {
             0
         } else {
@@ -135,6 +160,19 @@ impl Shard {
         drop(content);
         BUDGET.with(|budget| budget.settle(&self.slot, bytes, config.isolate_memory_bytes_max));
         outcome
+    }
+
+    /// Counts loads and compactions, with the time until the isolate next turns to something else: within one
+    /// synchronous stretch its clock stands still.
+    fn time(&self, loads: u64, compactions: u64) {
+        if loads + compactions == 0 {
+            return;
+        }
+        let started_ms = clock::now_ms();
+        self.state.wait_until(async move {
+            Delay::from(Duration::ZERO).await;
+            record::worked(loads, compactions, started_ms);
+        });
     }
 
     fn load(&self, keys: &Keys) -> Outcome<Loaded> {
@@ -152,6 +190,9 @@ impl Loaded {
     fn apply(&mut self, batch: &Apply, config: &Config) -> Outcome<()> {
         let Apply { unlink, limits, operations, fault } = batch;
         let effects = self.state.apply(operations, unlink, limits).map_err(|refusal| refused(refusal, config))?;
+        let events = operations.iter().filter(|operation| matches!(operation, Operation::Record { .. })).count();
+        let firsts = effects.iter().filter(|effect| matches!(effect, Effect::First(_))).count();
+        record::applied(firsts as u64, (events - firsts) as u64);
         if !effects.is_empty() {
             if fault.fails_journal() {
                 return Err(storage(&"injected".into()));

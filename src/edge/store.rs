@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `snapshot` | `id INTEGER` primary key = section number * 256 + part; `row BLOB`, at most 1 MiB of the section's bytes |
 //! | `journal` | `seq INTEGER` primary key; `row BLOB`, one sealed batch of effects |
+//! | `setting` | `name TEXT` primary key, `value INTEGER`: `compacted_s`, when the snapshot was written, in Unix seconds |
 //!
 //! The journal holds exactly what came after the snapshot: a compaction writes the one and empties the other in one
 //! transaction.
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 
 use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
 
-use super::sql;
+use super::{clock, sql};
 use crate::core::aggregator::Aggregator;
 use crate::core::effect::{self, Effect};
 use crate::core::error::Corrupt;
@@ -30,6 +31,20 @@ pub struct Store {
     has_tables: bool,
     journal_rows: u64,
     journal_bytes: u64,
+    compactions: u64,
+}
+
+/// What the tables of a shard hold.
+#[derive(Default)]
+pub struct Measures {
+    /// Rows of the journal.
+    pub journal_rows: u64,
+    /// Bytes of the journal.
+    pub journal_bytes: u64,
+    /// Counters of the snapshot.
+    pub counters: u64,
+    /// When the snapshot was written, in Unix seconds.
+    pub compacted_s: Option<u64>,
 }
 
 impl Store {
@@ -40,7 +55,7 @@ impl Store {
     pub fn open(storage: Storage, seal: Seal) -> Result<Self> {
         let sql = storage.sql();
         let table = sql::value(&sql, "SELECT 1 FROM sqlite_master WHERE name = 'journal'", vec![])?;
-        Ok(Self { storage, sql, seal, has_tables: table.is_some(), journal_rows: 0, journal_bytes: 0 })
+        Ok(Self { storage, sql, seal, has_tables: table.is_some(), journal_rows: 0, journal_bytes: 0, compactions: 0 })
     }
 
     /// Reads snapshot and journal.
@@ -100,6 +115,7 @@ impl Store {
         if self.journal_rows == 0 {
             return Ok(());
         }
+        self.compactions += 1;
         sql::transaction(&self.storage, || {
             for &section in state.changed() {
                 let Some(bytes) = snapshot::encode(state, section) else {
@@ -107,11 +123,50 @@ impl Store {
                 };
                 self.put_section(section.number() * PARTS, &bytes)?;
             }
-            self.sql.exec("DELETE FROM journal", None).map(|_| ())
+            self.sql.exec("DELETE FROM journal", None)?;
+            self.sql.exec(
+                "CREATE TABLE IF NOT EXISTS setting(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+                None,
+            )?;
+            let now = vec![clock::now_s().into()];
+            self.sql.exec("INSERT OR REPLACE INTO setting(name, value) VALUES('compacted_s', ?)", now).map(|_| ())
         })?;
         state.mark_stored();
         (self.journal_rows, self.journal_bytes) = (0, 0);
         Ok(())
+    }
+
+    /// Compactions since the store was opened, or since this was last asked.
+    pub const fn take_compactions(&mut self) -> u64 {
+        std::mem::replace(&mut self.compactions, 0)
+    }
+
+    /// Rows and bytes of the journal, counters of the snapshot, and when that was written, in Unix seconds; read from
+    /// the tables alone.
+    ///
+    /// # Errors
+    /// When storage cannot be read.
+    pub fn measure(sql: &SqlStorage) -> Result<Measures> {
+        let number =
+            |query: &str| -> Result<u64> { Ok(sql::value(sql, query, vec![])?.as_ref().map_or(0, sql::integer)) };
+        let has = |table: &str| -> Result<bool> {
+            let found = sql::value(sql, "SELECT 1 FROM sqlite_master WHERE name = ?", vec![table.into()])?;
+            Ok(found.is_some())
+        };
+        if !has("journal")? {
+            return Ok(Measures::default());
+        }
+        let compacted_s = if has("setting")? {
+            Some(number("SELECT value FROM setting WHERE name = 'compacted_s'")?).filter(|&time| time > 0)
+        } else {
+            None
+        };
+        Ok(Measures {
+            journal_rows: number("SELECT count(*) FROM journal")?,
+            journal_bytes: number("SELECT sum(length(row)) FROM journal")?,
+            counters: number("SELECT count(*) FROM snapshot WHERE id >= 256 AND id % 256 = 0")?,
+            compacted_s,
+        })
     }
 
     /// Rows and bytes of the journal.

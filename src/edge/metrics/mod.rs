@@ -1,0 +1,221 @@
+//! /metrics, /metrics/counters, /metrics/predictions: the state of the service, and its numbers, for Prometheus.
+//!
+//! What is counted in memory ([`record`]) is that of the isolates at hand: on workerd there is one; on Cloudflare the
+//! requests are those of the isolate that answers, and of the shards' isolates each is added once.
+
+pub mod record;
+mod text;
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, stream};
+use worker::Env;
+
+use super::error::ApiError;
+use super::keys::keys;
+use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest, ShardReply, ShardRequest, Status, ask};
+use super::response::Reply;
+use super::routes::Call;
+use super::{directory, reports};
+use crate::api::code::Code;
+use crate::core::cohort::Week;
+use crate::core::limits::FAN_OUT;
+use crate::core::prediction::{GoalEvents, Model};
+use crate::core::request::namespace_of;
+use record::ShardTotals;
+use text::Families;
+
+/// GET /metrics: the service itself.
+///
+/// # Errors
+/// When the registry or a shard cannot be reached.
+pub async fn service(call: Call<'_>) -> Result<Reply, ApiError> {
+    let (namespaces, counters) = overview(&call).await?;
+    let shards = statuses(call.env, &namespaces).await?;
+    let mut isolates: BTreeMap<u64, ShardTotals> = BTreeMap::new();
+    for (_, _, status) in &shards {
+        isolates.insert(status.isolate, status.totals);
+    }
+    let mut totals = ShardTotals::default();
+    for isolate in isolates.into_values() {
+        totals.accepted += isolate.accepted;
+        totals.repeated += isolate.repeated;
+        totals.loads.merge(isolate.loads);
+        totals.compactions.merge(isolate.compactions);
+    }
+    let mut families = Families::default();
+    of_counters(&mut families, counters, &shards)?;
+    of_isolate(&mut families)?;
+    let mut events =
+        families.counters("kimball_events_total", "Events that shards took: first occurrences, and repeats.");
+    events.sample(&[("outcome", "accepted")], totals.accepted as f64)?;
+    events.sample(&[("outcome", "repeated")], totals.repeated as f64)?;
+    drop(events);
+    let help = "Loads of a shard's state from storage; the time until the isolate next turned to something else.";
+    families.summary("kimball_shard_load_duration_seconds", help, totals.loads, 1_000.0);
+    let help = "Compactions of a shard's journal; the time until the isolate next turned to something else.";
+    families.summary("kimball_shard_compaction_duration_seconds", help, totals.compactions, 1_000.0);
+    of_shards(&mut families, &shards, call.config.shard_memory_bytes_max)?;
+    families.reply()
+}
+
+/// GET /metrics/counters: every counter of every namespace.
+///
+/// # Errors
+/// When the registry or a shard cannot be reached, or there are too many.
+pub async fn counters(call: Call<'_>) -> Result<Reply, ApiError> {
+    let keys = keys(call.env, call.config).await?;
+    let (mut named_families, mut weekly_families) = (Families::default(), Families::default());
+    {
+        let mut named = named_families.gauges("kimball_counter", "Unique users of an event.");
+        let mut weekly = weekly_families.gauges("kimball_counter_weekly", "Unique users of an event in an ISO week.");
+        for (name, _) in overview(&call).await?.0 {
+            let Some((namespace, report)) = reports::fetch(call.env, &keys, &name).await? else {
+                continue;
+            };
+            for counter in report.counters.iter().filter(|counter| counter.count > 0 || counter.goal.is_some()) {
+                let event = namespace.names.get(counter.event as usize).map_or("", String::as_str);
+                let labels = [("kimball_namespace", name.as_str()), ("name", event)];
+                named.sample(&labels, counter.count as f64)?;
+                for (&week, &count) in &counter.weeks {
+                    let (year, week) = match week {
+                        Week::OTHER => ("other".to_owned(), "other".to_owned()),
+                        week => (week.year().to_string(), week.number().to_string()),
+                    };
+                    let [namespace, event] = labels;
+                    weekly.sample(&[namespace, event, ("year", &year), ("week", &week)], count as f64)?;
+                }
+            }
+        }
+    }
+    named_families.append(weekly_families);
+    named_families.reply()
+}
+
+/// GET /metrics/predictions: how likely a goal is after an event, for every namespace.
+///
+/// # Errors
+/// When the registry or a shard cannot be reached, or there are too many.
+pub async fn predictions(call: Call<'_>) -> Result<Reply, ApiError> {
+    let keys = keys(call.env, call.config).await?;
+    let mut families = Families::default();
+    let mut family = families
+        .gauges("kimball_bayes_prediction", "The probability of a goal for users who did an event, by Bayes' theorem.");
+    for (name, _) in overview(&call).await?.0 {
+        let Some((namespace, report)) = reports::fetch(call.env, &keys, &name).await? else {
+            continue;
+        };
+        let model = Model::of(&report, &namespace.names)?;
+        for (goal, GoalEvents { events }) in model.each_event().goals {
+            for (event, prediction) in events {
+                let labels = [("kimball_namespace", name.as_str()), ("event", event), ("goal", goal)];
+                family.sample(&labels, prediction.bayes)?;
+            }
+        }
+    }
+    drop(family);
+    families.reply()
+}
+
+/// The namespaces that are asked for with their numbers of shards, and the number of counters of all.
+async fn overview(call: &Call<'_>) -> Result<(Vec<(String, u32)>, u64), ApiError> {
+    let wanted = match call.query.get("namespace")? {
+        Some(_) => Some(namespace_of(&call.query, &call.config.request)?),
+        None => None,
+    };
+    match ask(call.env, "REGISTRY", REGISTRY_NAME, &RegistryRequest::Overview).await? {
+        RegistryReply::Overview { mut namespaces, counters } => {
+            namespaces.retain(|(name, _)| wanted.is_none_or(|wanted| wanted == name));
+            Ok((namespaces, counters))
+        }
+        _ => Err(ApiError::new(Code::StorageUnavailable, "the registry gave an answer to another question")),
+    }
+}
+
+type ShardStatus<'a> = (&'a str, u32, Status);
+
+async fn statuses<'a>(env: &Env, namespaces: &'a [(String, u32)]) -> Result<Vec<ShardStatus<'a>>, ApiError> {
+    let shards = namespaces.iter().flat_map(|(name, shards)| (0..*shards).map(move |index| (name.as_str(), index)));
+    let mut replies = stream::iter(shards)
+        .map(|(name, index)| async move {
+            let object = directory::shard_name(name, index);
+            (name, index, ask(env, "SHARD", &object, &ShardRequest::Status).await)
+        })
+        .buffered(FAN_OUT);
+    let mut statuses = Vec::new();
+    while let Some((name, index, reply)) = replies.next().await {
+        match reply? {
+            ShardReply::Status(status) => statuses.push((name, index, status)),
+            _ => return Err(ApiError::new(Code::StorageUnavailable, "a shard gave an answer to another question")),
+        }
+    }
+    Ok(statuses)
+}
+
+fn of_counters(families: &mut Families, counters: u64, shards: &[ShardStatus<'_>]) -> Result<(), ApiError> {
+    let help = "Events that have a counter, over all namespaces.";
+    families.gauges("kimball_counters", help).sample(&[], counters as f64)?;
+    let stored: u64 = shards.iter().map(|(_, _, status)| status.stored_counters).sum();
+    let help = "Counters that shards keep in snapshots; one that is in the journal only is not among them.";
+    families.gauges("kimball_persist_counters_managed", help).sample(&[], stored as f64)
+}
+
+fn of_isolate(families: &mut Families) -> Result<(), ApiError> {
+    let (worker, began_ms) = record::worker();
+    let help = "Events of acknowledged requests; microseconds that their requests took.";
+    families.summary("kimball_event_add_duration_microseconds", help, worker.added, 0.001);
+    let mut requests = families.counters("kimball_http_requests_total", "Answers by route, method and status.");
+    for ((route, method, status), count) in worker.requests {
+        let labels = [("route", route), ("method", method), ("status", &*status.to_string())];
+        requests.sample(&labels, count as f64)?;
+    }
+    drop(requests);
+    let help = "Events of refused requests by the code of the error; 1 for a request that could not be parsed.";
+    let mut refused = families.counters("kimball_events_refused_total", help);
+    for (reason, count) in worker.refused {
+        refused.sample(&[("reason", reason.parts().1)], count as f64)?;
+    }
+    drop(refused);
+    let help = "When the isolate that answers began, in seconds since the Unix epoch.";
+    families.gauges("process_start_time_seconds", help).sample(&[], began_ms as f64 / 1_000.0)?;
+    let help = "Memory of the isolate's WebAssembly instance.";
+    let bytes = wasm_memory_bytes();
+    families.gauges("process_resident_memory_bytes", help).sample(&[], bytes as f64)
+}
+
+#[cfg(target_arch = "wasm32")]
+fn wasm_memory_bytes() -> usize {
+    std::arch::wasm32::memory_size::<0>() << 16
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+const fn wasm_memory_bytes() -> usize {
+    0
+}
+
+fn of_shards(families: &mut Families, shards: &[ShardStatus<'_>], memory_max: u64) -> Result<(), ApiError> {
+    type Read = fn(&Status, u64) -> Option<u64>;
+    let gauges: [(&str, &str, Read); 5] = [
+        ("kimball_shard_journal_rows", "Rows of a shard's journal.", |status, _| Some(status.journal_rows)),
+        ("kimball_shard_journal_bytes", "Bytes of a shard's journal.", |status, _| Some(status.journal_bytes)),
+        (
+            "kimball_shard_snapshot_age_seconds",
+            "Seconds since a shard's last compaction; absent before the first.",
+            |status, _| status.snapshot_age_s,
+        ),
+        ("kimball_shard_memory_bytes", "Memory of a shard's state; 0 where it is not loaded.", |status, _| {
+            Some(status.memory_bytes)
+        }),
+        ("kimball_shard_memory_limit_bytes", "The most memory of a shard's state.", |_, limit| Some(limit)),
+    ];
+    for (name, help, read) in gauges {
+        let mut family = families.gauges(name, help);
+        for (namespace, index, status) in shards {
+            if let Some(value) = read(status, memory_max) {
+                let labels = [("kimball_namespace", *namespace), ("shard", &*index.to_string())];
+                family.sample(&labels, value as f64)?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! What an isolate counts about itself, in memory only. Bounded by the table of routes and the codes of errors.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::code::Code;
+use crate::edge::clock;
+
+/// How often something was done, and how long that took.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Durations {
+    /// How often.
+    pub count: u64,
+    /// Milliseconds in all.
+    pub sum_ms: u64,
+}
+
+impl Durations {
+    /// Adds another's.
+    pub const fn merge(&mut self, other: Self) {
+        self.count += other.count;
+        self.sum_ms += other.sum_ms;
+    }
+}
+
+/// What the shards of one isolate have done since the isolate began.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct ShardTotals {
+    /// First occurrences.
+    pub accepted: u64,
+    /// Events that were known.
+    pub repeated: u64,
+    /// Loads of a shard's state from storage.
+    pub loads: Durations,
+    /// Compactions.
+    pub compactions: Durations,
+}
+
+/// A route, its method and the status that it was answered with.
+pub type Answered = (&'static str, &'static str, u16);
+
+/// What the Worker of one isolate has done since the isolate began.
+#[derive(Debug, Clone, Default)]
+pub struct WorkerTotals {
+    /// Answers.
+    pub requests: BTreeMap<Answered, u64>,
+    /// Events of refused requests.
+    pub refused: BTreeMap<Code, u64>,
+    /// Events of acknowledged requests, with the time of their requests.
+    pub added: Durations,
+}
+
+#[derive(Default)]
+struct Isolate {
+    id: u64,
+    began_ms: u64,
+    worker: WorkerTotals,
+    shards: ShardTotals,
+}
+
+thread_local! {
+    static ISOLATE: RefCell<Isolate> = RefCell::default();
+}
+
+fn with<T>(work: impl FnOnce(&mut Isolate) -> T) -> T {
+    ISOLATE.with_borrow_mut(|isolate| {
+        if isolate.id == 0 {
+            isolate.id = getrandom::u64().unwrap_or_default().max(1);
+            isolate.began_ms = clock::now_ms();
+        }
+        work(isolate)
+    })
+}
+
+/// Counts an answer; `route` is the path of the table, or `other`.
+pub fn answered(route: &'static str, method: &'static str, status: u16) {
+    with(|isolate| *isolate.worker.requests.entry((route, method, status)).or_default() += 1);
+}
+
+/// Counts the events of a request that was acknowledged.
+pub fn added(events: u64, started_ms: u64) {
+    let sum_ms = clock::now_ms().saturating_sub(started_ms);
+    with(|isolate| isolate.worker.added.merge(Durations { count: events, sum_ms }));
+}
+
+/// Counts the events of a request that was refused.
+pub fn refused(events: u64, reason: Code) {
+    with(|isolate| *isolate.worker.refused.entry(reason).or_default() += events);
+}
+
+/// Counts what a batch was to a shard.
+pub fn applied(accepted: u64, repeated: u64) {
+    with(|isolate| {
+        isolate.shards.accepted += accepted;
+        isolate.shards.repeated += repeated;
+    });
+}
+
+/// Counts loads and compactions that began at a time and have ended by now.
+pub fn worked(loads: u64, compactions: u64, started_ms: u64) {
+    let sum_ms = clock::now_ms().saturating_sub(started_ms);
+    with(|isolate| {
+        isolate.shards.loads.merge(Durations { count: loads, sum_ms: if loads > 0 { sum_ms } else { 0 } });
+        let sum_ms = if compactions > 0 && loads == 0 { sum_ms } else { 0 };
+        isolate.shards.compactions.merge(Durations { count: compactions, sum_ms });
+    });
+}
+
+/// The isolate's own number, and what its shards have done.
+pub fn shards() -> (u64, ShardTotals) {
+    with(|isolate| (isolate.id, isolate.shards))
+}
+
+/// What the Worker has done, and when the isolate began, in Unix milliseconds.
+pub fn worker() -> (WorkerTotals, u64) {
+    with(|isolate| (isolate.worker.clone(), isolate.began_ms))
+}
