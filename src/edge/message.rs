@@ -10,7 +10,7 @@ use super::faults::Fault;
 use crate::core::aggregator::Operation;
 use crate::core::error::Refusal;
 use crate::core::flag::{FlagSpec, NewFlag};
-use crate::core::identity::UnlinkKey;
+use crate::core::identity::{UnlinkKey, UserKey};
 use crate::core::limits::ShardLimits;
 use crate::core::report::Report;
 
@@ -24,6 +24,13 @@ pub enum ShardRequest {
     Apply(Apply),
     /// Answer with a [`Report`].
     Report,
+    /// Answer with the events that a user has done.
+    EventsOf {
+        /// The key of the namespace.
+        unlink: UnlinkKey,
+        /// The user.
+        user: UserKey,
+    },
     /// Compact now (fault-injection builds only).
     Compact,
     /// Answer with the state of storage (fault-injection builds only).
@@ -50,6 +57,8 @@ pub enum ShardReply {
     Done,
     /// The numbers.
     Report(Report),
+    /// The numbers of events, ascending.
+    Events(Vec<u32>),
     /// The state of storage.
     Inspection(Inspection),
 }

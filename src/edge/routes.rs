@@ -7,7 +7,7 @@ use super::config::Config;
 use super::error::ApiError;
 use super::faults::Fault;
 use super::response::{Reply, without_body};
-use super::{analytics, cors, feature_specs, features, goals, health, namespaces};
+use super::{analytics, cors, feature_specs, features, goals, health, namespaces, nudges, predictions};
 use crate::api::code::Code;
 use crate::api::routes::{Endpoint, Method, ROUTES, Route};
 use crate::core::request::Query;
@@ -107,6 +107,8 @@ async fn dispatch(
         Endpoint::Features => features::read(call, context).await,
         Endpoint::AddFeatureSpec => feature_specs::add(call).await,
         Endpoint::FeatureSpecs => feature_specs::read(call).await,
+        Endpoint::Predictions => predictions::read(call).await,
+        Endpoint::Nudges => nudges::read(call).await,
         Endpoint::Alive | Endpoint::Ready => Ok(Reply::text("ok")),
         Endpoint::Health => health::read(call).await,
         Endpoint::Welcome => Ok(Reply::text(health::WELCOME)),

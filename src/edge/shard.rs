@@ -77,6 +77,12 @@ impl Shard {
                 self.ensure_alarm(&config, &keys).await?;
                 Ok(ShardReply::Report(report))
             }
+            ShardRequest::EventsOf { unlink, user } => {
+                let (config, keys) = self.prepare().await?;
+                let events = self.with(&config, &keys, |loaded| Ok(loaded.state.events_of(user, &unlink)))?;
+                self.ensure_alarm(&config, &keys).await?;
+                Ok(ShardReply::Events(events))
+            }
             ShardRequest::Compact => self.compact().await.map(|()| ShardReply::Done),
             ShardRequest::Inspect => {
                 let (config, keys) = self.prepare().await?;
