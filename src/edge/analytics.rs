@@ -12,6 +12,7 @@ use super::faults::Fault;
 use super::keys::keys;
 use super::message::{Apply, ShardReply, ShardRequest, ask};
 use super::metrics::record as metrics;
+use super::reports;
 use super::response::Reply;
 use super::routes::Call;
 use crate::api::code::Code;
@@ -21,7 +22,6 @@ use crate::core::cohort::Week;
 use crate::core::counter_settings::CounterSetting;
 use crate::core::identity::Keys;
 use crate::core::limits::FAN_OUT;
-use crate::core::report::Report;
 use crate::core::request::{Batch, NamespaceBatch, namespace_of, parse_events};
 
 /// POST: records a batch.
@@ -62,38 +62,10 @@ pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
     let name = namespace_of(&call.query, &call.config.request)?;
     let keys = keys(call.env, call.config).await?;
     let combinations_max = call.config.combinations_per_goal_max as usize;
-    let Some(namespace) = directory::look_up(call.env, &keys, name).await? else {
-        return Reply::json(&Analytics { counts: Vec::new(), users: 0 });
-    };
-    let report = report(call.env, &namespace).await?;
-    if let Ok(analytics) = Analytics::of(&report, &namespace.names, combinations_max) {
-        return Reply::json(&analytics);
+    match reports::fetch(call.env, &keys, name).await? {
+        Some((namespace, report)) => Reply::json(&Analytics::of(&report, &namespace.names, combinations_max)?),
+        None => Reply::json(&Analytics { counts: Vec::new(), users: 0 }),
     }
-    // Events were named between the two questions; the registry knows them by now.
-    let renewed = directory::look_up(call.env, &keys, name).await?;
-    let names = renewed.as_ref().map_or(&[][..], |namespace| &namespace.names);
-    match Analytics::of(&report, names, combinations_max) {
-        Ok(analytics) => Reply::json(&analytics),
-        Err(_) => {
-            Err(ApiError::new(Code::StorageUnavailable, "a shard holds an event that the registry does not know"))
-        }
-    }
-}
-
-async fn report(env: &Env, namespace: &Namespace) -> Result<Report, ApiError> {
-    let mut reports = stream::iter(0..namespace.shards)
-        .map(|index| async move { ask(env, "SHARD", &namespace.shard_name(index), &ShardRequest::Report).await })
-        .buffer_unordered(FAN_OUT);
-    let mut total = Report::default();
-    while let Some(reply) = reports.next().await {
-        match reply? {
-            ShardReply::Report(report) => total = total.merge(report),
-            _ => {
-                return Err(ApiError::new(Code::StorageUnavailable, "a shard gave an answer to another question"));
-            }
-        }
-    }
-    Ok(total)
 }
 
 /// Carries a batch out: names to numbers, operations to shards, and new goals to the registry last, so that a goal is

@@ -11,7 +11,7 @@ use super::metrics::record::ShardTotals;
 use crate::core::aggregator::Operation;
 use crate::core::error::Refusal;
 use crate::core::flag::{FlagSpec, NewFlag};
-use crate::core::identity::UnlinkKey;
+use crate::core::identity::{UnlinkKey, UserKey};
 use crate::core::limits::ShardLimits;
 use crate::core::report::Report;
 
@@ -25,6 +25,13 @@ pub enum ShardRequest {
     Apply(Apply),
     /// Answer with a [`Report`].
     Report,
+    /// Answer with the events that a user has done.
+    EventsOf {
+        /// The key of the namespace.
+        unlink: UnlinkKey,
+        /// The user.
+        user: UserKey,
+    },
     /// Answer with the [`Status`].
     Status,
     /// Compact now (fault-injection builds only).
@@ -53,6 +60,8 @@ pub enum ShardReply {
     Done,
     /// The numbers.
     Report(Report),
+    /// The numbers of events, ascending.
+    Events(Vec<u32>),
     /// The state of storage.
     Inspection(Inspection),
     /// How the shard is.

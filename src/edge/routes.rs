@@ -7,7 +7,7 @@ use super::config::Config;
 use super::error::ApiError;
 use super::faults::Fault;
 use super::response::{Reply, without_body};
-use super::{analytics, cors, feature_specs, features, goals, health, metrics, namespaces};
+use super::{analytics, cors, feature_specs, features, goals, health, metrics, namespaces, nudges, predictions};
 use crate::api::code::Code;
 use crate::api::routes::{Endpoint, Method, ROUTES, Route};
 use crate::core::request::Query;
@@ -110,6 +110,8 @@ async fn dispatch(
         Endpoint::Features => features::read(call, context).await,
         Endpoint::AddFeatureSpec => feature_specs::add(call).await,
         Endpoint::FeatureSpecs => feature_specs::read(call).await,
+        Endpoint::Predictions => predictions::read(call).await,
+        Endpoint::Nudges => nudges::read(call).await,
         Endpoint::Metrics => metrics::service(call).await,
         Endpoint::CounterMetrics => metrics::counters(call).await,
         Endpoint::PredictionMetrics => metrics::predictions(call).await,

@@ -81,6 +81,12 @@ impl Shard {
                 self.ensure_alarm(&config, &keys).await?;
                 Ok(ShardReply::Report(report))
             }
+            ShardRequest::EventsOf { unlink, user } => {
+                let (config, keys) = self.prepare().await?;
+                let events = self.with(&config, &keys, |loaded| Ok(loaded.state.events_of(user, &unlink)))?;
+                self.ensure_alarm(&config, &keys).await?;
+                Ok(ShardReply::Events(events))
+            }
             ShardRequest::Status => self.status().map(ShardReply::Status),
             ShardRequest::Compact => self.compact().await.map(|()| ShardReply::Done),
             ShardRequest::Inspect => {

@@ -180,6 +180,12 @@ impl Aggregator {
         }
     }
 
+    /// The events that a user has done, ascending by number.
+    #[must_use]
+    pub fn events_of(&self, user: UserKey, key: &UnlinkKey) -> Vec<u32> {
+        self.done_by(user, key).collect()
+    }
+
     fn operate(
         &mut self,
         operation: &Operation,
@@ -261,11 +267,13 @@ impl Aggregator {
 
     /// The other events that a user has done.
     fn prior_events(&self, event: u32, user: UserKey, key: &UnlinkKey) -> Combination {
+        self.done_by(user, key).filter(|&prior| prior != event).collect()
+    }
+
+    fn done_by(&self, user: UserKey, key: &UnlinkKey) -> impl Iterator<Item = u32> {
         self.counters()
-            .filter(|&(prior, _)| prior != event)
-            .filter(|(_, counter)| counter.users.contains(key.fingerprint(user, counter.tag)))
-            .map(|(prior, _)| prior)
-            .collect()
+            .filter(move |(_, counter)| counter.users.contains(key.fingerprint(user, counter.tag)))
+            .map(|(event, _)| event)
     }
 
     fn carry_out(

@@ -6,6 +6,7 @@
 mod counter_settings;
 mod event;
 mod flag_spec;
+mod prediction;
 mod query;
 mod scalar;
 mod tree;
@@ -20,6 +21,7 @@ use super::limits::{BATCH_EVENTS, NAME_BYTES, RequestLimits};
 pub use counter_settings::parse_counter_settings;
 use event::BodyVisitor;
 pub use flag_spec::{parse_flag_spec, parse_stored_flag};
+pub use prediction::{Given, NudgeQuery, PredictionQuery, parse_nudge, parse_prediction};
 pub use query::Query;
 use scalar::{Object, Scalar};
 use serde::Deserializer;

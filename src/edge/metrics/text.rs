@@ -40,7 +40,7 @@ impl Families {
         summary.set_sample_sum(durations.sum_ms as f64 / unit_ms);
         let mut metric = Metric::default();
         metric.set_summary(summary);
-        self.family(name, help, MetricType::SUMMARY).family.set_metric(vec![metric]);
+        self.family(name, help, MetricType::SUMMARY).metrics.set_metric(vec![metric]);
     }
 
     fn family(&mut self, name: &str, help: &str, r#type: MetricType) -> Family<'_> {
@@ -48,7 +48,7 @@ impl Families {
         family.set_name(name.to_owned());
         family.set_help(help.to_owned());
         family.set_field_type(r#type);
-        Family { family, families: self, r#type }
+        Family { metrics: family, families: self, r#type }
     }
 
     /// Adds the families of another.
@@ -73,14 +73,14 @@ impl Families {
 
 /// One family that samples are added to. It takes its place among the others when it is dropped.
 pub struct Family<'a> {
-    family: MetricFamily,
+    metrics: MetricFamily,
     families: &'a mut Families,
     r#type: MetricType,
 }
 
 impl Drop for Family<'_> {
     fn drop(&mut self) {
-        self.families.families.push(std::mem::take(&mut self.family));
+        self.families.families.push(std::mem::take(&mut self.metrics));
     }
 }
 
@@ -107,7 +107,7 @@ impl Family<'_> {
             gauge.set_value(value);
             metric.set_gauge(gauge);
         }
-        self.family.mut_metric().push(metric);
+        self.metrics.mut_metric().push(metric);
         Ok(())
     }
 }

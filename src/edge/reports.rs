@@ -1,0 +1,74 @@
+//! What the shards of a namespace know together.
+
+use std::rc::Rc;
+
+use futures_util::{StreamExt, stream};
+use worker::Env;
+
+use super::directory::{self, Namespace};
+use super::error::ApiError;
+use super::message::{ShardReply, ShardRequest, ask};
+use crate::api::code::Code;
+use crate::core::answer::Unnamed;
+use crate::core::identity::{Keys, UserKey};
+use crate::core::limits::FAN_OUT;
+use crate::core::report::Report;
+
+/// A namespace with the numbers of all its shards, every one of whose events it has a name for; `None` where it does not exist.
+///
+/// # Errors
+/// When the registry or a shard cannot be read: never a part of the numbers.
+pub async fn fetch(env: &Env, keys: &Keys, name: &str) -> Result<Option<(Rc<Namespace>, Report)>, ApiError> {
+    let Some(namespace) = directory::look_up(env, keys, name).await? else {
+        return Ok(None);
+    };
+    let report = merged(env, &namespace).await?;
+    if has_names(&namespace, &report) {
+        return Ok(Some((namespace, report)));
+    }
+    // Events were named between the two questions; the registry knows them by now.
+    let renewed = directory::look_up(env, keys, name).await?.ok_or(Unnamed)?;
+    if has_names(&renewed, &report) { Ok(Some((renewed, report))) } else { Err(Unnamed.into()) }
+}
+
+/// The numbers of the events that a user has done, ascending.
+///
+/// # Errors
+/// When the user's shard cannot be read.
+pub async fn events_of(env: &Env, namespace: &Namespace, user: UserKey) -> Result<Vec<u32>, ApiError> {
+    let shard = namespace.shard_name(user.shard(namespace.shards));
+    match ask(env, "SHARD", &shard, &ShardRequest::EventsOf { unlink: namespace.unlink, user }).await? {
+        ShardReply::Events(events) => Ok(events),
+        _ => Err(unexpected()),
+    }
+}
+
+async fn merged(env: &Env, namespace: &Namespace) -> Result<Report, ApiError> {
+    let mut reports = stream::iter(0..namespace.shards)
+        .map(|index| async move { ask(env, "SHARD", &namespace.shard_name(index), &ShardRequest::Report).await })
+        .buffer_unordered(FAN_OUT);
+    let mut total = Report::default();
+    while let Some(reply) = reports.next().await {
+        match reply? {
+            ShardReply::Report(report) => total = total.merge(report),
+            _ => {
+                return Err(unexpected());
+            }
+        }
+    }
+    Ok(total)
+}
+
+fn has_names(namespace: &Namespace, report: &Report) -> bool {
+    report.counters.last().is_none_or(|counter| (counter.event as usize) < namespace.names.len())
+}
+
+fn unexpected() -> ApiError {
+    ApiError::new(Code::StorageUnavailable, "a shard gave an answer to another question")
+}
+
+impl From<Unnamed> for ApiError {
+    fn from(Unnamed: Unnamed) -> Self {
+        Self::new(Code::StorageUnavailable, "a shard holds an event that the registry does not know")
+    }
+}
