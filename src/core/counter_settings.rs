@@ -30,8 +30,7 @@ pub struct CounterSetting {
 }
 
 /// The values of one setting before they were checked.
-#[derive(Debug, Clone, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default)]
 pub struct Draft {
     /// A regular expression on the event name, matching anywhere in it.
     pub pattern: String,

@@ -1,13 +1,11 @@
 //! Reading of request bodies, plain or gzip, never more than the limit.
 
+use std::io::Read;
 use std::pin::pin;
 use std::time::Duration;
 
+use flate2::read::MultiGzDecoder;
 use futures_util::StreamExt;
-use worker::js_sys::Object;
-use worker::wasm_bindgen::prelude::wasm_bindgen;
-use worker::wasm_bindgen::{JsCast, JsValue};
-use worker::web_sys::ReadableStream;
 use worker::{ByteStream, Delay, Request};
 
 use super::error::ApiError;
@@ -40,48 +38,32 @@ pub async fn read_json(request: &mut Request, bytes_max: u64) -> Result<Vec<u8>,
     if declared.is_some() && is_within && !is_gzip {
         return request.bytes().await.map_err(|_| broken());
     }
-    let Some(body) = request.inner().body() else {
+    if request.inner().body().is_none() {
         return Ok(Vec::new());
-    };
-    let mut stream = if is_gzip && is_within {
-        inflated(body).map_err(|_| not_gzip())?
-    } else {
-        request.stream().map_err(|_| broken())?
-    };
-    if (is_gzip || declared.is_none())
-        && is_within
-        && let Some(body) = read_bounded(&mut stream, bytes_max, is_gzip).await?
-    {
-        return Ok(body);
+    }
+    let mut stream = request.stream().map_err(|_| broken())?;
+    if is_within && let Some(body) = read_bounded(&mut stream, bytes_max).await? {
+        return if is_gzip { inflate(&body, bytes_max) } else { Ok(body) };
     }
     drain(&mut stream).await;
     Err(ApiError::body_too_large(bytes_max))
 }
 
-#[wasm_bindgen]
-extern "C" {
-    type DecompressionStream;
-
-    #[wasm_bindgen(constructor, catch)]
-    fn new(format: &str) -> Result<DecompressionStream, JsValue>;
-
-    type Pipe;
-
-    #[wasm_bindgen(method, catch, js_name = pipeThrough)]
-    fn pipe_through(this: &Pipe, transform: &DecompressionStream) -> Result<Object, JsValue>;
+/// Inflates a body, stopping at the limit: the runtime's own decoder inflates whole chunks, however large they become.
+fn inflate(body: &[u8], bytes_max: u64) -> Result<Vec<u8>, ApiError> {
+    let mut inflated = Vec::new();
+    let mut decoder = MultiGzDecoder::new(body).take(bytes_max + 1);
+    decoder
+        .read_to_end(&mut inflated)
+        .map_err(|_| ApiError::new(Code::ContentEncodingInvalid, "the body is not gzip, or is cut short"))?;
+    if inflated.len() as u64 > bytes_max { Err(ApiError::body_too_large(bytes_max)) } else { Ok(inflated) }
 }
 
-/// The stream that the runtime's own gzip decoder makes of a body.
-fn inflated(body: ReadableStream) -> Result<ByteStream, JsValue> {
-    let inflated = body.unchecked_into::<Pipe>().pipe_through(&DecompressionStream::new("gzip")?)?;
-    Ok(ByteStream::from(inflated.unchecked_into::<ReadableStream>()))
-}
-
-/// A body of which the length is not known; `None` as soon as it has more than `bytes_max` bytes.
-async fn read_bounded(stream: &mut ByteStream, bytes_max: u64, is_gzip: bool) -> Result<Option<Vec<u8>>, ApiError> {
+/// The bytes of a body; `None` as soon as it has more than `bytes_max`.
+async fn read_bounded(stream: &mut ByteStream, bytes_max: u64) -> Result<Option<Vec<u8>>, ApiError> {
     let mut body = Vec::new();
     while let Some(chunk) = stream.next().await {
-        body.extend_from_slice(&chunk.map_err(|_| if is_gzip { not_gzip() } else { broken() })?);
+        body.extend_from_slice(&chunk.map_err(|_| broken())?);
         if body.len() as u64 > bytes_max {
             return Ok(None);
         }
@@ -103,10 +85,6 @@ async fn drain(stream: &mut ByteStream) {
     };
     let deadline = Delay::from(Duration::from_millis(DRAIN_MS));
     futures_util::future::select(pin!(read), deadline).await;
-}
-
-fn not_gzip() -> ApiError {
-    ApiError::new(Code::ContentEncodingInvalid, "the body is not gzip, or is cut short")
 }
 
 fn broken() -> ApiError {

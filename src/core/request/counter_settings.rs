@@ -1,5 +1,7 @@
 //! The variable `COUNTERS`.
 
+use super::scalar::Scalar;
+use super::tree::Json;
 use crate::core::counter_settings::{CounterSettings, Draft};
 use crate::core::error::Invalid;
 
@@ -11,9 +13,44 @@ pub fn parse_counter_settings(text: &str) -> Result<CounterSettings, Invalid> {
     if text.trim().is_empty() {
         return Ok(CounterSettings::default());
     }
-    let drafts: Vec<Draft> =
-        serde_json::from_str(text).map_err(|error| Invalid { what: format!("COUNTERS: {error}") })?;
-    CounterSettings::new(&drafts)
+    let invalid = |what: String| Invalid { what: format!("COUNTERS: {what}") };
+    let settings = match serde_json::from_str(text) {
+        Ok(Json::List(settings)) => settings,
+        Ok(_) => return Err(invalid("must be a list of settings".into())),
+        Err(error) => return Err(invalid(error.to_string())),
+    };
+    let drafts = settings.iter().enumerate().map(|(index, setting)| {
+        draft(setting).map_err(|(key, must)| invalid(format!("{key} of setting {index}: {must}")))
+    });
+    CounterSettings::new(&drafts.collect::<Result<Vec<_>, _>>()?)
+}
+
+fn draft(setting: &Json) -> Result<Draft, (String, &'static str)> {
+    let Json::Object(fields) = setting else {
+        return Err(("all".into(), "must be an object"));
+    };
+    let mut draft = Draft::default();
+    let mut has_pattern = false;
+    for (key, value) in fields {
+        let wrong = |must| Err((key.clone(), must));
+        match (key.as_str(), value.scalar()) {
+            (_, Scalar::Absent) => {}
+            ("pattern", Scalar::Text(text)) => {
+                has_pattern = true;
+                draft.pattern = text.into_owned();
+            }
+            ("date_cohort", Scalar::Text(text)) => draft.date_cohort = Some(text.into_owned()),
+            ("type", Scalar::Text(text)) => draft.r#type = Some(text.into_owned()),
+            ("size", Scalar::Integer(size)) => draft.size = Some(u64::try_from(size).unwrap_or(0)),
+            ("error_probability", Scalar::Float(rate)) => draft.error_probability = Some(rate),
+            ("error_probability", Scalar::Integer(rate)) => draft.error_probability = Some(rate as f64),
+            ("pattern" | "date_cohort" | "type", _) => return wrong("must be a string, once"),
+            ("size", _) => return wrong("must be a whole number, once"),
+            ("error_probability", _) => return wrong("must be a number, once"),
+            _ => return wrong("is not a key that there is"),
+        }
+    }
+    if has_pattern { Ok(draft) } else { Err(("pattern".into(), "is required")) }
 }
 
 #[cfg(test)]
@@ -43,10 +80,13 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         for (text, part) in [
-            ("5", "COUNTERS: invalid type"),
+            ("5", "COUNTERS: must be a list"),
+            ("[5]", "all of setting 0: must be an object"),
+            (r#"[["a", "weekly", null, null, null]]"#, "must be an object"),
+            (r#"[{"pattern": "a", "pattern": "b"}]"#, "pattern of setting 0: must be a string, once"),
             ("[", "COUNTERS: EOF"),
-            (r#"[{"size": 1}]"#, "missing field `pattern`"),
-            (r#"[{"pattern": "a", "cohort": "weekly"}]"#, "unknown field `cohort`"),
+            (r#"[{"size": 1}]"#, "pattern of setting 0: is required"),
+            (r#"[{"pattern": "a", "cohort": "weekly"}]"#, "cohort of setting 0: is not a key"),
             (r#"[{"pattern": "a"}, {"pattern": "("}]"#, "pattern of setting 1"),
             (r#"[{"pattern": "a", "date_cohort": "monthly"}]"#, "date_cohort of setting 0: must be `weekly`"),
             (r#"[{"pattern": "a", "size": 0}]"#, "size of setting 0"),

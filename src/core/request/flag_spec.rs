@@ -31,6 +31,9 @@ pub fn parse_flag_spec(
     now: i64,
 ) -> Result<NewFlag, BadRequest> {
     let fields = object(text(body)?)?;
+    for field in ["name", "boolean", "user", "rollout_start", "rollout_end"] {
+        once(&fields, field, || field.into())?;
+    }
     let spec = FlagSpec {
         name: name(fields.get("name"), limits, || "name".into())?,
         boolean: match scalar(&fields, "boolean") {
@@ -76,6 +79,10 @@ fn object(text: &str) -> Result<BTreeMap<String, Json>, BadRequest> {
 
 fn scalar<'a>(fields: &'a BTreeMap<String, Json>, field: &str) -> Scalar<'a> {
     fields.get(field).map_or(Scalar::Absent, Json::scalar)
+}
+
+fn once(fields: &BTreeMap<String, Json>, field: &str, place: impl Fn() -> String) -> Result<(), BadRequest> {
+    if fields.get(field) == Some(&Json::Twice) { Err(wrong(place(), "must not come twice")) } else { Ok(()) }
 }
 
 fn wrong(place: impl Into<String>, must: &'static str) -> BadRequest {
@@ -140,6 +147,9 @@ fn condition(
         return Err(wrong(format!("user[{index}]"), "must be an object"));
     };
     let place = |field: &str| format!("user[{index}].{field}");
+    for field in ["property", "comparator", "value"] {
+        once(fields, field, || place(field))?;
+    }
     let property = name(fields.get("property"), limits, || place("property"))?;
     let comparator = scalar(fields, "comparator");
     let is_in = match &comparator {

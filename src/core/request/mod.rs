@@ -244,7 +244,9 @@ fn decode_object(query: &Query, parameter: &'static str) -> Result<BTreeMap<Stri
         return Ok(BTreeMap::new());
     };
     let object = query::decode_base64(text).and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let Some(Json::Object(object)) = object else {
+    let Some(Json::Object(object)) =
+        object.filter(|object| !matches!(object, Json::Object(fields) if Json::twice(fields).is_some()))
+    else {
         let fault = Fault::Invalid("must be the base64 of a JSON object");
         return Err(BadRequest::Parameter { parameter, fault });
     };

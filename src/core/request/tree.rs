@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::scalar::Scalar;
 use crate::core::flag::Value;
 
-/// A JSON value. An object in which a field comes twice is an error.
+/// A JSON value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Json {
     Null,
@@ -18,6 +18,8 @@ pub(super) enum Json {
     Text(String),
     List(Vec<Self>),
     Object(BTreeMap<String, Self>),
+    /// Stands for a field that comes more than once.
+    Twice,
 }
 
 impl Json {
@@ -29,8 +31,13 @@ impl Json {
             Self::Integer(value) => Scalar::Integer(*value),
             Self::Float(value) => Scalar::Float(*value),
             Self::Text(text) => Scalar::Text(text.as_str().into()),
-            Self::List(_) | Self::Object(_) => Scalar::Compound,
+            Self::List(_) | Self::Object(_) | Self::Twice => Scalar::Compound,
         }
+    }
+
+    /// The first field that comes more than once, if this is an object.
+    pub(super) fn twice(fields: &BTreeMap<String, Self>) -> Option<&str> {
+        fields.iter().find(|(_, value)| **value == Self::Twice).map(|(name, _)| name.as_str())
     }
 
     /// The value where it is a string or a whole number.
@@ -94,9 +101,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
         let mut object = BTreeMap::new();
         while let Some((key, value)) = map.next_entry::<String, Json>()? {
-            if object.insert(key, value).is_some() {
-                return Err(A::Error::custom("a field comes twice"));
-            }
+            object.entry(key).and_modify(|value| *value = Json::Twice).or_insert(value);
         }
         Ok(Json::Object(object))
     }

@@ -16,16 +16,22 @@ function figures({ counts, users }, goals) {
   return { events, users, goals: [...events].filter(([, { isGoal }]) => isGoal) };
 }
 
-/** The normalised naive Bayes probability of a goal after these events, with Laplace smoothing. */
-function probability({ events, users }, goal, done) {
+/**
+ * The normalised naive Bayes probability of a goal after these events and, where they are `all` that was done, without
+ * any other event that somebody has done; with Laplace smoothing.
+ */
+function probability({ events, users }, goal, done, { all }) {
   const population = users - (goal.count - goal.completed);
   const without = population - goal.completed;
   const prior = (goal.completed + 1) / (population + 2);
   let [yes, no] = [prior, 1 - prior];
-  for (const name of done) {
+  for (const [name, event] of events) {
+    const isDone = done.includes(name);
+    if (event === goal || event.count === 0 || !(isDone || all)) continue;
     const single = goal.singles.get(name) ?? 0;
-    yes *= (single + 1) / (goal.completed + 2);
-    no *= (Math.min(events.get(name).count - single, without) + 1) / (without + 2);
+    const [likely, unlikely] = [(single + 1) / (goal.completed + 2), (Math.min(event.count - single, without) + 1) / (without + 2)];
+    yes *= isDone ? likely : 1 - likely;
+    no *= isDone ? unlikely : 1 - unlikely;
   }
   return yes / (yes + no);
 }
@@ -46,7 +52,7 @@ export function perEvent(analytics, goals) {
     goals: Object.fromEntries(all.goals.filter(([, goal]) => goal.singles.size > 0).map(([name, goal]) => [name, {
       events: Object.fromEntries([...goal.singles.keys()].map((event) => [event, {
         bayes: bayes(all, goal, event),
-        probability: probability(all, goal, [event]),
+        probability: probability(all, goal, [event], { all: false }),
         support: support(all, [event]),
       }])),
     }])),
@@ -66,7 +72,7 @@ export function afterEvents(analytics, goals, done) {
       const yes = product(done.map((event) => single(event) / goal.count));
       const no = product(done.map((event) => (all.events.get(event).count - single(event)) / goal.count));
       return [name, {
-        yes, no, likelihood: yes / Math.max(no, 0.1), probability: probability(all, goal, done), support: support(all, done),
+        yes, no, likelihood: yes / Math.max(no, 0.1), probability: probability(all, goal, done, { all: true }), support: support(all, done),
       }];
     })),
   };
@@ -81,7 +87,7 @@ export function nudges(analytics, goals, goalName, user_id, done) {
     nudges: open.map((event_name) => ({
       event_name,
       prediction: bayes(all, goal, event_name),
-      probability: probability(all, goal, [...done, event_name]),
+      probability: probability(all, goal, [...done, event_name], { all: true }),
       support: support(all, [...done, event_name]),
     })).sort((a, b) => b.prediction - a.prediction || Buffer.compare(Buffer.from(a.event_name), Buffer.from(b.event_name))),
     goal: goalName,
