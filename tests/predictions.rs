@@ -186,6 +186,17 @@ fn what_is_known_and_what_is_not() {
 }
 
 #[test]
+fn a_goal_that_nobody_reached_changes_no_probability() {
+    let mut world = by_hand(1);
+    let before = world.report();
+    world.goal("nobody's");
+    let after = world.report();
+    let (before, after) = (Model::of(&before, &world.names).unwrap(), Model::of(&after, &world.names).unwrap());
+    assert_eq!(before.after(&[0].into()), after.after(&[0].into()));
+    assert_eq!(before.nudges("G", &BTreeSet::new()), after.nudges("G", &BTreeSet::new()));
+}
+
+#[test]
 fn a_goal_that_the_user_has_reached_does_not_count_as_an_event_before_it() {
     let world = by_hand(1);
     let report = world.report();
