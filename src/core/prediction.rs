@@ -17,8 +17,9 @@
 //! - `P(G|…) = P(G) Π P(…|G) / (P(G) Π P(…|G) + P(¬G) Π P(…|¬G))`, computed as a sum of logarithms of odds.
 //!
 //! Given one event of a user of whom nothing else is known, the product has that event's factor only. Given all that a
-//! user has done, it is the Bernoulli model (ibid., 13.3): every other event that anybody did has the factor `1 - P(E|…)`. What was not done tells
-//! as much as what was, and without these factors the probability of all who did little would be too high.
+//! user has done, it is the Bernoulli model (ibid., 13.3): every other event that anybody did has the factor
+//! `1 - P(E|…)`. What was not done tells as much as what was, and without these factors the probability of all who
+//! did little would be too high.
 
 use std::collections::{BTreeMap, BTreeSet};
 
