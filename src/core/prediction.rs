@@ -17,8 +17,9 @@
 //! - `P(G|…) = P(G) Π P(…|G) / (P(G) Π P(…|G) + P(¬G) Π P(…|¬G))`, computed as a sum of logarithms of odds.
 //!
 //! Given one event of a user of whom nothing else is known, the product has that event's factor only. Given all that a
-//! user has done, it is the Bernoulli model (ibid., 13.3): every other event has the factor `1 - P(E|…)`. What was not done tells
-//! as much as what was, and without these factors the probability of all who did little would be too high.
+//! user has done, it is the Bernoulli model (ibid., 13.3): every other event that anybody did has the factor
+//! `1 - P(E|…)`. What was not done tells as much as what was, and without these factors the probability of all who
+//! did little would be too high.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -244,7 +245,11 @@ impl<'a> Model<'a> {
 
     /// The log odds of a goal for a user who has done these events and no others.
     fn log_odds(&self, goal: &Goal<'_>, done: &BTreeSet<u32>) -> f64 {
-        let others = self.events.iter().filter(|event| event.number != goal.event.number);
+        // That a user has not done what nobody ever did says nothing.
+        let others = self
+            .events
+            .iter()
+            .filter(|event| event.number != goal.event.number && (event.count > 0 || done.contains(&event.number)));
         others.fold(goal.prior(), |log_odds, event| {
             log_odds + if done.contains(&event.number) { goal.done(event) } else { goal.not_done(event) }
         })

@@ -104,17 +104,18 @@ test('a small example, number by number', async () => {
   } } } });
   const [yes, no] = [(3 / 4) * (1 / 4), (1 / 4) * (4 / 4)];
   const [likely, unlikely] = [(5 / 10) * (4 / 6) * (2 / 6), (5 / 10) * (2 / 6) * (5 / 6)];
-  // Of E alone: done E, not done F. And the other way round.
-  const [onlyE, onlyF] = [[(4 / 6) * (4 / 6), (2 / 6) * (1 / 6)], [(2 / 6) * (2 / 6), (4 / 6) * (5 / 6)]].map(([a, b]) => a / (a + b));
+  // One of the two done, the other one not.
+  const [onlyE, notOnlyE] = [(5 / 10) * (4 / 6) * (4 / 6), (5 / 10) * (2 / 6) * (1 / 6)];
+  const [onlyF, notOnlyF] = [(5 / 10) * (2 / 6) * (2 / 6), (5 / 10) * (4 / 6) * (5 / 6)];
   assertClose(await predictEvents(namespace, ['E', 'F']), { goals: { G: {
     yes, no, likelihood: yes / no, probability: likely / (likely + unlikely), support: 4,
   } } });
   assertClose((await predictEvents(namespace, ['E'])).goals.G, {
-    yes: 0.75, no: 0.25, likelihood: 3, probability: onlyE, support: 4,
+    yes: 0.75, no: 0.25, likelihood: 3, probability: onlyE / (onlyE + notOnlyE), support: 4,
   });
   assertClose(await nudge(namespace, 'G', 'nobody'), { nudges: [
-    { event_name: 'E', prediction: 0.75, probability: onlyE, support: 4 },
-    { event_name: 'F', prediction: 0.2, probability: onlyF, support: 5 },
+    { event_name: 'E', prediction: 0.75, probability: onlyE / (onlyE + notOnlyE), support: 4 },
+    { event_name: 'F', prediction: 0.2, probability: onlyF / (onlyF + notOnlyF), support: 5 },
   ], goal: 'G', user_id: 'nobody' });
   assert.deepEqual((await nudge(namespace, 'G', '5')).nudges.map(({ event_name }) => event_name), ['F']);
   assert.deepEqual((await nudge(namespace, 'G', '3')).nudges, [], 'both are done');
@@ -210,10 +211,10 @@ function visitor(random) {
   return { buys, events };
 }
 
-/** The true P(goal | these events and no others). */
+/** The true P(goal | these events done, the others not). */
 function truth(events) {
-  const [yes, no] = [BUYERS, 1 - BUYERS].map((prior, side) => Object.entries(CONDITIONAL).reduce((product, [name, likely]) => (
-    product * (events.includes(name) ? likely[side] : 1 - likely[side])), prior));
+  const [yes, no] = [0, 1].map((side) => Object.entries(CONDITIONAL).reduce((product, [name, shares]) => (
+    product * (events.includes(name) ? shares[side] : 1 - shares[side])), side === 0 ? BUYERS : 1 - BUYERS));
   return yes / (yes + no);
 }
 

@@ -17,23 +17,33 @@ function figures({ counts, users }, goals) {
 }
 
 /**
- * The normalised naive Bayes probability of a goal after these events and, where they are `all` that was done, without
- * any other event that somebody has done; with Laplace smoothing.
+ * The normalised naive Bayes probability of a goal after these events, with Laplace smoothing. `others` are the events
+ * that are known not to be done: all others, where a user's whole history is given.
  */
-function probability({ events, users }, goal, done, { all }) {
+function probability({ events, users }, goal, done, others = []) {
   const population = users - (goal.count - goal.completed);
   const without = population - goal.completed;
   const prior = (goal.completed + 1) / (population + 2);
   let [yes, no] = [prior, 1 - prior];
-  for (const [name, event] of events) {
-    const isDone = done.includes(name);
-    if (event === goal || event.count === 0 || !(isDone || all)) continue;
+  const shares = (name) => {
     const single = goal.singles.get(name) ?? 0;
-    const [likely, unlikely] = [(single + 1) / (goal.completed + 2), (Math.min(event.count - single, without) + 1) / (without + 2)];
-    yes *= isDone ? likely : 1 - likely;
-    no *= isDone ? unlikely : 1 - unlikely;
+    return [(single + 1) / (goal.completed + 2), (Math.min(events.get(name).count - single, without) + 1) / (without + 2)];
+  };
+  for (const name of done) {
+    const [withGoal, withoutGoal] = shares(name);
+    [yes, no] = [yes * withGoal, no * withoutGoal];
+  }
+  for (const name of others) {
+    const [withGoal, withoutGoal] = shares(name);
+    [yes, no] = [yes * (1 - withGoal), no * (1 - withoutGoal)];
   }
   return yes / (yes + no);
+}
+
+/** The same for a user who has done these events and no others. */
+function probabilityOfHistory(all, goalName, done) {
+  const others = [...all.events].filter(([name, { count }]) => name !== goalName && count > 0 && !done.includes(name));
+  return probability(all, all.events.get(goalName), done, others.map(([name]) => name));
 }
 
 function support({ events, users }, done) {
@@ -52,7 +62,7 @@ export function perEvent(analytics, goals) {
     goals: Object.fromEntries(all.goals.filter(([, goal]) => goal.singles.size > 0).map(([name, goal]) => [name, {
       events: Object.fromEntries([...goal.singles.keys()].map((event) => [event, {
         bayes: bayes(all, goal, event),
-        probability: probability(all, goal, [event], { all: false }),
+        probability: probability(all, goal, [event]),
         support: support(all, [event]),
       }])),
     }])),
@@ -72,7 +82,7 @@ export function afterEvents(analytics, goals, done) {
       const yes = product(done.map((event) => single(event) / goal.count));
       const no = product(done.map((event) => (all.events.get(event).count - single(event)) / goal.count));
       return [name, {
-        yes, no, likelihood: yes / Math.max(no, 0.1), probability: probability(all, goal, done, { all: true }), support: support(all, done),
+        yes, no, likelihood: yes / Math.max(no, 0.1), probability: probabilityOfHistory(all, name, done), support: support(all, done),
       }];
     })),
   };
@@ -83,12 +93,14 @@ export function nudges(analytics, goals, goalName, user_id, done) {
   const all = figures(analytics, goals);
   const goal = all.events.get(goalName);
   const open = [...goal.singles.keys()].filter((name) => !done.includes(name));
+  // Of the goal only what came before it counts.
+  const before = done.filter((name) => name !== goalName);
   return {
     nudges: open.map((event_name) => ({
       event_name,
       prediction: bayes(all, goal, event_name),
-      probability: probability(all, goal, [...done, event_name], { all: true }),
-      support: support(all, [...done, event_name]),
+      probability: probabilityOfHistory(all, goalName, [...before, event_name]),
+      support: support(all, [...before, event_name]),
     })).sort((a, b) => b.prediction - a.prediction || Buffer.compare(Buffer.from(a.event_name), Buffer.from(b.event_name))),
     goal: goalName,
     user_id,
