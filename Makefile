@@ -30,7 +30,7 @@ TEST_CONCURRENCY := 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install build build-faults start demo load test test-core test-wasm test-http deploy-check deploy bench clean
+.PHONY: help openapi install build build-faults start demo load test test-core test-wasm test-http deploy-check deploy bench clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,11 @@ install: $(NODE_MODULES) $(TOOL_STAMPS) ## Install the tools into .tools/ and no
 build: build/.stamp ## Build the Worker into build/
 
 build-faults: build/faults/.stamp ## Build the Worker with fault injection, for the tests, into build/faults/
+
+openapi: ## Write the document of the API, www/api-docs/openapi.json, from the code
+	@scripts/require.sh rust
+	cargo run --quiet --features openapi --example openapi > .openapi.json
+	mv .openapi.json www/api-docs/openapi.json
 
 start: $(NODE_MODULES) build/.stamp ## Serve on http://127.0.0.1:8787 (PORT, HOST, STATE_DIR, and the Worker's variables)
 	@scripts/require.sh node && exec node scripts/start.mjs
@@ -55,6 +60,7 @@ test: test-core test-wasm test-http deploy-check ## Run every test
 test-core: ## Run the tests of the core, natively
 	@scripts/require.sh rust
 	cargo test
+	cargo test --features openapi --test openapi
 
 test-wasm: $(TOOL_STAMPS) ## Run the tests of the core in WebAssembly under Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
 use worker::{Context, Method, console_error};
 
 use super::config::Config;
@@ -12,12 +11,8 @@ use super::keys::keys;
 use super::response::Reply;
 use super::routes::Call;
 use super::{analytics, clock, flags};
+use crate::api::answer::Features;
 use crate::core::request::parse_features;
-
-#[derive(Serialize)]
-struct Features<'a> {
-    features: BTreeMap<&'a str, bool>,
-}
 
 /// GET: every flag, on or off; the event is recorded behind the response.
 ///
