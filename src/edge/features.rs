@@ -1,7 +1,5 @@
 //! /v0/features: which flags are on for a user, and what asking for one records.
 
-use std::collections::BTreeMap;
-
 use worker::{Context, Method, console_error};
 
 use super::config::Config;

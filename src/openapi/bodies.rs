@@ -1,5 +1,6 @@
 //! What bodies may hold; the bounds of lengths are added from `core::limits`. These types describe; `core::request` reads, and a test sends every example of this document.
 #![allow(dead_code, reason = "nothing makes a value of a type that only describes")]
+#![allow(clippy::struct_field_names, reason = "the names are those of the API")]
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -29,7 +30,7 @@ pub struct Event {
     pub user_id: UserId,
     /// Where it counts; `default` where absent.
     pub namespace: Option<Name>,
-    /// True makes the event a goal first. Needs an admin token, or INGEST_MAY_ADD_GOALS=true.
+    /// True makes the event a goal first. Needs an admin token, or `INGEST_MAY_ADD_GOALS=true`.
     pub ensure_goal: Option<bool>,
     /// Added to the event's sum if this is the user's first occurrence of it.
     #[schema(minimum = -1e300, maximum = 1e300)]

@@ -77,6 +77,16 @@ pub fn docs(endpoint: Endpoint) -> Docs {
             Docs { parameters: Vec::new(), responses: Map::new(), ..docs }.answering("200", &json_ok("Health", false))
         }
         Endpoint::Welcome => text("getWelcome", "What this is", "A page for people.", "Kimball Edge"),
+        Endpoint::ApiPage => {
+            let docs = text("getApiPage", "This document for people", "A page that shows it.", "");
+            docs.answering(
+                "200",
+                &json!({"description": "The page.", "content": {"text/html": {"schema": {"type": "string"}}}}),
+            )
+            .missing()
+        }
+        Endpoint::OpenApi => document("getOpenApi"),
+        Endpoint::Swagger => document("getSwagger"),
         #[cfg(feature = "faults")]
         Endpoint::Inspect | Endpoint::Compact => text("faults", "Fault injection", "For tests.", ""),
     }
@@ -104,6 +114,12 @@ impl Docs {
     fn taking(mut self, parameter: Value) -> Self {
         self.parameters.push(parameter);
         self
+    }
+
+    /// A file may not be there, and need not be sent again.
+    fn missing(mut self) -> Self {
+        self.codes.extend([Code::NotFound, Code::StorageUnavailable]);
+        self.answering("304", &json!({"description": "It is the one that the client has."}))
     }
 
     fn answering(mut self, status: &str, response: &Value) -> Self {
@@ -152,6 +168,13 @@ fn text(id: &'static str, summary: &'static str, description: &'static str, exam
     let (parameters, responses, codes) = (Vec::new(), Map::new(), Vec::new());
     Docs { id, tag: "service", summary, description, parameters, body: None, responses, codes }
         .answering("200", &json!({"description": "It is.", "content": content}))
+}
+
+fn document(id: &'static str) -> Docs {
+    let content = json!({"application/json": {"schema": {"type": "object"}}});
+    text(id, "This document", "OpenAPI 3.1, the same under both names.", "")
+        .answering("200", &json!({"description": "The document.", "content": content}))
+        .missing()
 }
 
 fn content(schema: &str) -> Value {
