@@ -35,18 +35,23 @@ TEST_CONCURRENCY := 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install build build-faults start demo load test test-core test-wasm test-http deploy-check deploy bench clean
+.PHONY: help openapi install build build-faults start demo load test test-core test-wasm test-http deploy-check deploy bench clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 install: $(NODE_MODULES) $(TOOL_STAMPS) ## Install the tools into .tools/ and node_modules/
 
-build: build/.stamp ## Build the Worker into build/
+build: build/.stamp build/assets.stamp ## Build the Worker into build/
 
-build-faults: build/faults/.stamp ## Build the Worker with fault injection, for the tests, into build/faults/
+build-faults: build/faults/.stamp build/assets.stamp ## Build the Worker with fault injection, for the tests, into build/faults/
 
-start: $(NODE_MODULES) build/.stamp ## Serve on http://127.0.0.1:8787 (PORT, HOST, STATE_DIR, and the Worker's variables)
+openapi: ## Write the document of the API, www/api-docs/openapi.json, from the code
+	@scripts/require.sh rust
+	cargo run --quiet --features openapi --example openapi > .openapi.json
+	mv .openapi.json www/api-docs/openapi.json
+
+start: $(NODE_MODULES) build/.stamp build/assets.stamp ## Serve on http://127.0.0.1:8787 (PORT, HOST, STATE_DIR, and the Worker's variables)
 	@scripts/require.sh node && exec node scripts/start.mjs
 
 demo: $(NODE_MODULES) ## Play an online store against a running server (URL, TOKEN, NAMESPACE)
@@ -60,6 +65,7 @@ test: test-core test-wasm test-http deploy-check ## Run every test
 test-core: ## Run the tests of the core, natively
 	@scripts/require.sh rust
 	cargo test
+	cargo test --features openapi --test openapi
 
 test-wasm: $(TOOL_STAMPS) ## Run the tests of the core in WebAssembly under Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
@@ -67,16 +73,16 @@ test-wasm: $(TOOL_STAMPS) ## Run the tests of the core in WebAssembly under Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
 		cargo test --target wasm32-unknown-unknown --features browser --test browser
 
-test-http: $(NODE_MODULES) build/.stamp build/faults/.stamp $(if $(PROMTOOL)$(shell command -v promtool),,$(PROMTOOL_STAMP)) ## Run the tests over HTTP against workerd
+test-http: $(NODE_MODULES) build/.stamp build/assets.stamp build/faults/.stamp $(if $(PROMTOOL)$(shell command -v promtool),,$(PROMTOOL_STAMP)) ## Run the tests over HTTP against workerd
 	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/http/*.test.mjs
 
-deploy-check: $(NODE_MODULES) build/.stamp ## Prove that Cloudflare would get this very build
+deploy-check: $(NODE_MODULES) build/.stamp build/assets.stamp ## Prove that Cloudflare would get this very build
 	@scripts/deploy-check.sh
 
 deploy: deploy-check ## Deploy to Cloudflare with your account
 	node_modules/.bin/wrangler deploy
 
-bench: $(NODE_MODULES) build/.stamp $(EMPTY_WORKER)/build/.stamp ## Print times and sizes: natively, in WebAssembly, over HTTP
+bench: $(NODE_MODULES) build/.stamp $(EMPTY_WORKER)/build/.stamp build/assets.stamp ## Print times and sizes: natively, in WebAssembly, over HTTP
 	cargo bench --bench core
 	node scripts/bench-wasm.mjs
 	node scripts/bench.mjs $(ARGS)
@@ -106,6 +112,10 @@ build/faults/.stamp: $(SOURCES) $(TOOL_STAMPS) $(NODE_MODULES)
 	sed 's|"../../build/index.js"|"./index.js"|' src/edge/guard.js > build/faults/guard.js
 	@grep -q '"./index.js"' build/faults/guard.js
 	$(end-build)
+
+build/assets.stamp: scripts/assets.mjs $(wildcard www/api-docs/*) $(NODE_MODULES)
+	node scripts/assets.mjs build/assets
+	@touch $@
 
 $(EMPTY_WORKER)/build/.stamp: $(EMPTY_WORKER_SOURCES) $(TOOL_STAMPS) $(NODE_MODULES)
 	$(begin-build)

@@ -35,6 +35,7 @@ export const DRAIN_MS = 10_000;
 const START_DEADLINE_MS = 30_000;
 const POLL_MS = 20;
 const OUTPUT_TAIL_CHARS = 4_096;
+const ASSETS = join(ROOT, 'build/assets');
 const CONFIGS = { build: 'selfhost/workerd.capnp', 'build/faults': 'tests/http/harness/faults.capnp' };
 
 const running = new Set();
@@ -54,7 +55,8 @@ export async function startServer({
   const lock = acquireLock(directory);
   const address = isIPv6(host) ? `[${host}]` : host;
   const child = spawn(binary, [
-    'serve', config, `--socket-addr=http=${address}:${port}`, `--directory-path=state=${directory}`, '--control-fd=3',
+    'serve', config, `--socket-addr=http=${address}:${port}`, `--directory-path=state=${directory}`,
+    `--directory-path=files=${ASSETS}`, '--control-fd=3',
   ], { env, detached, stdio: ['ignore', 'pipe', 'pipe', 'pipe'] });
   if (child.pid) lock.handOver(child.pid);
 

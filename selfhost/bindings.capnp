@@ -14,9 +14,19 @@ const durableObjects :List(Workerd.Worker.DurableObjectNamespace) = [
 
 const state :Workerd.Service = (name = "state", disk = (path = ".state", writable = true));
 
+# Static files, the same for every build.
+const files :Workerd.Service = (name = "files", disk = (path = "build/assets"));
+const assets :Workerd.Service = (name = "assets", worker = .assetsWorker);
+const assetsWorker :Workerd.Worker = (
+  modules = [(name = "assets.js", esModule = embed "assets.js")],
+  compatibilityDate = .compatibilityDate,
+  bindings = [(name = "DISK", service = "files")],
+);
+
 const bindings :List(Workerd.Worker.Binding) = [
   (name = "REGISTRY", durableObjectNamespace = "Registry"),
   (name = "SHARD", durableObjectNamespace = "Shard"),
+  (name = "ASSETS", service = "assets"),
   (name = "API_AUTH", fromEnvironment = "API_AUTH"),
   (name = "API_TOKENS", fromEnvironment = "API_TOKENS"),
   (name = "READ_TOKENS", fromEnvironment = "READ_TOKENS"),

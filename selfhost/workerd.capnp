@@ -1,6 +1,7 @@
 # Kimball Edge on raw workerd, Durable Object storage on local disk.
 #
-#   workerd serve selfhost/workerd.capnp --socket-addr=http=HOST:PORT --directory-path=state=DIR
+#   workerd serve selfhost/workerd.capnp --socket-addr=http=HOST:PORT --directory-path=state=DIR \
+#     --directory-path=files=build/assets
 #
 # `make start` runs exactly this. DIR must exist. Every variable of the Worker is read from the process
 # environment; one that is not set reaches the Worker as null, which means its default.
@@ -12,6 +13,8 @@ const config :Workerd.Config = (
   services = [
     (name = "kimball-edge", worker = .worker),
     Bindings.state,
+    Bindings.files,
+    Bindings.assets,
   ],
   sockets = [(name = "http", address = "127.0.0.1:8787", http = (), service = "kimball-edge")],
 );

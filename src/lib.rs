@@ -3,6 +3,7 @@
 //!
 //! - [`core`]: the sketches, the aggregator and the byte formats. Pure Rust: no I/O, no clock, no randomness.
 //! - [`api`]: routes, scopes and error codes, as data.
+//! - `openapi` (feature `openapi`, never in WebAssembly): the document of the API.
 //! - `edge` (feature `edge`): the Cloudflare Worker and its Durable Objects.
 //! - `browser` (feature `browser`): the same aggregator behind `wasm-bindgen`, for a page.
 //!
@@ -13,6 +14,8 @@ compile_error!("features `edge` and `browser` build different artefacts: choose 
 
 pub mod api;
 pub mod core;
+#[cfg(all(feature = "openapi", not(target_arch = "wasm32")))]
+pub mod openapi;
 
 #[cfg(feature = "browser")]
 pub mod browser;

@@ -67,6 +67,9 @@ pub enum Endpoint {
     Ready,
     Health,
     Welcome,
+    ApiPage,
+    OpenApi,
+    Swagger,
     #[cfg(feature = "faults")]
     Inspect,
     #[cfg(feature = "faults")]
@@ -113,8 +116,14 @@ pub const ROUTES: &[Route] = &[
     get("/ready", Scope::Anyone, Endpoint::Ready),
     get("/healthz", Scope::Anyone, Endpoint::Health),
     get("/", Scope::Anyone, Endpoint::Welcome),
+    get("/api-docs/index.html", Scope::Anyone, Endpoint::ApiPage),
+    get("/api-docs/openapi.json", Scope::Anyone, Endpoint::OpenApi),
+    get("/api-docs/swagger.json", Scope::Anyone, Endpoint::Swagger),
     #[cfg(feature = "faults")]
     get("/faults/shard", Scope::Admin, Endpoint::Inspect),
     #[cfg(feature = "faults")]
     post("/faults/compact", Scope::Admin, Endpoint::Compact),
 ];
+
+/// Whatever else lies in the folder of the page that shows the API: its scripts and styles.
+pub const API_FILES: &Route = &get("/api-docs/", Scope::Anyone, Endpoint::ApiPage);

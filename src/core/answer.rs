@@ -11,6 +11,7 @@ use super::report::{CounterReport, GoalReport, Report};
 
 /// The answer to GET /v0/analytics.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Analytics<'a> {
     /// One entry per event and one per week of an event with weekly cohorts, ascending by name.
     pub counts: Vec<Count<'a>>,
@@ -20,6 +21,7 @@ pub struct Analytics<'a> {
 
 /// One event in [`Analytics`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Count<'a> {
     /// The event's name; for a week followed by a space, the ISO year and the week number, or by ` other` for all
     /// weeks beyond the limit.
@@ -32,15 +34,17 @@ pub struct Count<'a> {
     pub event_counts: Vec<EventCount<'a>>,
     /// For a goal: users whose combination is not listed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub event_counts_other: Option<u64>,
     /// For a goal: users per prior event, most first.
     pub single_event_counts: Vec<SingleEventCount<'a>>,
     /// The sum of values.
-    pub value: Value,
+    pub value: Values,
 }
 
 /// Users with one combination of prior events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventCount<'a> {
     /// The prior events, ascending by name.
     pub events: Vec<&'a str>,
@@ -50,6 +54,7 @@ pub struct EventCount<'a> {
 
 /// Users with one prior event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SingleEventCount<'a> {
     /// The prior event.
     pub name: &'a str,
@@ -59,9 +64,11 @@ pub struct SingleEventCount<'a> {
 
 /// The values of an event; empty where none was ever counted.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Value {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Values {
     /// Their sum.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub sum: Option<f64>,
 }
 
@@ -108,7 +115,7 @@ impl<'a> Count<'a> {
             event_counts,
             event_counts_other: goal.map(|goal| goal.other + unlisted),
             single_event_counts,
-            value: Value { sum: counter.sum.map(super::sum::Sum::value) },
+            value: Values { sum: counter.sum.map(super::sum::Sum::value) },
         })
     }
 
@@ -120,7 +127,7 @@ impl<'a> Count<'a> {
             event_counts: Vec::new(),
             event_counts_other: None,
             single_event_counts: Vec::new(),
-            value: Value { sum: None },
+            value: Values { sum: None },
         }
     }
 }

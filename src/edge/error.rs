@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
-
 use super::message::{Failure, FlagLimit};
+use crate::api::answer::{ErrorBody, ErrorFields};
 use crate::api::code::Code;
 use crate::core::error::Refusal;
 use crate::core::limits::{
@@ -21,26 +20,6 @@ pub struct ApiError {
     index: Option<usize>,
     field: Option<Cow<'static, str>>,
     limit: Option<(&'static str, u64)>,
-}
-
-/// The JSON of an error.
-#[derive(Serialize)]
-pub struct ErrorBody<'a> {
-    error: ErrorFields<'a>,
-}
-
-#[derive(Serialize)]
-struct ErrorFields<'a> {
-    what: &'a str,
-    code: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    index: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<u64>,
 }
 
 impl ApiError {

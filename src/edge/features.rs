@@ -1,8 +1,5 @@
 //! /v0/features: which flags are on for a user, and what asking for one records.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
 use worker::{Context, Method, console_error};
 
 use super::config::Config;
@@ -12,12 +9,8 @@ use super::keys::keys;
 use super::response::Reply;
 use super::routes::Call;
 use super::{analytics, clock, flags};
+use crate::api::answer::Features;
 use crate::core::request::parse_features;
-
-#[derive(Serialize)]
-struct Features<'a> {
-    features: BTreeMap<&'a str, bool>,
-}
 
 /// GET: every flag, on or off; the event is recorded behind the response.
 ///

@@ -1,20 +1,14 @@
 //! /v0/goals.
 
-use serde::Serialize;
-
 use super::body::read_json;
 use super::error::ApiError;
 use super::keys::keys;
 use super::response::Reply;
 use super::routes::Call;
 use super::{analytics, directory};
+use crate::api::answer::Goals;
 use crate::api::code::Code;
 use crate::core::request::{namespace_of, parse_goal};
-
-#[derive(Serialize)]
-struct Goals<'a> {
-    goals: Vec<&'a str>,
-}
 
 /// POST: makes an event a goal. The event need not exist yet.
 ///

@@ -1,12 +1,11 @@
 //! Liveness, health and the page at `/`.
 
-use serde::Serialize;
-
 use super::directory;
 use super::error::ApiError;
 use super::keys::keys;
 use super::response::Reply;
 use super::routes::Call;
+use crate::api::answer::Health;
 
 /// What `/` says until there is a dashboard.
 pub const WELCOME: &str = concat!(
@@ -15,12 +14,6 @@ pub const WELCOME: &str = concat!(
     "\n\nGET  /v0/analytics   the numbers\nPOST /v0/analytics   record events\n",
     "GET  /healthz        is storage reachable?\n\nThe README has a session to paste.\n"
 );
-
-#[derive(Serialize)]
-struct Health {
-    status: &'static str,
-    version: &'static str,
-}
 
 /// GET /healthz: whether configuration, key and storage are in order.
 ///

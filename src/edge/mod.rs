@@ -6,6 +6,7 @@
 //! All awaits of a request come before the first borrow of a shard's state; no borrow lives across an await.
 
 mod analytics;
+mod assets;
 mod auth;
 mod body;
 mod clock;

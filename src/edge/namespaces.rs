@@ -1,16 +1,10 @@
 //! /v0/namespaces.
 
-use serde::Serialize;
-
 use super::directory;
 use super::error::ApiError;
 use super::response::Reply;
 use super::routes::Call;
-
-#[derive(Serialize)]
-struct Namespaces {
-    namespaces: Vec<String>,
-}
+use crate::api::answer::Namespaces;
 
 /// GET: the names of all namespaces, ascending; `default` is always one of them.
 ///

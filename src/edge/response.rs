@@ -14,13 +14,20 @@ use crate::core::limits::RETRY_AFTER_S;
 pub struct Reply {
     status: u16,
     headers: Vec<(&'static str, String)>,
-    body: Option<Vec<u8>>,
+    body: Body,
+}
+
+enum Body {
+    None,
+    Bytes(Vec<u8>),
+    /// Of another response, which is streamed and keeps its headers.
+    Of(Response),
 }
 
 impl Reply {
     /// 204, without a body.
     pub const fn no_content() -> Self {
-        Self { status: 204, headers: Vec::new(), body: None }
+        Self { status: 204, headers: Vec::new(), body: Body::None }
     }
 
     /// 200 with JSON.
@@ -30,24 +37,30 @@ impl Reply {
     pub fn json(value: &impl Serialize) -> std::result::Result<Self, ApiError> {
         let body = serde_json::to_vec(value)
             .map_err(|error| ApiError::storage(&worker::Error::from(format!("an answer is not JSON: {error}"))))?;
-        Ok(Self { status: 200, headers: Vec::new(), body: Some(body) }.header("content-type", "application/json"))
+        Ok(Self { status: 200, headers: Vec::new(), body: Body::Bytes(body) }
+            .header("content-type", "application/json"))
     }
 
     /// 200 with plain text.
     pub fn text(text: &str) -> Self {
-        let reply = Self { status: 200, headers: Vec::new(), body: Some(text.as_bytes().to_vec()) };
+        let reply = Self { status: 200, headers: Vec::new(), body: Body::Bytes(text.as_bytes().to_vec()) };
         reply.header("content-type", "text/plain; charset=utf-8")
     }
 
     /// 200 with metrics.
     pub fn metrics(text: Vec<u8>) -> Self {
-        let reply = Self { status: 200, headers: Vec::new(), body: Some(text) };
+        let reply = Self { status: 200, headers: Vec::new(), body: Body::Bytes(text) };
         reply.header("content-type", "text/plain; version=0.0.4; charset=utf-8")
     }
 
     /// The status.
     pub const fn status(&self) -> u16 {
         self.status
+    }
+
+    /// What another Worker answered.
+    pub fn forwarded(response: Response) -> Self {
+        Self { status: response.status_code(), headers: Vec::new(), body: Body::Of(response) }
     }
 
     /// What a path takes.
@@ -58,7 +71,7 @@ impl Reply {
     /// An error.
     pub fn error(error: &ApiError) -> Self {
         let body = serde_json::to_vec(&error.body()).unwrap_or_default();
-        let reply = Self { status: error.code.parts().0, headers: Vec::new(), body: Some(body) }
+        let reply = Self { status: error.code.parts().0, headers: Vec::new(), body: Body::Bytes(body) }
             .header("content-type", "application/json");
         match error.code {
             Code::Unauthorized => reply.header("www-authenticate", "Bearer"),
@@ -71,7 +84,7 @@ impl Reply {
     /// (RFC 9110, 13.1.2). Anything but 200 stays as it is.
     #[must_use]
     pub fn conditional(self, if_none_match: Option<&str>) -> Self {
-        let (200, Some(body)) = (self.status, &self.body) else {
+        let (200, Body::Bytes(body)) = (self.status, &self.body) else {
             return self;
         };
         let mut hasher = SipHasher24::new();
@@ -80,7 +93,7 @@ impl Reply {
         let is_known = if_none_match.is_some_and(|known| {
             known.trim() == "*" || known.split(',').any(|known| known.trim().trim_start_matches("W/") == tag)
         });
-        let reply = if is_known { Self { status: 304, headers: Vec::new(), body: None } } else { self };
+        let reply = if is_known { Self { status: 304, headers: Vec::new(), body: Body::None } } else { self };
         reply.header("etag", &tag).header("cache-control", "private, no-cache")
     }
 
@@ -96,18 +109,22 @@ impl Reply {
     /// # Errors
     /// When the runtime refuses it.
     pub fn into_response(self) -> Result<Response> {
-        let headers = Headers::new();
-        if self.body.is_some() {
+        let headers = match &self.body {
+            Body::Of(response) => response.headers().clone(),
+            _ => Headers::new(),
+        };
+        if let Body::Bytes(_) = self.body {
             headers.set("cache-control", "no-store")?;
             headers.set("x-content-type-options", "nosniff")?;
         }
         for (name, value) in &self.headers {
             headers.set(name, value)?;
         }
-        let builder = ResponseBuilder::new().with_status(self.status).with_headers(headers);
+        let builder = ResponseBuilder::new().with_status(self.status).with_headers(headers.clone());
         Ok(match self.body {
-            Some(body) => builder.fixed(body),
-            None => builder.empty(),
+            Body::Bytes(body) => builder.fixed(body),
+            Body::None => builder.empty(),
+            Body::Of(response) => response.with_headers(headers),
         })
     }
 }

@@ -7,9 +7,11 @@ use super::config::Config;
 use super::error::ApiError;
 use super::faults::Fault;
 use super::response::{Reply, without_body};
-use super::{analytics, cors, feature_specs, features, goals, health, metrics, namespaces, nudges, predictions};
+use super::{
+    analytics, assets, cors, feature_specs, features, goals, health, metrics, namespaces, nudges, predictions,
+};
 use crate::api::code::Code;
-use crate::api::routes::{Endpoint, Method, ROUTES, Route};
+use crate::api::routes::{API_FILES, Endpoint, Method, ROUTES, Route};
 use crate::core::request::Query;
 
 /// A request with everything that its handler needs.
@@ -66,7 +68,9 @@ enum Found {
 fn find(request: &Request) -> Result<Found, Reply> {
     let path = request.path();
     let path = path.strip_suffix('/').filter(|path| path.starts_with("/v0/")).unwrap_or(&path);
-    let same_path = || ROUTES.iter().filter(|route| route.path == path);
+    let in_folder = ROUTES.iter().all(|route| route.path != path) && path.starts_with(API_FILES.path);
+    let folder = in_folder.then_some(API_FILES);
+    let same_path = || ROUTES.iter().filter(|route| route.path == path).chain(folder);
     if same_path().next().is_none() {
         return Err(Reply::error(&ApiError::new(Code::NotFound, "there is nothing at this path")));
     }
@@ -118,6 +122,7 @@ async fn dispatch(
         Endpoint::Alive | Endpoint::Ready => Ok(Reply::text("ok")),
         Endpoint::Health => health::read(call).await,
         Endpoint::Welcome => Ok(Reply::text(health::WELCOME)),
+        Endpoint::ApiPage | Endpoint::OpenApi | Endpoint::Swagger => assets::read(call).await,
         #[cfg(feature = "faults")]
         Endpoint::Inspect => health::inspect(call).await,
         #[cfg(feature = "faults")]

@@ -7,6 +7,8 @@ const config :Workerd.Config = (
   services = [
     (name = "kimball-edge", worker = .worker),
     Bindings.state,
+    Bindings.files,
+    Bindings.assets,
   ],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "kimball-edge")],
 );

@@ -1,0 +1,41 @@
+// Static files over a disk service: what the ASSETS binding is on Cloudflare. Content types, conditional requests, HEAD;
+// no listings of directories and no page in the place of one that is missing.
+const TYPES = {
+  css: "text/css; charset=utf-8",
+  html: "text/html; charset=utf-8",
+  js: "text/javascript; charset=utf-8",
+  json: "application/json",
+  png: "image/png",
+  svg: "image/svg+xml",
+  txt: "text/plain; charset=utf-8",
+  wasm: "application/wasm",
+};
+
+const nothing = (status, headers) => new Response(null, { status, headers });
+
+export default {
+  async fetch(request, env) {
+    if (request.method !== "GET" && request.method !== "HEAD") return nothing(405, { allow: "GET, HEAD" });
+    const { pathname } = new URL(request.url);
+    const file = await env.DISK.fetch(`http://disk${pathname}`, { method: request.method });
+    // The disk service lists directories as JSON, and has no types for files.
+    if (!file.ok || file.headers.get("content-type") === "application/json") return nothing(404);
+
+    const modified = file.headers.get("last-modified") ?? "";
+    const bytes = file.headers.get("content-length") ?? "";
+    const etag = `W/"${Date.parse(modified).toString(36)}-${Number(bytes).toString(36)}"`;
+    const headers = {
+      "cache-control": "public, max-age=0, must-revalidate",
+      "content-type": TYPES[pathname.split(".").pop()] ?? "application/octet-stream",
+      etag,
+      "last-modified": modified,
+      "x-content-type-options": "nosniff",
+    };
+    const known = request.headers.get("if-none-match");
+    const isKnown = known === null
+      ? Date.parse(request.headers.get("if-modified-since")) >= Date.parse(modified)
+      : known.trim() === "*" || known.split(",").some((tag) => tag.trim() === etag);
+    if (isKnown) return nothing(304, headers);
+    return new Response(request.method === "HEAD" ? null : file.body, { headers: { ...headers, "content-length": bytes } });
+  },
+};

@@ -1,0 +1,73 @@
+//! The JSON of short answers and of errors. Those with numbers in them are in [`crate::core`].
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// The answer to GET /v0/goals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Goals<'a> {
+    /// The names of the goals, ascending.
+    pub goals: Vec<&'a str>,
+}
+
+/// The answer to GET /v0/namespaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Namespaces {
+    /// The names of the namespaces, ascending; `default` is always one of them.
+    pub namespaces: Vec<String>,
+}
+
+/// The answer to GET /v0/features.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Features<'a> {
+    /// Every flag by its name, on or off.
+    pub features: BTreeMap<&'a str, bool>,
+}
+
+/// The answer to GET /healthz.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Health {
+    /// Always `ok`; whatever is not is an error.
+    pub status: &'static str,
+    /// The version of the service.
+    pub version: &'static str,
+}
+
+/// The body of every error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Error))]
+pub struct ErrorBody<'a> {
+    /// What is wrong.
+    pub error: ErrorFields<'a>,
+}
+
+/// What is in an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ErrorFields<'a> {
+    /// A sentence for people. It never repeats what was sent.
+    pub what: &'a str,
+    /// A stable name for programs.
+    pub code: &'a str,
+    /// The position in the batch of the event that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub index: Option<usize>,
+    /// The field or parameter that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub field: Option<&'a str>,
+    /// The limit that was met.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub limit: Option<&'a str>,
+    /// Its value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub value: Option<u64>,
+}

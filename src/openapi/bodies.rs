@@ -1,0 +1,170 @@
+//! What bodies may hold; the bounds of lengths are added from `core::limits`. These types describe; `core::request` reads, and a test sends every example of this document.
+#![allow(dead_code, reason = "nothing makes a value of a type that only describes")]
+#![allow(clippy::struct_field_names, reason = "the names are those of the API")]
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A name: any printable text, of at most 256 bytes of UTF-8.
+#[derive(Serialize, ToSchema)]
+pub struct Name(String);
+
+/// A user id that is a string, of at most 256 bytes of UTF-8.
+#[derive(Serialize, ToSchema)]
+pub struct UserText(String);
+
+/// A user id: a string, or an integer, which means its decimal string.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum UserId {
+    Text(UserText),
+    Number(i64),
+}
+
+/// Something that a user did.
+#[derive(Serialize, ToSchema)]
+pub struct Event {
+    /// What was done. Any printable text of at most 256 bytes of UTF-8.
+    pub event_name: Name,
+    /// Who did it.
+    pub user_id: UserId,
+    /// Where it counts; `default` where absent.
+    pub namespace: Option<Name>,
+    /// True makes the event a goal first. Needs an admin token, or `INGEST_MAY_ADD_GOALS=true`.
+    pub ensure_goal: Option<bool>,
+    /// Added to the event's sum if this is the user's first occurrence of it.
+    #[schema(minimum = -1e300, maximum = 1e300)]
+    pub value: Option<f64>,
+    /// Chooses the week of a weekly counter and nothing else; now where absent.
+    #[schema(format = DateTime)]
+    pub datetime: Option<String>,
+}
+
+/// Events in their order, at most 10,000 of them.
+#[derive(Serialize, ToSchema)]
+pub struct EventBatch {
+    /// A goal later in the list sees the events before it.
+    pub events: EventList,
+}
+
+/// Events in their order.
+#[derive(Serialize, ToSchema)]
+pub struct EventList(Vec<Event>);
+
+/// One event, an object with `events`, or a bare list.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum NewEvents {
+    One(Event),
+    Batch(EventBatch),
+    List(EventList),
+}
+
+/// An event that is to be a goal.
+#[derive(Serialize, ToSchema)]
+pub struct NewGoal {
+    /// The event. It need not exist yet.
+    pub goal_name: Name,
+    /// Its namespace; `default` where absent.
+    pub namespace: Option<Name>,
+}
+
+/// A feature flag: on where `boolean` is true, else where a condition matches, else for the share of users that its
+/// rollout has reached.
+#[derive(Serialize, ToSchema)]
+pub struct FeatureSpec {
+    /// Its name. Any printable text of at most 256 bytes of UTF-8.
+    pub name: Name,
+    /// On for everybody, if true.
+    pub boolean: Option<bool>,
+    /// When the rollout starts. Needs `rollout_end`; now where only that is given.
+    #[schema(format = DateTime)]
+    pub rollout_start: Option<String>,
+    /// When the rollout has reached everybody. Not before its start.
+    #[schema(format = DateTime)]
+    pub rollout_end: Option<String>,
+    /// Any one of these switches the flag on.
+    pub user: Option<Conditions>,
+}
+
+/// Conditions, any of which is enough.
+#[derive(Serialize, ToSchema)]
+pub struct Conditions(Vec<Condition>);
+
+/// A condition on a property of a user.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Condition {
+    Equals(EqualsCondition),
+    In(InCondition),
+}
+
+/// The property has this value.
+#[derive(Serialize, ToSchema)]
+pub struct EqualsCondition {
+    /// The name of the property.
+    pub property: Name,
+    #[schema(inline)]
+    pub comparator: Equals,
+    /// What it must be.
+    #[schema(inline)]
+    pub value: PropertyValue,
+}
+
+/// The property has one of these values.
+#[derive(Serialize, ToSchema)]
+pub struct InCondition {
+    /// The name of the property.
+    pub property: Name,
+    #[schema(inline)]
+    pub comparator: In,
+    /// What it may be, all of one type.
+    #[schema(inline)]
+    pub value: PropertyValues,
+}
+
+#[derive(Serialize, ToSchema)]
+pub enum Equals {
+    #[schema(rename = "=")]
+    Equals,
+}
+
+#[derive(Serialize, ToSchema)]
+pub enum In {
+    #[schema(rename = "in")]
+    In,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum PropertyValue {
+    Text(PropertyText),
+    Number(i64),
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum PropertyValues {
+    Texts(PropertyTexts),
+    Numbers(PropertyNumbers),
+}
+
+/// A text of at most 256 bytes of UTF-8.
+#[derive(Serialize, ToSchema)]
+pub struct PropertyText(String);
+
+/// Texts, any of which fits.
+#[derive(Serialize, ToSchema)]
+pub struct PropertyTexts(Vec<PropertyText>);
+
+/// Whole numbers, any of which fits.
+#[derive(Serialize, ToSchema)]
+pub struct PropertyNumbers(Vec<i64>);
+
+/// All flags.
+#[derive(Serialize, ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct FeatureSpecs {
+    /// Ascending by name. Times are whole seconds of UTC.
+    pub feature_specs: Vec<FeatureSpec>,
+}

@@ -1,0 +1,48 @@
+//! An example of every schema.
+
+use serde_json::{Value, json};
+
+/// The example of the schema of this name.
+pub fn of(schema: &str) -> Option<Value> {
+    Some(match schema {
+        "Error" => json!({"error": of("ErrorFields")?}),
+        "ErrorFields" => {
+            json!({"what": "user_id of event 2: is required", "code": "field_missing", "index": 2, "field": "user_id"})
+        }
+        "Analytics" => json!({"counts": [of("Count")?], "users": 3}),
+        "Count" => json!({
+            "name": "Completed purchase", "type": "named", "count": 2,
+            "event_counts": [of("EventCount")?, {"events": [], "count": 1}], "event_counts_other": 0,
+            "single_event_counts": [of("SingleEventCount")?], "value": of("Values")?,
+        }),
+        "EventCount" => json!({"events": ["Searched for a product"], "count": 1}),
+        "SingleEventCount" => json!({"name": "Searched for a product", "count": 1}),
+        "Values" => json!({"sum": 49.5}),
+        "Goals" => json!({"goals": ["Completed purchase"]}),
+        "Namespaces" => json!({"namespaces": ["default", "shop"]}),
+        "Features" => json!({"features": {"new-checkout": true, "old-search": false}}),
+        "Health" => json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
+        "Name" => json!("Completed purchase"),
+        "EventList" => json!([{"event_name": "Login", "user_id": "ann"}, {"event_name": "Login", "user_id": 7}]),
+        "PropertyText" => json!("pro"),
+        "PropertyTexts" => json!(["pro", "team"]),
+        "PropertyNumbers" => json!([7, 42]),
+        "UserId" | "UserText" => json!("ann"),
+        "Event" => json!({
+            "event_name": "Completed purchase", "user_id": "ann", "namespace": "shop", "ensure_goal": true,
+            "value": 49.5, "datetime": "2022-02-14T09:30:00Z",
+        }),
+        "EventBatch" | "NewEvents" => json!({"events": [{"event_name": "Login", "user_id": "ann"}, of("Event")?]}),
+        "NewGoal" => json!({"goal_name": "Completed purchase", "namespace": "shop"}),
+        "EqualsCondition" | "Condition" => json!({"property": "plan", "comparator": "=", "value": "pro"}),
+        "InCondition" => json!({"property": "company", "comparator": "in", "value": [7, 42]}),
+        "Conditions" => json!([of("EqualsCondition")?, of("InCondition")?]),
+        "FeatureSpec" => json!({
+            "name": "new-checkout", "boolean": false,
+            "rollout_start": "2022-01-01T00:00:00Z", "rollout_end": "2022-02-01T00:00:00Z",
+            "user": of("Conditions")?,
+        }),
+        "FeatureSpecs" => json!({"featureSpecs": [of("FeatureSpec")?]}),
+        _ => return None,
+    })
+}

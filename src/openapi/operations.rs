@@ -1,0 +1,208 @@
+//! What each endpoint does, takes and answers.
+
+use serde_json::{Map, Value, json};
+
+use super::examples;
+use crate::api::code::Code;
+use crate::api::routes::Endpoint;
+
+/// An operation, without what follows from its route.
+pub struct Docs {
+    pub id: &'static str,
+    pub tag: &'static str,
+    pub summary: &'static str,
+    pub description: &'static str,
+    pub parameters: Vec<Value>,
+    pub body: Option<Value>,
+    pub responses: Map<String, Value>,
+    pub codes: Vec<Code>,
+}
+
+const STORAGE: [Code; 2] = [Code::StorageUnavailable, Code::HashKeyChanged];
+const BODY: [Code; 9] = [
+    Code::ContentTypeInvalid,
+    Code::BodyEmpty,
+    Code::BodyNotUtf8,
+    Code::JsonInvalid,
+    Code::FieldMissing,
+    Code::FieldInvalid,
+    Code::NameTooLong,
+    Code::BodyTooLarge,
+    Code::ContentEncodingInvalid,
+];
+
+/// The operation of an endpoint.
+pub fn docs(endpoint: Endpoint) -> Docs {
+    match endpoint {
+        Endpoint::Record => write(
+            "recordEvents",
+            "events",
+            "Record events",
+            RECORD,
+            "NewEvents",
+            &[Code::BatchTooLarge, Code::NamespacesFull, Code::EventsFull, Code::UsersFull, Code::ShardMemoryFull],
+        ),
+        Endpoint::Analytics => {
+            read("getAnalytics", "events", "All numbers of a namespace", ANALYTICS, "Analytics").taking(namespace())
+        }
+        Endpoint::AddGoal => write(
+            "addGoal",
+            "events",
+            "Make an event a goal",
+            ADD_GOAL,
+            "NewGoal",
+            &[Code::NamespacesFull, Code::EventsFull, Code::ShardMemoryFull],
+        ),
+        Endpoint::Goals => {
+            read("getGoals", "events", "The goals of a namespace", "Ascending by name.", "Goals").taking(namespace())
+        }
+        Endpoint::Namespaces => read("getNamespaces", "events", "All namespaces", NAMESPACES, "Namespaces"),
+        Endpoint::Features => read("getFeatures", "flags", "The flags of a user", FEATURES, "Features")
+            .taking(encoded("user_obj", USER_OBJ, "eyJ1c2VyX2lkIjoiYW5uIiwicGxhbiI6InBybyJ9"))
+            .taking(encoded("context_obj", CONTEXT_OBJ, "eyJmZWF0dXJlIjoibmV3LWNoZWNrb3V0In0=")),
+        Endpoint::AddFeatureSpec => {
+            write("addFeatureSpec", "flags", "Add or replace a flag", ADD_SPEC, "FeatureSpec", &[Code::FlagsFull])
+        }
+        Endpoint::FeatureSpecs => read(
+            "getFeatureSpecs",
+            "flags",
+            "All flags",
+            "Ascending by name; absent parts are left out.",
+            "FeatureSpecs",
+        ),
+        Endpoint::Alive => text("getAlive", "Is the process alive?", "Liveness, for supervisors.", "ok"),
+        Endpoint::Ready => text("getReady", "Is the process ready?", "Readiness, for supervisors.", "ok"),
+        Endpoint::Health => {
+            let docs = read("getHealth", "service", "Is the service in order?", HEALTH, "Health");
+            Docs { parameters: Vec::new(), responses: Map::new(), ..docs }.answering("200", &json_ok("Health", false))
+        }
+        Endpoint::Welcome => text("getWelcome", "What this is", "A page for people.", "Kimball Edge"),
+        Endpoint::ApiPage => {
+            let docs = text("getApiPage", "This document for people", "A page that shows it.", "");
+            docs.answering(
+                "200",
+                &json!({"description": "The page.", "content": {"text/html": {"schema": {"type": "string"}}}}),
+            )
+            .missing()
+        }
+        Endpoint::OpenApi => document("getOpenApi"),
+        Endpoint::Swagger => document("getSwagger"),
+        #[cfg(feature = "faults")]
+        Endpoint::Inspect | Endpoint::Compact => text("faults", "Fault injection", "For tests.", ""),
+    }
+}
+
+const RECORD: &str = "One event, `{\"events\": […]}`, or a bare list, applied in their order. Only a user's first \
+    occurrence of an event changes anything. A batch that is malformed, too large or not allowed changes nothing.";
+const ANALYTICS: &str = "Unique users per event; for goals also what users had done before. A namespace without events \
+    has no counts.";
+const ADD_GOAL: &str = "From now on, a user's first occurrence of the event records which other events the user had \
+    done before. Idempotent; the event need not exist yet.";
+const NAMESPACES: &str =
+    "Ascending by name. A namespace appears with its first event or goal; `default` is always there.";
+const FEATURES: &str = "Whether each flag is on for the user. Where `user_obj.user_id` and `context_obj.feature` are both \
+    given, that is recorded as an event of this user after the response.";
+const USER_OBJ: &str = "The base64 of a JSON object with the user's properties; `user_id` (string or integer) says who it \
+    is. Both alphabets, padded or not.";
+const CONTEXT_OBJ: &str = "The base64 of a JSON object: `feature`, the event to record, and `namespace`, `default` where \
+    absent.";
+const ADD_SPEC: &str = "Replaces the flag of that name. Where a rollout is running and only its end changes, the share of \
+    users that it has reached keeps the flag.";
+const HEALTH: &str = "Whether configuration, key and storage are in order.";
+
+impl Docs {
+    fn taking(mut self, parameter: Value) -> Self {
+        self.parameters.push(parameter);
+        self
+    }
+
+    /// A file may not be there, and need not be sent again.
+    fn missing(mut self) -> Self {
+        self.codes.extend([Code::NotFound, Code::StorageUnavailable]);
+        self.answering("304", &json!({"description": "It is the one that the client has."}))
+    }
+
+    fn answering(mut self, status: &str, response: &Value) -> Self {
+        self.responses.insert(status.to_owned(), response.clone());
+        self
+    }
+}
+
+fn read(
+    id: &'static str,
+    tag: &'static str,
+    summary: &'static str,
+    description: &'static str,
+    schema: &'static str,
+) -> Docs {
+    let if_none_match = json!({
+        "name": "If-None-Match", "in": "header", "schema": {"type": "string"},
+        "description": "Entity tags of answers that the client has; 304 if one of them is still right.",
+        "example": "\"00000000000000000000000000000000\"",
+    });
+    let unchanged = json!({"description": "The answer is the one that the client has.", "headers": {"ETag": etag()}});
+    let codes = STORAGE.into_iter().chain([Code::NameTooLong]).collect();
+    let (parameters, responses) = (vec![if_none_match], Map::new());
+    Docs { id, tag, summary, description, parameters, body: None, responses, codes }
+        .answering("200", &json_ok(schema, true))
+        .answering("304", &unchanged)
+}
+
+fn write(
+    id: &'static str,
+    tag: &'static str,
+    summary: &'static str,
+    description: &'static str,
+    schema: &'static str,
+    codes: &[Code],
+) -> Docs {
+    let body = json!({"required": true, "content": {"application/json": content(schema)}});
+    let codes = BODY.iter().chain(&STORAGE).chain(&[Code::ContentEncodingUnsupported]).chain(codes).copied().collect();
+    let (parameters, responses) = (Vec::new(), Map::new());
+    Docs { id, tag, summary, description, parameters, body: Some(body), responses, codes }
+        .answering("204", &json!({"description": "It is stored durably, or was there already."}))
+}
+
+fn text(id: &'static str, summary: &'static str, description: &'static str, example: &str) -> Docs {
+    let content = json!({"text/plain": {"schema": {"type": "string", "examples": [example]}, "example": example}});
+    let (parameters, responses, codes) = (Vec::new(), Map::new(), Vec::new());
+    Docs { id, tag: "service", summary, description, parameters, body: None, responses, codes }
+        .answering("200", &json!({"description": "It is.", "content": content}))
+}
+
+fn document(id: &'static str) -> Docs {
+    let content = json!({"application/json": {"schema": {"type": "object"}}});
+    text(id, "This document", "OpenAPI 3.1, the same under both names.", "")
+        .answering("200", &json!({"description": "The document.", "content": content}))
+        .missing()
+}
+
+fn content(schema: &str) -> Value {
+    json!({
+        "schema": {"$ref": format!("#/components/schemas/{schema}")},
+        "examples": {"example": {"value": examples::of(schema)}},
+    })
+}
+
+fn json_ok(schema: &str, has_etag: bool) -> Value {
+    let headers = if has_etag { json!({"ETag": etag()}) } else { json!({}) };
+    json!({"description": "The answer.", "headers": headers, "content": {"application/json": content(schema)}})
+}
+
+fn etag() -> Value {
+    json!({"description": "The answer's entity tag.", "required": true, "schema": {"type": "string"}})
+}
+
+fn namespace() -> Value {
+    json!({
+        "name": "namespace", "in": "query", "description": "The namespace; `default` where absent.",
+        "schema": {"$ref": "#/components/schemas/Name"}, "example": "shop",
+    })
+}
+
+fn encoded(name: &str, description: &str, example: &str) -> Value {
+    json!({
+        "name": name, "in": "query", "description": description, "example": example,
+        "schema": {"type": "string", "contentEncoding": "base64", "contentMediaType": "application/json"},
+    })
+}
