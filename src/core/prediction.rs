@@ -39,6 +39,7 @@ const GOAL_IS_GIVEN: &str = "this goal is one of the given events";
 
 /// The answer to GET /v0/predictions without events or a user.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventPredictions<'a> {
     /// The goals that somebody completed after another event, by name.
     pub goals: BTreeMap<&'a str, GoalEvents<'a>>,
@@ -46,6 +47,7 @@ pub struct EventPredictions<'a> {
 
 /// One goal in [`EventPredictions`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GoalEvents<'a> {
     /// The events that somebody did before the goal, by name.
     pub events: BTreeMap<&'a str, EventPrediction>,
@@ -53,6 +55,7 @@ pub struct GoalEvents<'a> {
 
 /// What one event says of a goal.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventPrediction {
     /// The share of the event's users who completed the goal after it, from 0 to 1.
     pub bayes: f64,
@@ -64,6 +67,7 @@ pub struct EventPrediction {
 
 /// The answer to GET /v0/predictions with events or a user.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GoalPredictions<'a> {
     /// The goals that somebody completed or that are among the events, by name.
     pub goals: BTreeMap<&'a str, GoalPrediction>,
@@ -71,6 +75,7 @@ pub struct GoalPredictions<'a> {
 
 /// What several events say of a goal.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum GoalPrediction {
     /// The goal is among the events.
@@ -95,6 +100,7 @@ pub enum GoalPrediction {
 
 /// The answer to GET /v0/nudges.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Nudges<'a> {
     /// The events that led others to the goal and that the user has not done, best prediction first, then by name.
     pub nudges: Vec<Nudge<'a>>,
@@ -106,6 +112,7 @@ pub struct Nudges<'a> {
 
 /// One event in [`Nudges`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Nudge<'a> {
     /// The event.
     pub event_name: &'a str,

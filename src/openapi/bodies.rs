@@ -5,6 +5,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::core::prediction::{EventPredictions, GoalPredictions};
+
 /// A name: any printable text, of at most 256 bytes of UTF-8.
 #[derive(Serialize, ToSchema)]
 pub struct Name(String);
@@ -167,4 +169,12 @@ pub struct PropertyNumbers(Vec<i64>);
 pub struct FeatureSpecs {
     /// Ascending by name. Times are whole seconds of UTC.
     pub feature_specs: Vec<FeatureSpec>,
+}
+
+/// Per goal what single events say of it, or what several events, or a user's, say together.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Predictions {
+    Single(EventPredictions<'static>),
+    Together(GoalPredictions<'static>),
 }

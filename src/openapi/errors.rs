@@ -69,6 +69,7 @@ const fn meaning(code: Code) -> &'static str {
         Code::Unauthorized => "there is no token, or it is not known",
         Code::Forbidden => "the token is not for this",
         Code::NotFound => "there is nothing at this path",
+        Code::UserUnknown => "the user has done no event of the namespace",
         Code::MethodNotAllowed => "the path does not take this method; `Allow` says which",
         Code::BodyTooLarge => "the body has more than BODY_BYTES_MAX bytes, inflated",
         Code::BatchTooLarge => "the batch has more than BATCH_EVENTS_MAX events",
@@ -80,6 +81,7 @@ const fn meaning(code: Code) -> &'static str {
         Code::NamespacesFull => "there is no room for a further namespace",
         Code::EventsFull => "the namespace has no room for a further event name",
         Code::FlagsFull => "there is no room for a further flag",
+        Code::MetricsTooLarge => "there are too many metrics for one answer; ask for one namespace",
         Code::UsersFull => "an event has its maximum of unique users",
         Code::ShardMemoryFull => "a shard has no memory left for something new",
     }

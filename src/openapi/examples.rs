@@ -22,6 +22,19 @@ pub fn of(schema: &str) -> Option<Value> {
         "Namespaces" => json!({"namespaces": ["default", "shop"]}),
         "Features" => json!({"features": {"new-checkout": true, "old-search": false}}),
         "Health" => json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
+        "EventPrediction" => json!({"bayes": 0.5, "probability": 0.5, "support": 120}),
+        "GoalEvents" => json!({"events": {"Searched for a product": of("EventPrediction")?}}),
+        "Predictions" | "EventPredictions" => json!({"goals": {"Completed purchase": of("GoalEvents")?}}),
+        "GoalPrediction" => {
+            json!({"yes": 0.8, "no": 0.4, "likelihood": 2.0, "probability": 0.61, "support": 120})
+        }
+        "GoalPredictions" => json!({"goals": {
+            "Completed purchase": of("GoalPrediction")?, "Login": {"note": "this goal is one of the given events"},
+        }}),
+        "Nudge" => {
+            json!({"event_name": "Searched for a product", "prediction": 0.5, "probability": 0.7, "support": 120})
+        }
+        "Nudges" => json!({"nudges": [of("Nudge")?], "goal": "Completed purchase", "user_id": "ann"}),
         "Name" => json!("Completed purchase"),
         "EventList" => json!([{"event_name": "Login", "user_id": "ann"}, {"event_name": "Login", "user_id": 7}]),
         "PropertyText" => json!("pro"),

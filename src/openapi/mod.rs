@@ -17,6 +17,7 @@ use crate::api::answer::{ErrorBody, Features, Goals, Health, Namespaces};
 use crate::api::routes::{ROUTES, Route, Scope};
 use crate::core::answer::Analytics;
 use crate::core::limits::{BATCH_EVENTS, FLAG_CONDITIONS, FLAG_VALUES, NAME_BYTES};
+use crate::core::prediction::Nudges;
 
 /// No control characters.
 const NAME_PATTERN: &str = r"^[^\u0000-\u001F\u007F-\u009F]+$";
@@ -49,6 +50,7 @@ pub fn document() -> Value {
         "tags": [
             {"name": "events", "description": "Recording and reading of numbers."},
             {"name": "flags", "description": "Feature flags."},
+            {"name": "predictions", "description": "What leads to a goal."},
             {"name": "service", "description": "Health and documentation."},
         ],
         "paths": paths,
@@ -101,6 +103,8 @@ fn schemas() -> Map<String, Value> {
     add::<Goals<'static>>(&mut found);
     add::<Namespaces>(&mut found);
     add::<Features<'static>>(&mut found);
+    add::<bodies::Predictions>(&mut found);
+    add::<Nudges<'static>>(&mut found);
     add::<Health>(&mut found);
     add::<bodies::NewEvents>(&mut found);
     add::<bodies::NewGoal>(&mut found);

@@ -70,6 +70,30 @@ pub fn docs(endpoint: Endpoint) -> Docs {
             "Ascending by name; absent parts are left out.",
             "FeatureSpecs",
         ),
+        Endpoint::Predictions => {
+            read("getPredictions", "predictions", "How likely are goals?", PREDICTIONS, "Predictions")
+                .taking(events())
+                .taking(user_id(false))
+                .taking(namespace())
+                .refusing(&[Code::UserUnknown])
+        }
+        Endpoint::Nudges => read("getNudges", "predictions", "What leads a user to a goal?", NUDGES, "Nudges")
+            .taking(goal())
+            .taking(user_id(true))
+            .taking(namespace()),
+        Endpoint::Metrics => metrics("getMetrics", "The state of the service", METRICS, "kimball_counters 12"),
+        Endpoint::CounterMetrics => metrics(
+            "getCounterMetrics",
+            "All counters",
+            "Unique users per event, of every namespace or of one.",
+            "kimball_counter{kimball_namespace=\"default\",name=\"Login\"} 3",
+        ),
+        Endpoint::PredictionMetrics => metrics(
+            "getPredictionMetrics",
+            "All predictions",
+            "The `bayes` of GET /v0/predictions, of every namespace or of one.",
+            "kimball_bayes_prediction{kimball_namespace=\"default\",event=\"Login\",goal=\"Completed purchase\"} 0.5",
+        ),
         Endpoint::Alive => text("getAlive", "Is the process alive?", "Liveness, for supervisors.", "ok"),
         Endpoint::Ready => text("getReady", "Is the process ready?", "Readiness, for supervisors.", "ok"),
         Endpoint::Health => {
@@ -108,11 +132,21 @@ const CONTEXT_OBJ: &str = "The base64 of a JSON object: `feature`, the event to 
     absent.";
 const ADD_SPEC: &str = "Replaces the flag of that name. Where a rollout is running and only its end changes, the share of \
     users that it has reached keeps the flag.";
+const PREDICTIONS: &str = "Without `event` and `user_id`: per goal and prior event, the probability of the goal after the \
+    event. With `event`s: per goal, that for a user who did these and no others. With `user_id`: that for what the user \
+    has done. Not with both.";
+const NUDGES: &str = "The events that led others to the goal and that the user has not done, best first.";
+const METRICS: &str = "Requests, events, shards and storage in Prometheus text format, of every namespace or of one.";
 const HEALTH: &str = "Whether configuration, key and storage are in order.";
 
 impl Docs {
     fn taking(mut self, parameter: Value) -> Self {
         self.parameters.push(parameter);
+        self
+    }
+
+    fn refusing(mut self, codes: &[Code]) -> Self {
+        self.codes.extend(codes);
         self
     }
 
@@ -170,6 +204,13 @@ fn text(id: &'static str, summary: &'static str, description: &'static str, exam
         .answering("200", &json!({"description": "It is.", "content": content}))
 }
 
+fn metrics(id: &'static str, summary: &'static str, description: &'static str, example: &str) -> Docs {
+    text(id, summary, description, example)
+        .taking(namespace())
+        .refusing(&STORAGE)
+        .refusing(&[Code::NameTooLong, Code::MetricsTooLarge])
+}
+
 fn document(id: &'static str) -> Docs {
     let content = json!({"application/json": {"schema": {"type": "object"}}});
     text(id, "This document", "OpenAPI 3.1, the same under both names.", "")
@@ -197,6 +238,28 @@ fn namespace() -> Value {
     json!({
         "name": "namespace", "in": "query", "description": "The namespace; `default` where absent.",
         "schema": {"$ref": "#/components/schemas/Name"}, "example": "shop",
+    })
+}
+
+fn events() -> Value {
+    json!({
+        "name": "event", "in": "query", "explode": true, "example": ["Searched for a product"],
+        "description": "An event that the namespace has; may come several times.",
+        "schema": {"type": "array", "items": {"$ref": "#/components/schemas/Name"}},
+    })
+}
+
+fn user_id(is_required: bool) -> Value {
+    json!({
+        "name": "user_id", "in": "query", "description": "The user; an integer means its decimal string.",
+        "schema": {"$ref": "#/components/schemas/UserText"}, "example": "ann", "required": is_required,
+    })
+}
+
+fn goal() -> Value {
+    json!({
+        "name": "goal", "in": "query", "description": "A goal of the namespace.", "required": true,
+        "schema": {"$ref": "#/components/schemas/Name"}, "example": "Completed purchase",
     })
 }
 
