@@ -9,6 +9,10 @@ use utoipa::ToSchema;
 #[derive(Serialize, ToSchema)]
 pub struct Name(String);
 
+/// A whole number of 64 bits, signed or not.
+#[derive(Serialize, ToSchema)]
+pub struct WholeNumber(i128);
+
 /// A user id that is a string, of at most 256 bytes of UTF-8.
 #[derive(Serialize, ToSchema)]
 pub struct UserText(String);
@@ -18,7 +22,7 @@ pub struct UserText(String);
 #[serde(untagged)]
 pub enum UserId {
     Text(UserText),
-    Number(i64),
+    Number(WholeNumber),
 }
 
 /// Something that a user did.
@@ -139,7 +143,7 @@ pub enum In {
 #[serde(untagged)]
 pub enum PropertyValue {
     Text(PropertyText),
-    Number(i64),
+    Number(WholeNumber),
 }
 
 #[derive(Serialize, ToSchema)]
@@ -159,7 +163,7 @@ pub struct PropertyTexts(Vec<PropertyText>);
 
 /// Whole numbers, any of which fits.
 #[derive(Serialize, ToSchema)]
-pub struct PropertyNumbers(Vec<i64>);
+pub struct PropertyNumbers(Vec<WholeNumber>);
 
 /// All flags.
 #[derive(Serialize, ToSchema)]
