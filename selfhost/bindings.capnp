@@ -44,6 +44,7 @@ const bindings :List(Workerd.Worker.Binding) = [
   (name = "COMBINATIONS_PER_GOAL_MAX", fromEnvironment = "COMBINATIONS_PER_GOAL_MAX"),
   (name = "USERS_PER_EVENT_MAX", fromEnvironment = "USERS_PER_EVENT_MAX"),
   (name = "WEEKS_PER_EVENT_MAX", fromEnvironment = "WEEKS_PER_EVENT_MAX"),
+  (name = "METRICS_BYTES_MAX", fromEnvironment = "METRICS_BYTES_MAX"),
   (name = "FLAGS_MAX", fromEnvironment = "FLAGS_MAX"),
   (name = "FLAG_CONDITIONS_MAX", fromEnvironment = "FLAG_CONDITIONS_MAX"),
   (name = "FLAG_VALUES_MAX", fromEnvironment = "FLAG_VALUES_MAX"),

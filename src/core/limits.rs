@@ -81,6 +81,8 @@ pub const FLAG_CONDITIONS: Limit = Limit { name: "FLAG_CONDITIONS_MAX", default:
 pub const FLAG_VALUES: Limit = Limit { name: "FLAG_VALUES_MAX", default: 1_000, min: 1, max: 10_000 };
 /// Bytes of all flags together, as they are stored.
 pub const FLAGS_BYTES: Limit = Limit { name: "FLAGS_BYTES_MAX", default: 4 * MIB, min: 1_024, max: 16 * MIB };
+/// Bytes of one answer of metrics, about.
+pub const METRICS_BYTES: Limit = Limit { name: "METRICS_BYTES_MAX", default: 16 * MIB, min: 1_024, max: 32 * MIB };
 /// Shards of a namespace, fixed when the namespace is created.
 pub const SHARDS: Limit = Limit { name: "SHARDS", default: 4, min: 1, max: 64 };
 /// Bytes of journal after which a shard compacts at once.
@@ -98,8 +100,6 @@ pub const FAN_OUT: usize = 16;
 pub const NAME_CACHE_BYTES: usize = 8 << 20;
 /// Milliseconds for which an isolate takes its flags for those of the registry.
 pub const FLAG_CACHE_MS: u64 = 2_000;
-/// Bytes of one answer of metrics, about.
-pub const METRICS_BYTES: usize = 16 << 20;
 /// Bytes that are read and thrown away of a body that is too large, before it is refused.
 pub const DRAIN_BYTES: u64 = 16 * MIB;
 /// Milliseconds that this may take.

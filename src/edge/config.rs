@@ -37,6 +37,8 @@ pub struct Config {
     pub request: RequestLimits,
     /// What flags are held to.
     pub flags: FlagLimits,
+    /// Bytes of an answer of metrics.
+    pub metrics_bytes_max: u64,
     /// Namespaces of the deployment.
     pub namespaces_max: u64,
     /// Event names of a namespace.
@@ -111,6 +113,7 @@ impl Config {
                 values: limit(limits::FLAG_VALUES)?,
                 bytes: limit(limits::FLAGS_BYTES)?,
             },
+            metrics_bytes_max: limit(limits::METRICS_BYTES)?,
             namespaces_max: limit(limits::NAMESPACES)?,
             events_per_namespace_max: limit(limits::EVENTS_PER_NAMESPACE)?,
             combinations_per_goal_max: limit(limits::COMBINATIONS_PER_GOAL)?,

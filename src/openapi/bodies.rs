@@ -11,6 +11,10 @@ use crate::core::prediction::{EventPredictions, GoalPredictions};
 #[derive(Serialize, ToSchema)]
 pub struct Name(String);
 
+/// A whole number of 64 bits, signed or not.
+#[derive(Serialize, ToSchema)]
+pub struct WholeNumber(i128);
+
 /// A user id that is a string, of at most 256 bytes of UTF-8.
 #[derive(Serialize, ToSchema)]
 pub struct UserText(String);
@@ -20,7 +24,7 @@ pub struct UserText(String);
 #[serde(untagged)]
 pub enum UserId {
     Text(UserText),
-    Number(i64),
+    Number(WholeNumber),
 }
 
 /// Something that a user did.
@@ -141,7 +145,7 @@ pub enum In {
 #[serde(untagged)]
 pub enum PropertyValue {
     Text(PropertyText),
-    Number(i64),
+    Number(WholeNumber),
 }
 
 #[derive(Serialize, ToSchema)]
@@ -161,7 +165,7 @@ pub struct PropertyTexts(Vec<PropertyText>);
 
 /// Whole numbers, any of which fits.
 #[derive(Serialize, ToSchema)]
-pub struct PropertyNumbers(Vec<i64>);
+pub struct PropertyNumbers(Vec<WholeNumber>);
 
 /// All flags.
 #[derive(Serialize, ToSchema)]

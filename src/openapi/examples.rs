@@ -40,6 +40,7 @@ pub fn of(schema: &str) -> Option<Value> {
         "PropertyText" => json!("pro"),
         "PropertyTexts" => json!(["pro", "team"]),
         "PropertyNumbers" => json!([7, 42]),
+        "WholeNumber" => json!(42),
         "UserId" | "UserText" => json!("ann"),
         "Event" => json!({
             "event_name": "Completed purchase", "user_id": "ann", "namespace": "shop", "ensure_goal": true,

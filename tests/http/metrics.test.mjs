@@ -204,3 +204,12 @@ test('a namespace parameter that is malformed is refused', async () => {
     (await server.get(`${path}?namespace=${'x'.repeat(257)}`)).refused(400, 'name_too_long');
   }
 });
+
+test('more metrics than an answer may have are refused, and one namespace is still answered', async (t) => {
+  const own = await serve(t, { env: { METRICS_BYTES_MAX: '4096' } });
+  for (let i = 0; i < 60; i += 1) await own.ingest(did('A', i, { namespace: `n${i}` }));
+  const error = (await own.get('/metrics/counters')).refused(507, 'metrics_too_large');
+  assert.deepEqual([error.limit, error.value], ['METRICS_BYTES_MAX', 4096]);
+  (await own.get('/metrics')).refused(507, 'metrics_too_large');
+  assert.equal(samples(await read('/metrics/counters?namespace=n7', own), 'kimball_counter').length, 1);
+});

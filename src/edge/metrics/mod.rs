@@ -43,7 +43,7 @@ pub async fn service(call: Call<'_>) -> Result<Reply, ApiError> {
         totals.loads.merge(isolate.loads);
         totals.compactions.merge(isolate.compactions);
     }
-    let mut families = Families::default();
+    let mut families = Families::new(call.config.metrics_bytes_max);
     of_counters(&mut families, counters, &shards)?;
     of_isolate(&mut families)?;
     let mut events =
@@ -65,7 +65,8 @@ pub async fn service(call: Call<'_>) -> Result<Reply, ApiError> {
 /// When the registry or a shard cannot be reached, or there are too many.
 pub async fn counters(call: Call<'_>) -> Result<Reply, ApiError> {
     let keys = keys(call.env, call.config).await?;
-    let (mut named_families, mut weekly_families) = (Families::default(), Families::default());
+    let bytes_max = call.config.metrics_bytes_max;
+    let (mut named_families, mut weekly_families) = (Families::new(bytes_max), Families::new(bytes_max));
     {
         let mut named = named_families.gauges("kimball_counter", "Unique users of an event.");
         let mut weekly = weekly_families.gauges("kimball_counter_weekly", "Unique users of an event in an ISO week.");
@@ -98,7 +99,7 @@ pub async fn counters(call: Call<'_>) -> Result<Reply, ApiError> {
 /// When the registry or a shard cannot be reached, or there are too many.
 pub async fn predictions(call: Call<'_>) -> Result<Reply, ApiError> {
     let keys = keys(call.env, call.config).await?;
-    let mut families = Families::default();
+    let mut families = Families::new(call.config.metrics_bytes_max);
     let mut family = families
         .gauges("kimball_bayes_prediction", "The probability of a goal for users who did an event, by Bayes' theorem.");
     for (name, _) in overview(&call).await?.0 {

@@ -13,16 +13,21 @@ use crate::edge::response::Reply;
 pub type Labels<'a> = &'a [(&'a str, &'a str)];
 
 /// Families of metrics, in their order.
-#[derive(Default)]
 pub struct Families {
     families: Vec<MetricFamily>,
-    bytes: usize,
+    bytes: u64,
+    bytes_max: u64,
 }
 
 /// About what a sample takes beside its labels.
-const SAMPLE_BYTES: usize = 64;
+const SAMPLE_BYTES: u64 = 64;
 
 impl Families {
+    /// No families yet, and at most so many bytes of them, about.
+    pub const fn new(bytes_max: u64) -> Self {
+        Self { families: Vec::new(), bytes: 0, bytes_max }
+    }
+
     /// Begins a family of gauges.
     pub fn gauges(&mut self, name: &str, help: &str) -> Family<'_> {
         self.family(name, help, MetricType::GAUGE)
@@ -54,6 +59,7 @@ impl Families {
     /// Adds the families of another.
     pub fn append(&mut self, mut other: Self) {
         self.families.append(&mut other.families);
+        self.bytes += other.bytes;
     }
 
     /// The answer. Families without samples are left out.
@@ -88,13 +94,14 @@ impl Family<'_> {
     /// Adds a sample.
     ///
     /// # Errors
-    /// [`Code::MetricsTooLarge`] when all samples together would take more than [`METRICS_BYTES`].
+    /// [`Code::MetricsTooLarge`] when all samples together would take more than the limit.
     pub fn sample(&mut self, labels: Labels<'_>, value: f64) -> Result<(), ApiError> {
         let label_bytes: usize = labels.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-        self.families.bytes += SAMPLE_BYTES + label_bytes;
-        if self.families.bytes > METRICS_BYTES {
+        self.families.bytes += SAMPLE_BYTES + label_bytes as u64;
+        let bytes_max = self.families.bytes_max;
+        if self.families.bytes > bytes_max {
             let what = "there are too many metrics for one answer; ask for one namespace by ?namespace=";
-            return Err(ApiError::new(Code::MetricsTooLarge, what));
+            return Err(ApiError::limit(Code::MetricsTooLarge, what, METRICS_BYTES.name, bytes_max));
         }
         let mut metric = Metric::default();
         metric.set_label(labels.iter().map(|&(name, value)| label(name, value)).collect());
