@@ -14,7 +14,7 @@ pub type Labels<'a> = &'a [(&'a str, &'a str)];
 
 /// Families of metrics, in their order.
 pub struct Families {
-    families: Vec<MetricFamily>,
+    list: Vec<MetricFamily>,
     bytes: u64,
     bytes_max: u64,
 }
@@ -25,7 +25,7 @@ const SAMPLE_BYTES: u64 = 64;
 impl Families {
     /// No families yet, and at most so many bytes of them, about.
     pub const fn new(bytes_max: u64) -> Self {
-        Self { families: Vec::new(), bytes: 0, bytes_max }
+        Self { list: Vec::new(), bytes: 0, bytes_max }
     }
 
     /// Begins a family of gauges.
@@ -58,7 +58,7 @@ impl Families {
 
     /// Adds the families of another.
     pub fn append(&mut self, mut other: Self) {
-        self.families.append(&mut other.families);
+        self.list.append(&mut other.list);
         self.bytes += other.bytes;
     }
 
@@ -68,7 +68,7 @@ impl Families {
     /// When it would have too many bytes.
     pub fn reply(self) -> Result<Reply, ApiError> {
         let families: Vec<MetricFamily> =
-            self.families.into_iter().filter(|family| !family.get_metric().is_empty()).collect();
+            self.list.into_iter().filter(|family| !family.get_metric().is_empty()).collect();
         let mut text = Vec::new();
         TextEncoder::new()
             .encode(&families, &mut text)
@@ -86,7 +86,7 @@ pub struct Family<'a> {
 
 impl Drop for Family<'_> {
     fn drop(&mut self) {
-        self.families.families.push(std::mem::take(&mut self.metrics));
+        self.families.list.push(std::mem::take(&mut self.metrics));
     }
 }
 
