@@ -17,6 +17,7 @@ WORKER_BUILD := $(CURDIR)/.tools/bin/worker-build
 WASM_BINDGEN_STAMP := .tools/wasm-bindgen-$(WASM_BINDGEN_VERSION)
 WORKER_BUILD_STAMP := .tools/worker-build-$(WORKER_BUILD_VERSION)
 TOOL_STAMPS := $(WASM_BINDGEN_STAMP) $(WORKER_BUILD_STAMP)
+PYTHON_STAMP := .tools/python.stamp
 NODE_MODULES := node_modules/.package-lock.json
 PROMTOOL_STAMP := .tools/promtool/.stamp
 
@@ -73,7 +74,7 @@ test-wasm: $(TOOL_STAMPS) ## Run the tests of the core in WebAssembly under Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
 		cargo test --target wasm32-unknown-unknown --features browser --test browser
 
-test-http: $(NODE_MODULES) build/.stamp build/assets.stamp build/faults/.stamp $(if $(PROMTOOL)$(shell command -v promtool),,$(PROMTOOL_STAMP)) ## Run the tests over HTTP against workerd
+test-http: $(NODE_MODULES) $(PYTHON_STAMP) build/.stamp build/assets.stamp build/faults/.stamp $(if $(PROMTOOL)$(shell command -v promtool),,$(PROMTOOL_STAMP)) ## Run the tests over HTTP against workerd
 	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/http/*.test.mjs
 
 deploy-check: $(NODE_MODULES) build/.stamp build/assets.stamp ## Prove that Cloudflare would get this very build
@@ -129,6 +130,13 @@ $(PROMTOOL_STAMP):
 $(NODE_MODULES): package.json package-lock.json
 	@scripts/require.sh node
 	npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+# schemathesis, in a Python environment of its own.
+$(PYTHON_STAMP): tests/http/requirements.txt
+	@scripts/require.sh python
+	python3 -m venv --clear .tools/python
+	.tools/python/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --requirement $<
 	@touch $@
 
 # Compiled with less optimisation, which takes a third less time and makes no difference to their use, and in one

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Says in one line what this machine lacks: require.sh rust|node …
+# Says in one line what this machine lacks: require.sh rust|node|python …
 set -eu
 
 fail() {
@@ -26,6 +26,12 @@ require_node() {
     node -e 'const [major, minor] = process.versions.node.split(".").map(Number);
              process.exit(major > 20 || (major === 20 && minor >= 10) ? 0 : 1)' ||
         fail "node $(node --version) is too old; install Node.js 20.10 or later"
+}
+
+require_python() {
+    command -v python3 >/dev/null || fail 'python3 is missing; install Python 3.10 or later, with venv'
+    python3 -c 'import sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
+        fail 'python3 is too old or lacks the module venv; install Python 3.10 or later, with venv'
 }
 
 for need in "$@"; do

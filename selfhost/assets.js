@@ -17,6 +17,7 @@ export default {
   async fetch(request, env) {
     if (request.method !== "GET" && request.method !== "HEAD") return nothing(405, { allow: "GET, HEAD" });
     const { pathname } = new URL(request.url);
+    if (pathname.endsWith("/")) return nothing(404);
     const file = await env.DISK.fetch(`http://disk${pathname}`, { method: request.method });
     // The disk service lists directories as JSON, and has no types for files.
     if (!file.ok || file.headers.get("content-type") === "application/json") return nothing(404);

@@ -149,6 +149,8 @@ fn bounds(schema: &str) -> Map<String, Value> {
         "Name" => json!({"minLength": 1, "maxLength": NAME_BYTES.default, "pattern": NAME_PATTERN}),
         "UserText" => json!({"minLength": 1, "maxLength": NAME_BYTES.default}),
         "PropertyText" => json!({"maxLength": NAME_BYTES.default}),
+        "Time" => json!({"format": "date-time"}),
+        "WholeNumber" => json!({"type": "integer", "minimum": i64::MIN, "maximum": u64::MAX}),
         "EventList" => json!({"maxItems": BATCH_EVENTS.default}),
         "Conditions" => json!({"maxItems": FLAG_CONDITIONS.default}),
         "PropertyTexts" | "PropertyNumbers" => json!({"maxItems": FLAG_VALUES.default}),

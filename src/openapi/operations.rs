@@ -80,7 +80,8 @@ pub fn docs(endpoint: Endpoint) -> Docs {
         Endpoint::Nudges => read("getNudges", "predictions", "What leads a user to a goal?", NUDGES, "Nudges")
             .taking(goal())
             .taking(user_id(true))
-            .taking(namespace()),
+            .taking(namespace())
+            .refusing(&[Code::FieldMissing]),
         Endpoint::Metrics => metrics("getMetrics", "The state of the service", METRICS, "kimball_counters 12"),
         Endpoint::CounterMetrics => metrics(
             "getCounterMetrics",
