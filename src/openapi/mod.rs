@@ -1,8 +1,8 @@
 //! The OpenAPI 3.1 document, made from the table of routes and from the types that answer them.
 //!
-//! Every route has its operation, because [`operations::docs`] matches every [`crate::api::routes::Endpoint`]; every
+//! Every route has its operation, because `operations::docs` matches every [`crate::api::routes::Endpoint`]; every
 //! schema has an example, because [`document`] has none without. What a body may hold is described by types of its own
-//! ([`bodies`]): the real ones are read in one pass and never exist as a tree.
+//! (`bodies`): the real ones are read in one pass and never exist as a tree.
 
 mod bodies;
 mod errors;
