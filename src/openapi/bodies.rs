@@ -11,6 +11,10 @@ use crate::core::prediction::{EventPredictions, GoalPredictions};
 #[derive(Serialize, ToSchema)]
 pub struct Name(String);
 
+/// A date and time of RFC 3339.
+#[derive(Serialize, ToSchema)]
+pub struct Time(String);
+
 /// A whole number of 64 bits, signed or not.
 #[derive(Serialize, ToSchema)]
 pub struct WholeNumber(i128);
@@ -42,8 +46,7 @@ pub struct Event {
     #[schema(minimum = -1e300, maximum = 1e300)]
     pub value: Option<f64>,
     /// Chooses the week of a weekly counter and nothing else; now where absent.
-    #[schema(format = DateTime)]
-    pub datetime: Option<String>,
+    pub datetime: Option<Time>,
 }
 
 /// Events in their order, at most 10,000 of them.
@@ -84,11 +87,9 @@ pub struct FeatureSpec {
     /// On for everybody, if true.
     pub boolean: Option<bool>,
     /// When the rollout starts. Needs `rollout_end`; now where only that is given.
-    #[schema(format = DateTime)]
-    pub rollout_start: Option<String>,
+    pub rollout_start: Option<Time>,
     /// When the rollout has reached everybody. Not before its start.
-    #[schema(format = DateTime)]
-    pub rollout_end: Option<String>,
+    pub rollout_end: Option<Time>,
     /// Any one of these switches the flag on.
     pub user: Option<Conditions>,
 }

@@ -40,6 +40,7 @@ pub fn of(schema: &str) -> Option<Value> {
         "PropertyText" => json!("pro"),
         "PropertyTexts" => json!(["pro", "team"]),
         "PropertyNumbers" => json!([7, 42]),
+        "Time" => json!("2022-02-14T09:30:00Z"),
         "WholeNumber" => json!(42),
         "UserId" | "UserText" => json!("ann"),
         "Event" => json!({

@@ -1,8 +1,8 @@
 //! The OpenAPI 3.1 document, made from the table of routes and from the types that answer them.
 //!
-//! Every route has its operation, because [`operations::docs`] matches every [`crate::api::routes::Endpoint`]; every
+//! Every route has its operation, because `operations::docs` matches every [`crate::api::routes::Endpoint`]; every
 //! schema has an example, because [`document`] has none without. What a body may hold is described by types of its own
-//! ([`bodies`]): the real ones are read in one pass and never exist as a tree.
+//! (`bodies`): the real ones are read in one pass and never exist as a tree.
 
 mod bodies;
 mod errors;
@@ -149,6 +149,7 @@ fn bounds(schema: &str) -> Map<String, Value> {
         "Name" => json!({"minLength": 1, "maxLength": NAME_BYTES.default, "pattern": NAME_PATTERN}),
         "UserText" => json!({"minLength": 1, "maxLength": NAME_BYTES.default}),
         "PropertyText" => json!({"maxLength": NAME_BYTES.default}),
+        "Time" => json!({"format": "date-time"}),
         "WholeNumber" => json!({"type": "integer", "minimum": i64::MIN, "maximum": u64::MAX}),
         "EventList" => json!({"maxItems": BATCH_EVENTS.default}),
         "Conditions" => json!({"maxItems": FLAG_CONDITIONS.default}),

@@ -80,7 +80,8 @@ pub fn docs(endpoint: Endpoint) -> Docs {
         Endpoint::Nudges => read("getNudges", "predictions", "What leads a user to a goal?", NUDGES, "Nudges")
             .taking(goal())
             .taking(user_id(true))
-            .taking(namespace()),
+            .taking(namespace())
+            .refusing(&[Code::FieldMissing]),
         Endpoint::Metrics => metrics("getMetrics", "The state of the service", METRICS, "kimball_counters 12"),
         Endpoint::CounterMetrics => metrics(
             "getCounterMetrics",
@@ -243,17 +244,22 @@ fn namespace() -> Value {
 
 fn events() -> Value {
     json!({
-        "name": "event", "in": "query", "explode": true, "example": ["Searched for a product"],
+        "name": "event", "in": "query", "explode": true, "example": ["Login"],
         "description": "An event that the namespace has; may come several times.",
         "schema": {"type": "array", "items": {"$ref": "#/components/schemas/Name"}},
     })
 }
 
 fn user_id(is_required: bool) -> Value {
-    json!({
+    let mut parameter = json!({
         "name": "user_id", "in": "query", "description": "The user; an integer means its decimal string.",
-        "schema": {"$ref": "#/components/schemas/UserText"}, "example": "ann", "required": is_required,
-    })
+        "schema": {"$ref": "#/components/schemas/UserText"}, "required": is_required,
+    });
+    // Where it is optional it excludes another parameter, which has the example.
+    if let (true, Some(fields)) = (is_required, parameter.as_object_mut()) {
+        fields.insert("example".to_owned(), "ann".into());
+    }
+    parameter
 }
 
 fn goal() -> Value {
