@@ -102,7 +102,7 @@ fn flags_are_independent() {
 proptest! {
     #[test]
     fn a_changed_end_switches_nobody_off(
-        changes in prop::collection::vec((1..40_000_i64, 1..400_000_i64, any::<bool>()), 1..6),
+        changes in prop::collection::vec((0..40_000_i64, 1..400_000_i64, any::<bool>()), 1..6),
         probes in prop::collection::vec(0..10_000_i64, 1..20),
     ) {
         let mut now = START;
@@ -111,6 +111,7 @@ proptest! {
         for (passed, ahead, names_start) in changes {
             now += passed;
             highest = highest.max(current.threshold(now));
+            // Before anybody has it there is nothing to keep, and a start left out begins anew.
             if now >= current.end {
                 break;
             }
@@ -171,10 +172,62 @@ fn a_start_of_its_own_begins_anew_and_the_same_times_change_nothing() {
     assert_eq!(running.succeeded_by(Some(START), START + DAY, now), running);
     let longer = running.succeeded_by(Some(START), START + 2 * DAY, now);
     assert_eq!(longer.succeeded_by(Some(START), START + 2 * DAY, now + 1_000), longer);
+    // The same change once more, as when its answer was lost, and another one in the same second.
+    for start in [None, Some(START)] {
+        let changed = running.succeeded_by(start, START + 2 * DAY, now);
+        assert_eq!(changed.threshold(now), EVERYBODY / 2);
+        assert_eq!(changed.succeeded_by(start, START + 2 * DAY, now), changed);
+        assert_eq!(changed.succeeded_by(None, START + 3 * DAY, now).threshold(now), EVERYBODY / 2);
+        assert_eq!(changed.succeeded_by(None, START + 3 * DAY, now - 1).threshold(now - 1), EVERYBODY / 2);
+    }
     // A finished one that is given a later end stays with everybody; without a start it begins anew.
     let after = START + 2 * DAY;
     assert_eq!(running.succeeded_by(Some(START), after + DAY, after).threshold(after), EVERYBODY);
     assert_eq!(running.succeeded_by(None, after + DAY, after).threshold(after), 0);
+}
+
+/// Earlier, later, by the same start or by none, several changes in a row: who is on stays on, user by user.
+#[test]
+fn a_changed_end_keeps_every_user() {
+    let users: Vec<User> = (0..2_000).map(|n| User { id: Some(format!("user-{n}")), ..User::default() }).collect();
+    let put = |former: Option<&FlagSpec>, times: String, now: i64| {
+        let body = format!(r#"{{"name": "f", {times}}}"#);
+        parse_flag_spec(body.as_bytes(), &LIMITS, &FLAG_LIMITS, now).unwrap().succeed(former, now)
+    };
+    let at = |unix_s: i64| chrono::DateTime::from_timestamp(unix_s, 0).unwrap().to_rfc3339();
+    let mut flag = put(None, format!(r#""rollout_end": "{}""#, at(START + DAY)), START);
+    assert_eq!(flag.rollout, Some(rollout(START, START + DAY)));
+    let mut on = vec![false; users.len()];
+    let mut now = START;
+    for (passed, left, names_start) in
+        [(DAY / 4, 9 * DAY, false), (DAY, DAY, true), (0, 3 * DAY, false), (DAY, DAY / 2, false), (60, 5 * DAY, true)]
+    {
+        now += passed;
+        let start = flag.rollout.filter(|_| names_start);
+        let start = start.map_or(String::new(), |rollout| format!(r#""rollout_start": "{}", "#, at(rollout.start)));
+        let next = put(Some(&flag), format!(r#"{start}"rollout_end": "{}""#, at(now + left)), now);
+        for later in [0, 1, left / 2, left - 1] {
+            let is_on = |flag: &FlagSpec, user| flag.evaluate(user, now + later, &mut || 0);
+            for (user, was_on) in users.iter().zip(&mut on) {
+                let before = later == 0 && flag.evaluate(user, now, &mut || 0);
+                assert!(is_on(&next, user) || !(*was_on || before), "{user:?} {later}");
+                *was_on |= before;
+            }
+        }
+        assert!(on.iter().any(|on| *on) && on.iter().any(|on| !*on));
+        assert!(users.iter().all(|user| next.evaluate(user, now + left, &mut || 0)));
+        flag = next;
+    }
+}
+
+#[test]
+fn the_first_and_the_last_time_are_read_again() {
+    let first =
+        r#"{"name": "f", "rollout_start": "0000-01-01T00:00:00.9Z", "rollout_end": "9999-12-31T23:59:60+00:00"}"#;
+    let flag = parse(first).unwrap();
+    let stored = serde_json::to_string(&FlagJson::stored(&flag)).unwrap();
+    assert_eq!(stored, r#"{"name":"f","rollout_start":"0000-01-01T00:00:00Z","rollout_end":"9999-12-31T23:59:59Z"}"#);
+    assert_eq!(parse_stored_flag(&stored).unwrap(), flag);
 }
 
 #[test]
@@ -187,6 +240,8 @@ fn conditions_compare_json_values() {
     assert!(is_on(&flag("=", "42.0"), &has(Value::Integer(42))));
     assert!(!is_on(&flag("=", "42"), &has(text("42"))));
     assert!(is_on(&flag("=", "\"42\""), &has(text("42"))));
+    assert!(is_on(&flag("=", "1e19"), &has(Value::Integer(10_000_000_000_000_000_000))));
+    assert!(is_on(&flag("=", "-9223372036854775808.0"), &has(Value::Integer(i64::MIN.into()))));
     assert!(is_on(&flag("in", "[3, 1, 2]"), &has(Value::Integer(1))));
     assert!(!is_on(&flag("in", "[3, 1, 2]"), &has(Value::Integer(4))));
     assert!(is_on(&flag("in", r#"["b", "a"]"#), &has(text("b"))));
@@ -229,6 +284,17 @@ fn refusals_name_their_place() {
         (r#"{"name": "f", "rollout_end": 5}"#.to_owned(), "rollout_end"),
         (r#"{"name": "f", "rollout_end": "2021-02-16T00:00:00Z"}"#.to_owned(), "rollout_end"),
         (r#"{"name": "f", "user": {}}"#.to_owned(), "user"),
+        (r#"{"name": "f", "rollout_end": "9999-12-31T23:59:59-00:01"}"#.to_owned(), "rollout_end"),
+        (
+            r#"{"name": "f", "rollout_start": "0000-01-01T00:00:00+00:01", "rollout_end": "2032-02-16T00:00:00Z"}"#
+                .to_owned(),
+            "rollout_start",
+        ),
+        (r#"{"name": "f", "name": "f"}"#.to_owned(), "name"),
+        (r#"{"name": "f", "boolean": null, "boolean": null}"#.to_owned(), "boolean"),
+        (r#"{"name": "f", "user": [], "user": []}"#.to_owned(), "user"),
+        (condition(r#"{"property": "p", "comparator": "=", "value": 1, "value": 1}"#), "user[1].value"),
+        (condition(r#"{"property": "p", "comparator": "=", "value": 1e23}"#), "user[1].value"),
         (condition("5"), "user[1]"),
         (condition("{}"), "user[1].property"),
         (condition(r#"{"property": "p"}"#), "user[1].comparator"),
@@ -250,7 +316,7 @@ fn refusals_name_their_place() {
     let four = [r#"{"property": "p", "comparator": "=", "value": 1}"#; 4].join(",");
     let refused = parse(&format!(r#"{{"name": "f", "user": [{four}]}}"#)).unwrap_err();
     assert!(matches!(refused, BadRequest::Place { fault: Fault::TooMany { max: 3, .. }, .. }));
-    for body in ["", "[]", "{"] {
+    for body in ["", "[]", "{", r#"{"name": "a"} {}"#] {
         assert!(!matches!(parse(body), Err(BadRequest::Place { .. }) | Ok(_)), "{body}");
     }
 }

@@ -2,6 +2,7 @@
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(missing_docs, clippy::panic, clippy::unwrap_used, clippy::indexing_slicing)]
 
+use kimball_edge::core::flag::Value;
 use kimball_edge::core::identity::Keys;
 use kimball_edge::core::limits::RequestLimits;
 use kimball_edge::core::request::{BadRequest, Batch, Fault, Query, parse_events, parse_features, parse_goal};
@@ -173,6 +174,21 @@ fn goals_and_feature_events() {
     assert_eq!(both.batch.namespaces[0].names, ["f"]);
     assert_eq!(event("user_obj=eyJ1c2VyX2lkIjogN30").unwrap().batch, Batch::default());
     assert_eq!(event("").unwrap().batch, Batch::default());
+    // {"user_id": "ü", "n": 42.0, "big": 1e19, "no": 1.5, "list": [{}], "nothing": null}
+    let user = event(
+        "user_obj=eyJ1c2VyX2lkIjogIsO8IiwgIm4iOiA0Mi4wLCAiYmlnIjogMWUxOSwgIm5vIjogMS41LCAibGlzdCI6IFt7fV0sICJub3RoaW5nIjogbnVsbH0",
+    )
+    .unwrap()
+    .user;
+    assert_eq!(user.id.as_deref(), Some("ü"));
+    let integer = |value| Value::Integer(value);
+    let known =
+        [("big", integer(10_000_000_000_000_000_000)), ("n", integer(42)), ("user_id", Value::Text("ü".into()))];
+    assert_eq!(user.properties, known.map(|(name, value)| (name.to_owned(), value)).into());
+    // {"a": 1, "a": 2}
+    let twice = event("context_obj=eyJhIjogMSwgImEiOiAyfQ").unwrap_err();
+    let fault = Fault::Invalid("must be the base64 of a JSON object");
+    assert_eq!(twice, BadRequest::Parameter { parameter: "context_obj", fault });
     for bad in ["user_obj=%21", "context_obj=W10=", "user_obj=bnVsbA", "context_obj=eyJhIg"] {
         assert!(event(bad).is_err(), "{bad}");
     }

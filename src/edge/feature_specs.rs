@@ -14,8 +14,9 @@ use crate::core::request::parse_flag_spec;
 /// When the body is malformed, or the flag is refused or could not be stored.
 pub async fn add(mut call: Call<'_>) -> Result<Reply, ApiError> {
     let body = read_json(&mut call.request, call.config.request.body_bytes).await?;
-    let flag = parse_flag_spec(&body, &call.config.request, &call.config.flags, clock::now_s())?;
-    flags::put(call.env, flag).await?;
+    let now = clock::now_s();
+    let flag = parse_flag_spec(&body, &call.config.request, &call.config.flags, now)?;
+    flags::put(call.env, flag, now).await?;
     Ok(Reply::no_content())
 }
 

@@ -245,6 +245,10 @@ impl Registry {
         let spec = serde_json::to_string(&FlagJson::stored(&flag))
             .map_err(|error| error.to_string())
             .map_err(worker::Error::from)?;
+        // One that cannot be read again would make all flags unreadable.
+        if stored_flag(&spec)? != flag {
+            return Err(Fault::Storage("a flag would be stored as another one".into()));
+        }
         let number = |query: &str| -> Result<u64> {
             let value = sql::value(&sql, query, vec![name.as_str().into()])?;
             Ok(value.as_ref().map_or(0, sql::integer))

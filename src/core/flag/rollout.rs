@@ -48,17 +48,20 @@ impl Rollout {
     /// The rollout that takes the place of this one: `start` is what was given for it, if anything.
     ///
     /// Where only the end changes, the share that is reached now is where the new rollout goes on from. That is so when
-    /// the start is the same as before, or absent while the former rollout is running.
+    /// the start is the same as before, or absent while the former rollout is on for some. Doing it again at the same
+    /// time changes nothing.
     #[must_use]
     pub fn succeeded_by(&self, start: Option<i64>, end: i64, now: i64) -> Self {
-        let is_running = self.start < now && now < self.end;
+        let threshold = self.threshold(now);
+        // By the share and not by the start, which is now where the end was changed a moment ago.
+        let is_running = threshold > 0 && now < self.end;
         let goes_on = start.map_or(is_running, |start| start == self.start);
         let reached = if !goes_on {
             None
         } else if start.is_some() && end == self.end {
             self.reached
         } else {
-            Some(Reached { at: now, threshold: self.threshold(now) }).filter(|reached| reached.threshold > 0)
+            (threshold > 0).then_some(Reached { at: now, threshold })
         };
         Self { start: start.unwrap_or(now), end, reached }
     }

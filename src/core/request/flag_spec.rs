@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use chrono::DateTime;
+use chrono::{DateTime, Datelike};
 
 use super::scalar::Scalar;
 use super::tree::Json;
 use super::{BadRequest, Fault, check_name, text};
 use crate::core::flag::{Condition, FlagSpec, Members, NewFlag, NewRollout, Reached, Rollout, Test, Value};
 use crate::core::limits::{FLAG_CONDITIONS, FLAG_VALUES, FlagLimits, RequestLimits};
+
+/// The years that RFC 3339 can write.
+const YEARS: std::ops::RangeInclusive<i32> = 0..=9999;
 
 /// Reads the body of POST /v0/featureSpecs. `now` in Unix seconds is the start of a rollout that has only an end.
 ///
@@ -105,7 +108,9 @@ fn rollout(fields: &BTreeMap<String, Json>, now: i64) -> Result<Option<NewRollou
     let time = |field: &'static str| match scalar(fields, field) {
         Scalar::Absent => Ok(None),
         Scalar::Text(text) => match DateTime::parse_from_rfc3339(&text) {
-            Ok(time) => Ok(Some(time.timestamp())),
+            // Its offset can move a time out of them.
+            Ok(time) if YEARS.contains(&time.to_utc().year()) => Ok(Some(time.timestamp())),
+            Ok(_) => Err(wrong(field, "must lie in the years 0000 to 9999, in UTC")),
             Err(_) => Err(wrong(field, "must be an RFC 3339 date and time")),
         },
         _ => Err(wrong(field, "must be an RFC 3339 date and time")),
