@@ -81,7 +81,7 @@ pub const FLAG_CONDITIONS: Limit = Limit { name: "FLAG_CONDITIONS_MAX", default:
 pub const FLAG_VALUES: Limit = Limit { name: "FLAG_VALUES_MAX", default: 1_000, min: 1, max: 10_000 };
 /// Bytes of all flags together, as they are stored.
 pub const FLAGS_BYTES: Limit = Limit { name: "FLAGS_BYTES_MAX", default: 4 * MIB, min: 1_024, max: 16 * MIB };
-/// Bytes of one answer of metrics, about.
+/// Bytes of one answer of metrics.
 pub const METRICS_BYTES: Limit = Limit { name: "METRICS_BYTES_MAX", default: 16 * MIB, min: 1_024, max: 32 * MIB };
 /// Shards of a namespace, fixed when the namespace is created.
 pub const SHARDS: Limit = Limit { name: "SHARDS", default: 4, min: 1, max: 64 };

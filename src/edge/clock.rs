@@ -2,7 +2,8 @@
 
 use worker::Date;
 
-/// Milliseconds since the Unix epoch. Within one stretch of code without I/O it stands still.
+/// Milliseconds since the Unix epoch. Within one stretch of code without I/O it stands still on Cloudflare, and goes on
+/// with workerd.
 pub fn now_ms() -> u64 {
     Date::now().as_millis()
 }

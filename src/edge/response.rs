@@ -48,8 +48,8 @@ impl Reply {
     }
 
     /// 200 with metrics.
-    pub fn metrics(text: Vec<u8>) -> Self {
-        let reply = Self { status: 200, headers: Vec::new(), body: Body::Bytes(text) };
+    pub fn metrics(text: String) -> Self {
+        let reply = Self { status: 200, headers: Vec::new(), body: Body::Bytes(text.into_bytes()) };
         reply.header("content-type", "text/plain; version=0.0.4; charset=utf-8")
     }
 

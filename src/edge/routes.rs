@@ -101,9 +101,16 @@ async fn dispatch(
     context: &Context,
 ) -> Result<Reply, ApiError> {
     let principal = Principal::of(&request, config);
-    principal.require(route.scope)?;
+    let admit = || {
+        principal.require(route.scope)?;
+        Ok(Query::parse(query_of(&request.inner().url()))?)
+    };
+    let query = admit().inspect_err(|error: &ApiError| {
+        if route.endpoint == Endpoint::Record {
+            metrics::record::refused(1, error.code);
+        }
+    })?;
     let fault = Fault::of(&request);
-    let query = Query::parse(query_of(&request.inner().url()))?;
     let call = Call { request, query, principal, config, env, fault };
     match route.endpoint {
         Endpoint::Record => analytics::record(call).await,

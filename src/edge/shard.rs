@@ -11,16 +11,15 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Duration;
 
-use worker::{Delay, DurableObject, Env, Request, Response, Result, State, durable_object};
+use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
 use super::clock;
 use super::config::Config;
 use super::error::ApiError;
 use super::keys::keys;
 use super::message::{Apply, Failure, Inspection, ShardReply, ShardRequest, Status, reply};
-use super::metrics::record;
+use super::metrics::record::{self, Work};
 use super::store::Store;
 use crate::api::code::Code;
 use crate::core::aggregator::{Aggregator, Operation};
@@ -150,12 +149,11 @@ impl Shard {
     /// and read anew next time.
     fn with<T>(&self, config: &Config, keys: &Keys, work: impl FnOnce(&mut Loaded) -> Outcome<T>) -> Outcome<T> {
         let mut content = self.slot.content().ok_or(Failure::Storage)?;
-        let (mut loaded, loads) = match content.take() {
-            Some(loaded) => (loaded, 0),
-            None => (self.load(keys)?, 1),
+        let mut loaded = match content.take() {
+            Some(loaded) => loaded,
+            None => self.load(keys)?,
         };
         let outcome = work(&mut loaded);
-        self.time(loads, loaded.store.take_compactions());
         let bytes = if matches!(outcome, Err(Failure::Storage)) {
             0
         } else {
@@ -168,26 +166,13 @@ impl Shard {
         outcome
     }
 
-    /// Counts loads and compactions, with the time until the isolate next turns to something else: within one
-    /// synchronous stretch its clock stands still.
-    fn time(&self, loads: u64, compactions: u64) {
-        if loads + compactions == 0 {
-            return;
-        }
-        let started_ms = clock::now_ms();
-        self.state.wait_until(async move {
-            Delay::from(Duration::ZERO).await;
-            record::worked(loads, compactions, started_ms);
-        });
-    }
-
     fn load(&self, keys: &Keys) -> Outcome<Loaded> {
         let load = || {
             let mut store = Store::open(self.state.storage(), Seal::new(&keys.seal()))?;
             let state = store.load()?;
             Ok(Loaded { state, store })
         };
-        load().map_err(|error: worker::Error| storage(&error))
+        record::timed(Work::Load, load).map_err(|error: worker::Error| storage(&error))
     }
 }
 
@@ -196,15 +181,15 @@ impl Loaded {
     fn apply(&mut self, batch: &Apply, config: &Config) -> Outcome<()> {
         let Apply { unlink, limits, operations, fault } = batch;
         let effects = self.state.apply(operations, unlink, limits).map_err(|refusal| refused(refusal, config))?;
-        let events = operations.iter().filter(|operation| matches!(operation, Operation::Record { .. })).count();
-        let firsts = effects.iter().filter(|effect| matches!(effect, Effect::First(_))).count();
-        record::applied(firsts as u64, (events - firsts) as u64);
         if !effects.is_empty() {
             if fault.fails_journal() {
                 return Err(storage(&"injected".into()));
             }
             self.store.append(&effects).map_err(|error| storage(&error))?;
         }
+        let events = operations.iter().filter(|operation| matches!(operation, Operation::Record { .. })).count();
+        let firsts = effects.iter().filter(|effect| matches!(effect, Effect::First(_))).count();
+        record::applied(firsts as u64, (events - firsts) as u64);
         let (rows, bytes) = self.store.journal();
         if rows >= config.journal_rows_max || bytes >= config.journal_bytes_max {
             self.store.compact(&mut self.state).map_err(|error| storage(&error))?;

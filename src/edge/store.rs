@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
 
+use super::metrics::record::{self, Work};
 use super::{clock, sql};
 use crate::core::aggregator::Aggregator;
 use crate::core::effect::{self, Effect};
@@ -31,7 +32,6 @@ pub struct Store {
     has_tables: bool,
     journal_rows: u64,
     journal_bytes: u64,
-    compactions: u64,
 }
 
 /// What the tables of a shard hold.
@@ -55,7 +55,7 @@ impl Store {
     pub fn open(storage: Storage, seal: Seal) -> Result<Self> {
         let sql = storage.sql();
         let table = sql::value(&sql, "SELECT 1 FROM sqlite_master WHERE name = 'journal'", vec![])?;
-        Ok(Self { storage, sql, seal, has_tables: table.is_some(), journal_rows: 0, journal_bytes: 0, compactions: 0 })
+        Ok(Self { storage, sql, seal, has_tables: table.is_some(), journal_rows: 0, journal_bytes: 0 })
     }
 
     /// Reads snapshot and journal.
@@ -115,8 +115,7 @@ impl Store {
         if self.journal_rows == 0 {
             return Ok(());
         }
-        self.compactions += 1;
-        sql::transaction(&self.storage, || {
+        let write = || {
             for &section in state.changed() {
                 let Some(bytes) = snapshot::encode(state, section) else {
                     continue;
@@ -130,15 +129,11 @@ impl Store {
             )?;
             let now = vec![clock::now_s().into()];
             self.sql.exec("INSERT OR REPLACE INTO setting(name, value) VALUES('compacted_s', ?)", now).map(|_| ())
-        })?;
+        };
+        record::timed(Work::Compaction, || sql::transaction(&self.storage, write))?;
         state.mark_stored();
         (self.journal_rows, self.journal_bytes) = (0, 0);
         Ok(())
-    }
-
-    /// Compactions since the store was opened, or since this was last asked.
-    pub const fn take_compactions(&mut self) -> u64 {
-        std::mem::replace(&mut self.compactions, 0)
     }
 
     /// Rows and bytes of the journal, counters of the snapshot, and when that was written, in Unix seconds; read from

@@ -8,7 +8,7 @@ import { until } from './harness/deadline.mjs';
 import { did } from './harness/limits.mjs';
 import { byBytes } from './harness/model.mjs';
 import { checked, parse, promtool, samples, total } from './harness/prometheus.mjs';
-import { serve } from './harness/server.mjs';
+import { FAULTS, serve } from './harness/server.mjs';
 
 const PATHS = ['/metrics', '/metrics/counters', '/metrics/predictions'];
 const COUNTERS = JSON.stringify([{ pattern: '^weekly', date_cohort: 'weekly' }]);
@@ -206,10 +206,55 @@ test('a namespace parameter that is malformed is refused', async () => {
 });
 
 test('more metrics than an answer may have are refused, and one namespace is still answered', async (t) => {
-  const own = await serve(t, { env: { METRICS_BYTES_MAX: '4096' } });
+  const own = await serve(t, { env: { METRICS_BYTES_MAX: '2048' } });
   for (let i = 0; i < 60; i += 1) await own.ingest(did('A', i, { namespace: `n${i}` }));
   const error = (await own.get('/metrics/counters')).refused(507, 'metrics_too_large');
-  assert.deepEqual([error.limit, error.value], ['METRICS_BYTES_MAX', 4096]);
+  assert.deepEqual([error.limit, error.value], ['METRICS_BYTES_MAX', 2048]);
   (await own.get('/metrics')).refused(507, 'metrics_too_large');
   assert.equal(samples(await read('/metrics/counters?namespace=n7', own), 'kimball_counter').length, 1);
+
+  // To the byte, over both of its families.
+  await own.restart({ env: { METRICS_BYTES_MAX: '65536', COUNTERS } });
+  await own.ingest(did('weekly', 'u'));
+  const { text } = (await own.get('/metrics/counters')).expect(200);
+  assert.ok(text.includes('# TYPE kimball_counter_weekly gauge'));
+  const bytes = Buffer.byteLength(text);
+  await own.restart({ env: { METRICS_BYTES_MAX: String(bytes), COUNTERS } });
+  assert.equal((await own.get('/metrics/counters')).expect(200).text, text);
+  await own.restart({ env: { METRICS_BYTES_MAX: String(bytes - 1), COUNTERS } });
+  (await own.get('/metrics/counters')).refused(507, 'metrics_too_large');
+});
+
+test('a batch whose journal row was not written counts as refused, and once when it is sent again', async (t) => {
+  const own = await serve(t, { build: FAULTS, env: { SHARDS: '1' } });
+  const batch = [did('A', 1), did('A', 2), did('A', 2)];
+  (await own.post('/v0/analytics', batch, { headers: { 'x-kimball-fault': 'journal-write' } })).refused(503, 'storage_unavailable');
+  await own.ingest(batch);
+  const families = await read('/metrics', own);
+  assert.equal(total(families, 'kimball_events_total', { outcome: 'accepted' }), 2);
+  assert.equal(total(families, 'kimball_events_total', { outcome: 'repeated' }), 1);
+  assert.equal(total(families, 'kimball_events_refused_total', { reason: 'storage_unavailable' }), 3);
+});
+
+test('a write without the right counts as a refused event', async (t) => {
+  const own = await serve(t, { env: { API_AUTH: '', READ_TOKENS: 'read-token' } });
+  (await own.post('/v0/analytics', did('A', 1))).refused(401, 'unauthorized');
+  const families = parse((await own.get('/metrics', { headers: { authorization: 'Bearer read-token' } })).expect(200).text);
+  assert.equal(total(families, 'kimball_events_refused_total', { reason: 'unauthorized' }), 1);
+});
+
+test('compactions and loads take the time that they take', async (t) => {
+  const own = await serve(t, { env: { SHARDS: '1', COMPACTION_IDLE_MS: '3600000', JOURNAL_ROWS_MAX: '1' } });
+  for (let i = 0; i < 10; i += 1) {
+    await own.ingest(Array.from({ length: 5_000 }, (_, user) => did(`E${user % 20}`, `${i} ${user}`)));
+  }
+  const compacted = await read('/metrics', own);
+  assert.equal(total(compacted, 'kimball_shard_compaction_duration_seconds_count'), 10);
+  assert.ok(total(compacted, 'kimball_shard_compaction_duration_seconds_sum') > 0);
+  await own.restart({ env: { SHARDS: '1' } });
+  await own.analytics();
+  const loaded = await read('/metrics', own);
+  assert.equal(total(loaded, 'kimball_shard_load_duration_seconds_count'), 1);
+  const seconds = total(loaded, 'kimball_shard_load_duration_seconds_sum');
+  assert.ok(seconds > 0 && seconds < 30, `${seconds} s`);
 });

@@ -50,13 +50,12 @@ pub async fn service(call: Call<'_>) -> Result<Reply, ApiError> {
         families.counters("kimball_events_total", "Events that shards took: first occurrences, and repeats.");
     events.sample(&[("outcome", "accepted")], totals.accepted as f64)?;
     events.sample(&[("outcome", "repeated")], totals.repeated as f64)?;
-    drop(events);
-    let help = "Loads of a shard's state from storage; the time until the isolate next turned to something else.";
-    families.summary("kimball_shard_load_duration_seconds", help, totals.loads, 1_000.0);
-    let help = "Compactions of a shard's journal; the time until the isolate next turned to something else.";
-    families.summary("kimball_shard_compaction_duration_seconds", help, totals.compactions, 1_000.0);
+    let help = "Loads of a shard's state from storage.";
+    families.summary("kimball_shard_load_duration_seconds", help, totals.loads, 1_000.0)?;
+    let help = "Compactions of a shard's journal.";
+    families.summary("kimball_shard_compaction_duration_seconds", help, totals.compactions, 1_000.0)?;
     of_shards(&mut families, &shards, call.config.shard_memory_bytes_max)?;
-    families.reply()
+    Ok(families.reply())
 }
 
 /// GET /metrics/counters: every counter of every namespace.
@@ -65,8 +64,8 @@ pub async fn service(call: Call<'_>) -> Result<Reply, ApiError> {
 /// When the registry or a shard cannot be reached, or there are too many.
 pub async fn counters(call: Call<'_>) -> Result<Reply, ApiError> {
     let keys = keys(call.env, call.config).await?;
-    let bytes_max = call.config.metrics_bytes_max;
-    let (mut named_families, mut weekly_families) = (Families::new(bytes_max), Families::new(bytes_max));
+    let mut named_families = Families::new(call.config.metrics_bytes_max);
+    let mut weekly_families = named_families.beside();
     {
         let mut named = named_families.gauges("kimball_counter", "Unique users of an event.");
         let mut weekly = weekly_families.gauges("kimball_counter_weekly", "Unique users of an event in an ISO week.");
@@ -89,8 +88,8 @@ pub async fn counters(call: Call<'_>) -> Result<Reply, ApiError> {
             }
         }
     }
-    named_families.append(weekly_families);
-    named_families.reply()
+    named_families.append(&weekly_families);
+    Ok(named_families.reply())
 }
 
 /// GET /metrics/predictions: how likely a goal is after an event, for every namespace.
@@ -114,8 +113,7 @@ pub async fn predictions(call: Call<'_>) -> Result<Reply, ApiError> {
             }
         }
     }
-    drop(family);
-    families.reply()
+    Ok(families.reply())
 }
 
 /// The namespaces that are asked for with their numbers of shards, and the number of counters of all.
@@ -164,19 +162,17 @@ fn of_counters(families: &mut Families, counters: u64, shards: &[ShardStatus<'_>
 fn of_isolate(families: &mut Families) -> Result<(), ApiError> {
     let (worker, began_ms) = record::worker();
     let help = "Events of acknowledged requests; microseconds that their requests took.";
-    families.summary("kimball_event_add_duration_microseconds", help, worker.added, 0.001);
+    families.summary("kimball_event_add_duration_microseconds", help, worker.added, 0.001)?;
     let mut requests = families.counters("kimball_http_requests_total", "Answers by route, method and status.");
     for ((route, method, status), count) in worker.requests {
         let labels = [("route", route), ("method", method), ("status", &*status.to_string())];
         requests.sample(&labels, count as f64)?;
     }
-    drop(requests);
-    let help = "Events of refused requests by the code of the error; 1 for a request that could not be parsed.";
+    let help = "Events of refused requests by the code of the error; 1 for a request that was refused before its events were read.";
     let mut refused = families.counters("kimball_events_refused_total", help);
     for (reason, count) in worker.refused {
         refused.sample(&[("reason", reason.parts().1)], count as f64)?;
     }
-    drop(refused);
     let help = "When the isolate that answers began, in seconds since the Unix epoch.";
     families.gauges("process_start_time_seconds", help).sample(&[], began_ms as f64 / 1_000.0)?;
     let help = "Memory of the isolate's WebAssembly instance.";

@@ -1,9 +1,15 @@
 //! What an isolate counts about itself, in memory only. Bounded by the table of routes and the codes of errors.
+//!
+//! Work is timed from its begin to its end, where the clock goes on meanwhile. On Cloudflare it stands still until the
+//! next I/O: there, the time is that until a timer set at the end has fired, and includes what else is run before it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use worker::Delay;
+use worker::wasm_bindgen_futures::spawn_local;
 
 use crate::api::code::Code;
 use crate::edge::clock;
@@ -38,6 +44,15 @@ pub struct ShardTotals {
     pub compactions: Durations,
 }
 
+/// Work of a shard that is timed.
+#[derive(Debug, Clone, Copy)]
+pub enum Work {
+    /// Reading the state from storage.
+    Load,
+    /// Writing the snapshot and emptying the journal.
+    Compaction,
+}
+
 /// A route, its method and the status that it was answered with.
 pub type Answered = (&'static str, &'static str, u16);
 
@@ -62,6 +77,8 @@ struct Isolate {
 
 thread_local! {
     static ISOLATE: RefCell<Isolate> = RefCell::default();
+    /// Whether the clock was ever seen to go on without I/O.
+    static CLOCK_GOES_ON: Cell<bool> = const { Cell::new(false) };
 }
 
 fn with<T>(work: impl FnOnce(&mut Isolate) -> T) -> T {
@@ -98,13 +115,32 @@ pub fn applied(accepted: u64, repeated: u64) {
     });
 }
 
-/// Counts loads and compactions that began at a time and have ended by now.
-pub fn worked(loads: u64, compactions: u64, started_ms: u64) {
-    let sum_ms = clock::now_ms().saturating_sub(started_ms);
-    with(|isolate| {
-        isolate.shards.loads.merge(Durations { count: loads, sum_ms: if loads > 0 { sum_ms } else { 0 } });
-        let sum_ms = if compactions > 0 && loads == 0 { sum_ms } else { 0 };
-        isolate.shards.compactions.merge(Durations { count: compactions, sum_ms });
+/// Does some work of a shard without I/O that is awaited, and counts it with its time if it succeeds.
+///
+/// # Errors
+/// Those of the work.
+pub fn timed<T, E>(kind: Work, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    let started_ms = clock::now_ms();
+    let done = work()?;
+    if clock::now_ms() > started_ms {
+        CLOCK_GOES_ON.set(true);
+    }
+    if CLOCK_GOES_ON.get() {
+        worked(kind, started_ms);
+    } else {
+        spawn_local(async move {
+            Delay::from(Duration::ZERO).await;
+            worked(kind, started_ms);
+        });
+    }
+    Ok(done)
+}
+
+fn worked(kind: Work, started_ms: u64) {
+    let once = Durations { count: 1, sum_ms: clock::now_ms().saturating_sub(started_ms) };
+    with(|isolate| match kind {
+        Work::Load => isolate.shards.loads.merge(once),
+        Work::Compaction => isolate.shards.compactions.merge(once),
     });
 }
 

@@ -1,7 +1,13 @@
 //! Metrics as text (Prometheus text format 0.0.4), bounded.
+//!
+//! Every sample becomes text at once: the crate's own form of one takes several times the memory, and an answer may
+//! have a hundred thousand.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
+use prometheus::TextEncoder;
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType, Summary};
-use prometheus::{Encoder, TextEncoder};
 
 use super::record::Durations;
 use crate::api::code::Code;
@@ -12,20 +18,23 @@ use crate::edge::response::Reply;
 /// The names and values of a sample's labels.
 pub type Labels<'a> = &'a [(&'a str, &'a str)];
 
-/// Families of metrics, in their order.
+/// The text of families of metrics, in their order. Those without samples are left out.
 pub struct Families {
-    list: Vec<MetricFamily>,
-    bytes: u64,
+    text: String,
+    /// Of this and all that began beside it.
+    bytes: Rc<Cell<u64>>,
     bytes_max: u64,
 }
 
-/// About what a sample takes beside its labels.
-const SAMPLE_BYTES: u64 = 64;
-
 impl Families {
-    /// No families yet, and at most so many bytes of them, about.
-    pub const fn new(bytes_max: u64) -> Self {
-        Self { list: Vec::new(), bytes: 0, bytes_max }
+    /// No families yet, and at most so many bytes of them.
+    pub fn new(bytes_max: u64) -> Self {
+        Self { text: String::new(), bytes: Rc::default(), bytes_max }
+    }
+
+    /// Further families, written at the same time and held to the same limit together.
+    pub fn beside(&self) -> Self {
+        Self { text: String::new(), bytes: Rc::clone(&self.bytes), bytes_max: self.bytes_max }
     }
 
     /// Begins a family of gauges.
@@ -39,13 +48,16 @@ impl Families {
     }
 
     /// Adds a summary without quantiles, its sum in units of `unit_ms` milliseconds.
-    pub fn summary(&mut self, name: &str, help: &str, durations: Durations, unit_ms: f64) {
+    ///
+    /// # Errors
+    /// As [`Family::sample`].
+    pub fn summary(&mut self, name: &str, help: &str, durations: Durations, unit_ms: f64) -> Result<(), ApiError> {
         let mut summary = Summary::default();
         summary.set_sample_count(durations.count);
         summary.set_sample_sum(durations.sum_ms as f64 / unit_ms);
         let mut metric = Metric::default();
         metric.set_summary(summary);
-        self.family(name, help, MetricType::SUMMARY).metrics.set_metric(vec![metric]);
+        self.family(name, help, MetricType::SUMMARY).write(metric)
     }
 
     fn family(&mut self, name: &str, help: &str, r#type: MetricType) -> Family<'_> {
@@ -53,56 +65,34 @@ impl Families {
         family.set_name(name.to_owned());
         family.set_help(help.to_owned());
         family.set_field_type(r#type);
-        Family { metrics: family, families: self, r#type }
+        Family { metrics: family, families: self, r#type, has_head: false }
     }
 
-    /// Adds the families of another.
-    pub fn append(&mut self, mut other: Self) {
-        self.list.append(&mut other.list);
-        self.bytes += other.bytes;
+    /// Adds the families of another that began beside this one.
+    pub fn append(&mut self, other: &Self) {
+        self.text.push_str(&other.text);
     }
 
-    /// The answer. Families without samples are left out.
-    ///
-    /// # Errors
-    /// When it would have too many bytes.
-    pub fn reply(self) -> Result<Reply, ApiError> {
-        let families: Vec<MetricFamily> =
-            self.list.into_iter().filter(|family| !family.get_metric().is_empty()).collect();
-        let mut text = Vec::new();
-        TextEncoder::new()
-            .encode(&families, &mut text)
-            .map_err(|error| ApiError::storage(&worker::Error::from(error.to_string())))?;
-        Ok(Reply::metrics(text))
+    /// The answer.
+    pub fn reply(self) -> Reply {
+        Reply::metrics(self.text)
     }
 }
 
-/// One family that samples are added to. It takes its place among the others when it is dropped.
+/// One family that samples are added to.
 pub struct Family<'a> {
     metrics: MetricFamily,
     families: &'a mut Families,
     r#type: MetricType,
-}
-
-impl Drop for Family<'_> {
-    fn drop(&mut self) {
-        self.families.list.push(std::mem::take(&mut self.metrics));
-    }
+    has_head: bool,
 }
 
 impl Family<'_> {
     /// Adds a sample.
     ///
     /// # Errors
-    /// [`Code::MetricsTooLarge`] when all samples together would take more than the limit.
+    /// [`Code::MetricsTooLarge`] when all samples together take more than the limit.
     pub fn sample(&mut self, labels: Labels<'_>, value: f64) -> Result<(), ApiError> {
-        let label_bytes: usize = labels.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-        self.families.bytes += SAMPLE_BYTES + label_bytes as u64;
-        let bytes_max = self.families.bytes_max;
-        if self.families.bytes > bytes_max {
-            let what = "there are too many metrics for one answer; ask for one namespace by ?namespace=";
-            return Err(ApiError::limit(Code::MetricsTooLarge, what, METRICS_BYTES.name, bytes_max));
-        }
         let mut metric = Metric::default();
         metric.set_label(labels.iter().map(|&(name, value)| label(name, value)).collect());
         if self.r#type == MetricType::COUNTER {
@@ -114,7 +104,27 @@ impl Family<'_> {
             gauge.set_value(value);
             metric.set_gauge(gauge);
         }
-        self.metrics.mut_metric().push(metric);
+        self.write(metric)
+    }
+
+    fn write(&mut self, metric: Metric) -> Result<(), ApiError> {
+        self.metrics.set_metric(vec![metric]);
+        let mut text = String::new();
+        TextEncoder::new()
+            .encode_utf8(std::slice::from_ref(&self.metrics), &mut text)
+            .map_err(|error| ApiError::storage(&worker::Error::from(error.to_string())))?;
+        // The encoder writes `# HELP` and `# TYPE` each time; a family has them once.
+        let is_head = |line: &&str| line.starts_with('#');
+        let head_bytes = text.split_inclusive('\n').take_while(is_head).map(str::len).sum();
+        let text = if self.has_head { text.split_at(head_bytes).1 } else { &text };
+        self.has_head = true;
+        let Families { text: all, bytes, bytes_max } = &mut *self.families;
+        bytes.set(bytes.get() + text.len() as u64);
+        if bytes.get() > *bytes_max {
+            let what = "there are too many metrics for one answer; ask for one namespace by ?namespace=";
+            return Err(ApiError::limit(Code::MetricsTooLarge, what, METRICS_BYTES.name, *bytes_max));
+        }
+        all.push_str(text);
         Ok(())
     }
 }
