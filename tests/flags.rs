@@ -241,7 +241,8 @@ fn conditions_compare_json_values() {
     assert!(!is_on(&flag("=", "42"), &has(text("42"))));
     assert!(is_on(&flag("=", "\"42\""), &has(text("42"))));
     assert!(is_on(&flag("=", "1e19"), &has(Value::Integer(10_000_000_000_000_000_000))));
-    assert!(is_on(&flag("=", "-9223372036854775808.0"), &has(Value::Integer(i64::MIN.into()))));
+    assert!(is_on(&flag("=", "-9223372036854774784.0"), &has(Value::Integer(-9_223_372_036_854_774_784))));
+    assert!(parse(&flag("=", "-9223372036854775809")).is_err() && parse(&flag("=", "18446744073709551616")).is_err());
     assert!(is_on(&flag("in", "[3, 1, 2]"), &has(Value::Integer(1))));
     assert!(!is_on(&flag("in", "[3, 1, 2]"), &has(Value::Integer(4))));
     assert!(is_on(&flag("in", r#"["b", "a"]"#), &has(text("b"))));

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::scalar::Scalar;
 use crate::core::flag::Value;
 
-/// From the least number of 64 bits with a sign to the greatest without one: integers beyond are read as [`Json::Float`].
-const WHOLE: Range<f64> = -9_223_372_036_854_775_808.0..18_446_744_073_709_551_616.0;
+/// The whole numbers of 64 bits, with a sign or without, lie between these. At the ends themselves a float may be an integer
+/// beyond, which was rounded.
+const WHOLE: (f64, f64) = (-9_223_372_036_854_775_808.0, 18_446_744_073_709_551_616.0);
 
 /// A JSON value.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,7 +49,9 @@ impl Json {
         match self {
             Self::Text(text) => Some(Value::Text(text.clone())),
             Self::Integer(value) => Some(Value::Integer(*value)),
-            Self::Float(value) if value.fract() == 0.0 && WHOLE.contains(value) => Some(Value::Integer(*value as i128)),
+            Self::Float(value) if value.fract() == 0.0 && *value > WHOLE.0 && *value < WHOLE.1 => {
+                Some(Value::Integer(*value as i128))
+            }
             _ => None,
         }
     }
