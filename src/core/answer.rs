@@ -84,7 +84,7 @@ impl<'a> Analytics<'a> {
     /// [`Unnamed`] when `names` (by event number) does not cover the report.
     pub fn of(report: &Report, names: &'a [String], combinations_max: usize) -> Result<Self, Unnamed> {
         let mut counts = Vec::new();
-        for counter in report.counters.iter().filter(|counter| counter.count > 0 || counter.goal.is_some()) {
+        for counter in report.counters.iter().filter(|counter| counter.is_listed()) {
             counts.push(Count::of(counter, names, combinations_max)?);
             for (week, &count) in &counter.weeks {
                 counts.push(Count::weekly(name(names, counter.event)?, *week, count));

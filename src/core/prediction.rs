@@ -152,7 +152,7 @@ impl<'a> Model<'a> {
     /// assert!(Model::of(&Report::default(), &[]).unwrap().each_event().goals.is_empty());
     /// ```
     pub fn of(report: &'a Report, names: &'a [String]) -> Result<Self, Unnamed> {
-        let used = report.counters.iter().filter(|counter| counter.count > 0 || counter.goal.is_some());
+        let used = report.counters.iter().filter(|counter| counter.is_listed());
         let events = used.map(|counter| {
             let name = names.get(counter.event as usize).ok_or(Unnamed)?;
             Ok(Event { number: counter.event, name, count: counter.count, goal: counter.goal.as_ref() })

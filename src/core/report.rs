@@ -62,6 +62,12 @@ impl Report {
 }
 
 impl CounterReport {
+    /// Whether the event is there for a reader: somebody did it, or it is a goal.
+    #[must_use]
+    pub const fn is_listed(&self) -> bool {
+        self.count > 0 || self.goal.is_some()
+    }
+
     pub(super) fn of(event: u32, counter: &Counter) -> Self {
         let cohorts = counter.cohorts.iter().flat_map(|cohorts| cohorts.iter());
         Self {

@@ -78,8 +78,11 @@ pub async fn apply(env: &Env, config: &Config, keys: &Keys, batch: &Batch, fault
         batch.namespaces.iter().map(|part| (part.namespace.as_str(), part.names.as_slice())).collect();
     let namespaces = directory::resolve(env, keys, &wanted).await?;
     for (namespace, part) in namespaces.iter().zip(&batch.namespaces) {
-        let (operations, new_goals) = operations(config, namespace, part);
-        send(env, config, namespace, operations, &part.names, fault).await?;
+        let settings: Vec<_> = part.names.iter().map(|name| config.counters.of(name)).collect();
+        let (operations, new_goals) = operations(namespace, part, &settings);
+        let events = part.names.iter().map(|name| namespace.event(name)).zip(settings);
+        let set = events.filter_map(|(event, setting)| Some((event?.event, setting?))).collect();
+        send(env, config, namespace, operations, set, fault).await?;
         if !new_goals.is_empty() {
             directory::mark_goals(env, keys, namespace, new_goals).await?;
         }
@@ -88,12 +91,18 @@ pub async fn apply(env: &Env, config: &Config, keys: &Keys, batch: &Batch, fault
 }
 
 /// The operations of each shard, in the order of the batch, and the events that become goals. Every shard learns of
-/// every new goal, at its place in the order.
-fn operations(config: &Config, namespace: &Namespace, part: &NamespaceBatch) -> (Vec<Vec<Operation>>, Vec<u32>) {
+/// every new goal, at its place in the order. `settings` are those of the batch's names.
+fn operations(
+    namespace: &Namespace,
+    part: &NamespaceBatch,
+    settings: &[Option<&CounterSetting>],
+) -> (Vec<Vec<Operation>>, Vec<u32>) {
     let mut shards = vec![Vec::new(); namespace.shards as usize];
     let mut new_goals = Vec::new();
-    let is_weekly = |name: &str| config.counters.of(name).is_some_and(CounterSetting::is_weekly);
-    let events: Vec<_> = part.names.iter().map(|name| Some((namespace.event(name)?, is_weekly(name)))).collect();
+    let names = part.names.iter().zip(settings);
+    let events: Vec<_> = names
+        .map(|(name, setting)| Some((namespace.event(name)?, setting.is_some_and(CounterSetting::is_weekly))))
+        .collect();
     let present_week = Week::of_unix_s(clock::now_s());
     for item in &part.items {
         let Some((event, is_weekly)) = events.get(item.name as usize).copied().flatten() else {
@@ -130,22 +139,21 @@ pub async fn add_goal(
     };
     let goal = Operation::Goal { event: event.event, tag: event.tag };
     let operations = vec![vec![goal]; namespace.shards as usize];
-    send(env, config, namespace, operations, &[name.to_owned()], Fault::None).await?;
+    let settings = config.counters.of(name).map(|setting| (event.event, setting)).into_iter().collect();
+    send(env, config, namespace, operations, settings, Fault::None).await?;
     directory::mark_goals(env, keys, namespace, vec![event.event]).await
 }
 
-/// Sends each shard its operations on events of these names. Waits for all of them, whatever becomes of any: an error is the answer only once
-/// nothing is under way any more.
+/// Sends each shard its operations, with the limits that the settings of their events give. Waits for all of them,
+/// whatever becomes of any: an error is the answer only once nothing is under way any more.
 async fn send(
     env: &Env,
     config: &Config,
     namespace: &Namespace,
     operations: Vec<Vec<Operation>>,
-    names: &[String],
+    settings: Vec<(u32, &CounterSetting)>,
     fault: Fault,
 ) -> Result<(), ApiError> {
-    let settings: Vec<_> =
-        names.iter().filter_map(|name| Some((namespace.event(name)?.event, config.counters.of(name)?))).collect();
     let requests = (0..).zip(operations).filter(|(_, operations)| !operations.is_empty()).map(|(index, operations)| {
         let mut limits = config.shard_limits(index, namespace.shards);
         limits.sizings = settings

@@ -10,7 +10,6 @@ use worker::Env;
 
 use super::error::ApiError;
 use super::message::{NamespaceRecord, REGISTRY_NAME, Registration, RegistryReply, RegistryRequest, ask};
-use crate::api::code::Code;
 use crate::core::identity::{Keys, UnlinkKey};
 use crate::core::limits::NAME_CACHE_BYTES;
 
@@ -123,7 +122,7 @@ fn cache(namespace: Namespace) -> Rc<Namespace> {
 pub async fn look_up(env: &Env, keys: &Keys, namespace: &str) -> Result<Option<Rc<Namespace>>, ApiError> {
     match ask(env, "REGISTRY", REGISTRY_NAME, &RegistryRequest::Lookup(namespace.to_owned())).await? {
         RegistryReply::Namespace(record) => Ok(record.map(|record| cache(Namespace::new(record, keys)))),
-        _ => Err(unexpected()),
+        _ => Err(ApiError::unexpected("the registry")),
     }
 }
 
@@ -149,7 +148,7 @@ pub async fn resolve(env: &Env, keys: &Keys, wanted: &[(&str, &[String])]) -> Re
         RegistryReply::Registered(records) if records.len() == wanted.len() => {
             Ok(records.into_iter().map(|record| cache(Namespace::new(record, keys))).collect())
         }
-        _ => Err(unexpected()),
+        _ => Err(ApiError::unexpected("the registry")),
     }
 }
 
@@ -161,7 +160,7 @@ pub async fn mark_goals(env: &Env, keys: &Keys, namespace: &Namespace, events: V
     let request = RegistryRequest::MarkGoals { namespace: namespace.name.clone(), events };
     match ask(env, "REGISTRY", REGISTRY_NAME, &request).await? {
         RegistryReply::Done => look_up(env, keys, &namespace.name).await.map(|_| ()),
-        _ => Err(unexpected()),
+        _ => Err(ApiError::unexpected("the registry")),
     }
 }
 
@@ -172,10 +171,6 @@ pub async fn mark_goals(env: &Env, keys: &Keys, namespace: &Namespace, events: V
 pub async fn namespaces(env: &Env) -> Result<Vec<String>, ApiError> {
     match ask(env, "REGISTRY", REGISTRY_NAME, &RegistryRequest::Namespaces).await? {
         RegistryReply::Namespaces(names) => Ok(names),
-        _ => Err(unexpected()),
+        _ => Err(ApiError::unexpected("the registry")),
     }
-}
-
-fn unexpected() -> ApiError {
-    ApiError::new(Code::StorageUnavailable, "the registry gave an answer to another question")
 }

@@ -49,6 +49,11 @@ impl ApiError {
         Self::new(Code::StorageUnavailable, "storage cannot be reached at the moment; nothing was acknowledged")
     }
 
+    /// A Durable Object gave an answer that its question has not.
+    pub fn unexpected(object: &str) -> Self {
+        Self::new(Code::StorageUnavailable, format!("{object} gave an answer to another question"))
+    }
+
     fn of_fault(fault: &Fault, place: &str, invalid: Code) -> Self {
         match fault {
             Fault::Missing => Self::new(Code::FieldMissing, format!("{place}: is required")),

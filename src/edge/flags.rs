@@ -8,7 +8,6 @@ use worker::Env;
 use super::clock;
 use super::error::ApiError;
 use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest, ask};
-use crate::api::code::Code;
 use crate::core::flag::{FlagSpec, NewFlag};
 use crate::core::limits::FLAG_CACHE_MS;
 
@@ -57,7 +56,7 @@ pub async fn current(env: &Env) -> Result<Rc<Vec<FlagSpec>>, ApiError> {
         (RegistryReply::Flags { version, flags: None }, Some(known)) if version == known.version => {
             Cached { asked_ms, ..known }
         }
-        _ => return Err(unexpected()),
+        _ => return Err(ApiError::unexpected("the registry")),
     };
     let flags = Rc::clone(&cached.flags);
     CACHE.with_borrow_mut(|cache| {
@@ -80,10 +79,6 @@ pub async fn put(env: &Env, flag: NewFlag, now: i64) -> Result<(), ApiError> {
     CACHE.set(None);
     match asked? {
         RegistryReply::Done => Ok(()),
-        _ => Err(unexpected()),
+        _ => Err(ApiError::unexpected("the registry")),
     }
-}
-
-fn unexpected() -> ApiError {
-    ApiError::new(Code::StorageUnavailable, "the registry gave an answer to another question")
 }

@@ -242,9 +242,8 @@ impl Registry {
             _ => None,
         };
         let flag = flag.succeed(former.as_ref(), now);
-        let spec = serde_json::to_string(&FlagJson::stored(&flag))
-            .map_err(|error| error.to_string())
-            .map_err(worker::Error::from)?;
+        let spec =
+            serde_json::to_string(&FlagJson::stored(&flag)).map_err(|error| worker::Error::from(error.to_string()))?;
         // One that cannot be read again would make all flags unreadable.
         if stored_flag(&spec)? != flag {
             return Err(Fault::Storage("a flag would be stored as another one".into()));

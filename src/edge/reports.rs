@@ -39,7 +39,7 @@ pub async fn events_of(env: &Env, namespace: &Namespace, user: UserKey) -> Resul
     let shard = namespace.shard_name(user.shard(namespace.shards));
     match ask(env, "SHARD", &shard, &ShardRequest::EventsOf { unlink: namespace.unlink, user }).await? {
         ShardReply::Events(events) => Ok(events),
-        _ => Err(unexpected()),
+        _ => Err(ApiError::unexpected("a shard")),
     }
 }
 
@@ -52,7 +52,7 @@ async fn merged(env: &Env, namespace: &Namespace) -> Result<Report, ApiError> {
         match reply? {
             ShardReply::Report(report) => total = total.merge(report),
             _ => {
-                return Err(unexpected());
+                return Err(ApiError::unexpected("a shard"));
             }
         }
     }
@@ -61,10 +61,6 @@ async fn merged(env: &Env, namespace: &Namespace) -> Result<Report, ApiError> {
 
 fn has_names(namespace: &Namespace, report: &Report) -> bool {
     report.counters.last().is_none_or(|counter| (counter.event as usize) < namespace.names.len())
-}
-
-fn unexpected() -> ApiError {
-    ApiError::new(Code::StorageUnavailable, "a shard gave an answer to another question")
 }
 
 impl From<Unnamed> for ApiError {

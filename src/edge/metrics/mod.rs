@@ -17,7 +17,6 @@ use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest, ShardReply, 
 use super::response::Reply;
 use super::routes::Call;
 use super::{directory, reports};
-use crate::api::code::Code;
 use crate::core::cohort::Week;
 use crate::core::limits::FAN_OUT;
 use crate::core::prediction::{GoalEvents, Model};
@@ -73,7 +72,7 @@ pub async fn counters(call: Call<'_>) -> Result<Reply, ApiError> {
             let Some((namespace, report)) = reports::fetch(call.env, &keys, &name).await? else {
                 continue;
             };
-            for counter in report.counters.iter().filter(|counter| counter.count > 0 || counter.goal.is_some()) {
+            for counter in report.counters.iter().filter(|counter| counter.is_listed()) {
                 let event = namespace.names.get(counter.event as usize).map_or("", String::as_str);
                 let labels = [("kimball_namespace", name.as_str()), ("name", event)];
                 named.sample(&labels, counter.count as f64)?;
@@ -127,7 +126,7 @@ async fn overview(call: &Call<'_>) -> Result<(Vec<(String, u32)>, u64), ApiError
             namespaces.retain(|(name, _)| wanted.is_none_or(|wanted| wanted == name));
             Ok((namespaces, counters))
         }
-        _ => Err(ApiError::new(Code::StorageUnavailable, "the registry gave an answer to another question")),
+        _ => Err(ApiError::unexpected("the registry")),
     }
 }
 
@@ -145,7 +144,7 @@ async fn statuses<'a>(env: &Env, namespaces: &'a [(String, u32)]) -> Result<Vec<
     while let Some((name, index, reply)) = replies.next().await {
         match reply? {
             ShardReply::Status(status) => statuses.push((name, index, status)),
-            _ => return Err(ApiError::new(Code::StorageUnavailable, "a shard gave an answer to another question")),
+            _ => return Err(ApiError::unexpected("a shard")),
         }
     }
     Ok(statuses)
