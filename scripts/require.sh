@@ -21,11 +21,11 @@ require_rust() {
 }
 
 require_node() {
-    command -v node >/dev/null || fail 'node is missing; install Node.js 20.10 or later'
-    command -v npm >/dev/null || fail 'npm is missing; install Node.js 20.10 or later with npm'
+    command -v node >/dev/null || fail 'node is missing; install Node.js 20.19 or later'
+    command -v npm >/dev/null || fail 'npm is missing; install Node.js 20.19 or later with npm'
     node -e 'const [major, minor] = process.versions.node.split(".").map(Number);
-             process.exit(major > 20 || (major === 20 && minor >= 10) ? 0 : 1)' ||
-        fail "node $(node --version) is too old; install Node.js 20.10 or later"
+             process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)' ||
+        fail "node $(node --version) is too old; install Node.js 20.19 or later"
 }
 
 require_python() {
