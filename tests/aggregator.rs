@@ -205,6 +205,7 @@ proptest! {
             combinations_per_goal: 3,
             weeks_per_event: 2,
             sizings: sizings(users_per_event),
+            ..ShardLimits::NONE
         };
         let (sections, bytes) = (snapshot::encode_all(&state), state.memory_bytes());
         let batch = operations(&refused);

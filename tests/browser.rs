@@ -1,49 +1,226 @@
-//! The page's aggregator through its JavaScript surface, in WebAssembly under Node.
+//! The page's aggregator through its JavaScript surface, in WebAssembly: under Node and in Chromium.
 #![cfg(all(target_arch = "wasm32", feature = "browser"))]
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
-use kimball_edge::browser::Aggregator;
+use js_sys::{BigInt, Function, JSON, Object, Reflect, Symbol, Uint8Array};
+use kimball_edge::browser::{Aggregator, anonymous_id};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_test::wasm_bindgen_test;
 
+fn parse(text: &str) -> JsValue {
+    JSON::parse(text).unwrap()
+}
+
 fn json(value: &JsValue) -> String {
-    js_sys::JSON::stringify(value).unwrap().into()
+    JSON::stringify(value).unwrap().into()
+}
+
+fn new(options: &JsValue) -> Aggregator {
+    Aggregator::new(options).unwrap_or_else(|error| panic!("{}", String::from(error.message())))
+}
+
+fn page() -> Aggregator {
+    new(&JsValue::UNDEFINED)
+}
+
+fn keyed() -> Aggregator {
+    let options = Object::new();
+    Reflect::set(&options, &"key".into(), &Uint8Array::new_with_length(32)).unwrap();
+    new(&options)
+}
+
+fn record(page: &mut Aggregator, event: &str) -> bool {
+    page.record(&parse(event)).unwrap_or_else(|error| panic!("{}", String::from(error.message())))
+}
+
+fn refusal(page: &mut Aggregator, event: &JsValue) -> String {
+    page.record(event).err().map_or_else(String::new, |error| error.message().into())
+}
+
+fn report(page: &Aggregator) -> String {
+    json(&page.report(&JsValue::UNDEFINED).unwrap())
+}
+
+fn drained(page: &mut Aggregator) -> String {
+    json(&page.drain(&JsValue::UNDEFINED).unwrap())
 }
 
 #[wasm_bindgen_test]
 fn first_occurrences_count_and_the_report_has_the_form_of_the_server() {
-    let mut page = Aggregator::new().unwrap_or_else(|_| unreachable!());
-    let mut record =
-        |event, user, value, goal| page.record(event, user, value, goal).unwrap_or_else(|_| unreachable!());
-    assert!(record("Login", "ann", None, None));
-    assert!(!record("Login", "ann", None, None));
-    assert!(record("Login", "bob", None, None));
-    assert!(record("Buy", "ann", Some(2.5), Some(true)));
-    assert!(!record("Buy", "ann", Some(2.5), Some(true)));
+    let mut page = page();
+    let at = r#""at":"2026-11-24T12:34:56.789Z""#;
+    for (event, is_first) in [
+        (r#"{"event":"Login","user":"ann",AT}"#, true),
+        (r#"{"event":"Login","user":"ann",AT,"namespace":null,"value":null,"ensureGoal":null}"#, false),
+        (r#"{"event":"Login","user":7,AT}"#, true),
+        (r#"{"event":"Login","user":"7",AT}"#, false),
+        (r#"{"event":"Buy","user":"ann",AT,"value":2.5,"ensureGoal":true}"#, true),
+        (r#"{"event":"Buy","user":"ann",AT,"value":9,"ensureGoal":true}"#, false),
+        (r#"{"event":"Buy","user":"ann",AT,"namespace":"shop"}"#, true),
+    ] {
+        assert_eq!(record(&mut page, &event.replace("AT", at)), is_first, "{event}");
+    }
     assert_eq!(
-        json(&page.report().unwrap_or_else(|_| unreachable!())),
+        report(&page),
         concat!(
             r#"{"counts":[{"name":"Buy","type":"named","count":1,"event_counts":[{"events":["Login"],"count":1}],"#,
             r#""event_counts_other":0,"single_event_counts":[{"name":"Login","count":1}],"value":{"sum":2.5}},"#,
             r#"{"name":"Login","type":"named","count":2,"event_counts":[],"single_event_counts":[],"value":{}}],"users":2}"#
         )
     );
+    let shop = json(&page.report(&"shop".into()).unwrap());
+    assert!(shop.contains(r#""name":"Buy""#) && shop.ends_with(r#""users":1}"#), "{shop}");
+    assert_eq!(json(&page.report(&"nowhere".into()).unwrap()), r#"{"counts":[],"users":0}"#);
     assert!(page.memory_bytes() > 0);
+    assert_eq!((page.pending_events(), page.is_saturated(), page.passed_unseen()), (4, false, 0.0));
+
+    let two = r#"{"events":[{"event_name":"Login","user_id":"ann","datetime":"2026-11-24T00:00:00Z"},{"event_name":"Login","user_id":"7","datetime":"2026-11-24T00:00:00Z"}]}"#;
+    assert_eq!(json(&page.pending(&2.into()).unwrap()), two);
+    assert_eq!(json(&page.drain(&2.into()).unwrap()), two);
+    assert_eq!(
+        drained(&mut page),
+        concat!(
+            r#"{"events":[{"event_name":"Buy","user_id":"ann","value":2.5,"ensure_goal":true,"datetime":"2026-11-24T00:00:00Z"},"#,
+            r#"{"event_name":"Buy","user_id":"ann","namespace":"shop","datetime":"2026-11-24T00:00:00Z"}]}"#
+        )
+    );
+    assert_eq!(drained(&mut page), r#"{"events":[]}"#);
+}
+
+#[wasm_bindgen_test]
+fn weekly_cohorts_are_listed_where_they_are_wanted() {
+    let mut page = new(&parse(r#"{"weekly":true}"#));
+    assert!(record(&mut page, r#"{"event":"Login","user":"ann","at":"2026-11-24T00:00:00Z"}"#));
+    assert!(!record(&mut page, r#"{"event":"Login","user":"ann","at":"2026-12-01T00:00:00Z"}"#));
+    assert_eq!(page.pending_events(), 2);
+    let report = report(&page);
+    assert!(report.contains(r#""name":"Login 202648","type":"weekly","count":1"#), "{report}");
 }
 
 #[wasm_bindgen_test]
 fn what_the_server_would_refuse_is_refused() {
-    let mut page = Aggregator::new().unwrap_or_else(|_| unreachable!());
-    let long = "x".repeat(257);
-    for (event, user, value) in [
-        ("", "u", None),
-        ("a", "", None),
-        (&long, "u", None),
-        ("a", &long, None),
-        ("a\n", "u", None),
-        ("a", "u", Some(f64::NAN)),
+    let mut page = page();
+    let long = format!(r#"{{"event":"{}","user":"u"}}"#, "x".repeat(257));
+    for (event, told) in [
+        (r#"{"user":"u"}"#, "event: is required"),
+        (r#"{"event":7,"user":"u"}"#, "event: must be a string"),
+        (r#"{"event":"","user":"u"}"#, "event: must not be empty"),
+        (r#"{"event":"a\n","user":"u"}"#, "event: must not hold control characters"),
+        (&long, "event: must not be longer than 256 bytes"),
+        (r#"{"event":"a"}"#, "user: is required"),
+        (r#"{"event":"a","user":""}"#, "user: must not be empty"),
+        (r#"{"event":"a","user":1.5}"#, "user: must be a string or an integer"),
+        (r#"{"event":"a","user":{}}"#, "user: must be a string or an integer"),
+        (r#"{"event":"a","user":1e17}"#, "user: must be a string or an integer"),
+        (r#"{"event":"a","user":"u","namespace":1}"#, "namespace: must be a string"),
+        (r#"{"event":"a","user":"u","value":"1"}"#, "value: must be a number"),
+        (r#"{"event":"a","user":"u","value":1e301}"#, "value: must be between -1e300 and 1e300"),
+        (r#"{"event":"a","user":"u","ensureGoal":1}"#, "ensureGoal: must be true or false"),
+        (r#"{"event":"a","user":"u","at":"yesterday"}"#, "at: must be a date of the years 0 to 9999"),
+        (r#"{"event":"a","user":"u","at":1e15}"#, "at: must be a date of the years 0 to 9999"),
+        (r#"{"event":"a","user":"u","at":{}}"#, "at: must be a date of the years 0 to 9999"),
+        ("null", "event: must be an object"),
+        ("7", "event: must be an object"),
+        (r#""Login""#, "event: must be an object"),
     ] {
-        assert!(page.record(event, user, value, None).is_err(), "{event:?} {user:?} {value:?}");
+        assert_eq!(refusal(&mut page, &parse(event)), told, "{event}");
     }
-    assert_eq!(json(&page.report().unwrap_or_else(|_| unreachable!())), r#"{"counts":[],"users":0}"#);
+    for value in [JsValue::from(BigInt::from(7)), Symbol::iterator().into(), JsValue::UNDEFINED] {
+        assert_eq!(refusal(&mut page, &value), "event: must be an object");
+        let event = Object::new();
+        Reflect::set(&event, &"event".into(), &"a".into()).unwrap();
+        Reflect::set(&event, &"user".into(), &value).unwrap();
+        assert!(refusal(&mut page, &event).starts_with("user: "));
+    }
+    let thrower = Function::new_no_args("return { get event() { throw new Error('no') } }").call0(&JsValue::NULL);
+    assert_eq!(refusal(&mut page, &thrower.unwrap()), "event: cannot be read");
+    assert_eq!(
+        page.record(&parse(r#"{"event":"a","user":"u","value":NUMBER}"#.replace("NUMBER", "1").as_str())).ok(),
+        Some(true)
+    );
+    assert_eq!(page.pending_events(), 1);
+}
+
+#[wasm_bindgen_test]
+fn options_are_checked() {
+    for (options, told) in [
+        ("7", "options: must be an object"),
+        (r#"{"memoryBytesMax":-1}"#, "memoryBytesMax: must be a whole number from 0 to 67108864"),
+        (r#"{"pendingBytesMax":1}"#, "pendingBytesMax: must be a whole number from 4096 to 67108864"),
+        (r#"{"nameBytesMax":1025}"#, "nameBytesMax: must be a whole number from 1 to 1024"),
+        (r#"{"weekly":"yes"}"#, "weekly: must be true or false"),
+        (r#"{"key":"abc"}"#, "key: must be a Uint8Array of the right length"),
+    ] {
+        let error = Aggregator::new(&parse(options)).err().map(|error| String::from(error.message()));
+        assert_eq!(error.as_deref(), Some(told), "{options}");
+    }
+    let mut wide = new(&parse(r#"{"nameBytesMax":1024}"#));
+    assert!(record(&mut wide, &format!(r#"{{"event":"{}","user":"u"}}"#, "x".repeat(1024))));
+}
+
+#[wasm_bindgen_test]
+fn at_its_bound_it_passes_on_unseen_and_says_so() {
+    let mut page = new(&parse(r#"{"memoryBytesMax":0}"#));
+    for _ in 0..3 {
+        assert!(record(&mut page, r#"{"event":"Login","user":"ann"}"#));
+    }
+    assert_eq!((page.pending_events(), page.is_saturated(), page.passed_unseen()), (3, true, 3.0));
+    let mut page = new(&parse(r#"{"pendingBytesMax":4096}"#));
+    let mut nth = 0;
+    let told = loop {
+        let told = refusal(&mut page, &parse(&format!(r#"{{"event":"Login","user":{nth}}}"#)));
+        if !told.is_empty() {
+            break told;
+        }
+        nth += 1;
+    };
+    assert_eq!(told, "4096 bytes of events are pending; drain first, then record this one again");
+    assert_eq!(page.pending_events(), nth);
+    drained(&mut page);
+    assert!(record(&mut page, &format!(r#"{{"event":"Login","user":{nth}}}"#)));
+}
+
+#[wasm_bindgen_test]
+fn bytes_round_trip_and_damage_is_refused() {
+    let mut page = page();
+    record(&mut page, r#"{"event":"Login","user":"ann"}"#);
+    record(&mut page, r#"{"event":"Buy","user":"ann","value":3,"ensureGoal":true}"#);
+    let bytes = page.to_bytes();
+    let load = |bytes: &[u8]| Aggregator::from_bytes(&Uint8Array::from(bytes), &JsValue::UNDEFINED);
+    let mut again = load(&bytes).unwrap_or_else(|_| unreachable!());
+    assert_eq!(again.to_bytes(), bytes);
+    assert!(!record(&mut again, r#"{"event":"Login","user":"ann"}"#));
+    assert_eq!(report(&again), report(&page));
+    for at in 0..bytes.len() {
+        let mut flipped = bytes.clone();
+        if let Some(byte) = flipped.get_mut(at) {
+            *byte ^= 4;
+        }
+        assert!(load(&flipped).is_err(), "{at}");
+        assert!(load(bytes.get(..at).unwrap()).is_err(), "{at}");
+    }
+    for nonsense in [JsValue::NULL, JsValue::from("KE"), parse("[75,69]")] {
+        assert!(Aggregator::from_bytes(&nonsense, &JsValue::UNDEFINED).is_err());
+    }
+}
+
+#[wasm_bindgen_test]
+fn merging_unites() {
+    let (mut mine, mut theirs) = (keyed(), keyed());
+    record(&mut mine, r#"{"event":"Login","user":"ann"}"#);
+    record(&mut theirs, r#"{"event":"Login","user":"bob"}"#);
+    record(&mut theirs, r#"{"event":"Login","user":"ann"}"#);
+    assert!(mine.merge(&theirs).is_ok());
+    assert!(report(&mine).ends_with(r#""users":2}"#));
+    assert_eq!(mine.pending_events(), 2);
+    let told = mine.merge(&page()).err().map(|error| String::from(error.message()));
+    assert_eq!(told.as_deref(), Some("the aggregators have different keys"));
+}
+
+#[wasm_bindgen_test]
+fn anonymous_ids_are_random() {
+    let ids = [anonymous_id().unwrap(), anonymous_id().unwrap()];
+    assert!(ids.iter().all(|id| id.len() == 32 && id.chars().all(|c| c.is_ascii_hexdigit())), "{ids:?}");
+    let [first, second] = ids;
+    assert_ne!(first, second);
 }

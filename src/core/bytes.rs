@@ -3,7 +3,7 @@
 //! | offset | size | frame |
 //! |---|---|---|
 //! | 0 | 2 | `"KE"` |
-//! | 2 | 1 | kind: `b'J'` journal row, `b'S'` snapshot section |
+//! | 2 | 1 | kind: `b'J'` journal row, `b'P'` pre-aggregator, `b'S'` snapshot section |
 //! | 3 | 1 | version of that kind: the least that has everything in the payload |
 //! | 4 | 4 | CRC-32 (IEEE) of what follows |
 //! | 8 | n | payload |
@@ -67,6 +67,12 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.rest.is_empty()
+    }
+
+    /// Bytes that are left.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.rest.len()
     }
 
     /// The next `N` bytes.

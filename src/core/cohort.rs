@@ -135,6 +135,22 @@ impl Cohorts {
         Ok(grown)
     }
 
+    /// Adds everything that `other` holds.
+    ///
+    /// # Errors
+    /// [`Full`] when a week has no room for it, `self` then holding a part of it.
+    pub fn merge(&mut self, other: &Self) -> Result<(), Full> {
+        for (&week, theirs) in &other.weeks {
+            match self.weeks.get_mut(&week) {
+                Some(users) => users.merge(theirs)?,
+                None => {
+                    self.weeks.insert(week, theirs.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Takes a fingerprint out of a week. The memory is given back by [`Self::shrink`].
     pub fn remove(&mut self, week: Week, fingerprint: u64) {
         if let Some(users) = self.weeks.get_mut(&week) {

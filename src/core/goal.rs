@@ -94,6 +94,38 @@ impl GoalRecord {
         }
     }
 
+    /// Adds the counts of users who are none of this record's. At most `combinations_max` combinations are kept apart.
+    pub fn merge(
+        &mut self,
+        combinations: &BTreeMap<Combination, u64>,
+        other: u64,
+        single: impl Iterator<Item = (u32, u64)>,
+        combinations_max: u64,
+    ) {
+        for (combination, count) in combinations {
+            match self.bucket(combination, combinations_max) {
+                Bucket::Listed => *self.combinations.entry(combination.clone()).or_default() += count,
+                Bucket::Other => self.other += count,
+            }
+        }
+        self.other += other;
+        for (event, count) in single {
+            let at = event as usize;
+            self.single.resize(self.single.len().max(at + 1), 0);
+            if let Some(mine) = self.single.get_mut(at) {
+                *mine = mine.saturating_add(count as u32);
+            }
+        }
+        let entries = self.combinations.keys().map(Combination::memory_bytes).sum::<usize>();
+        self.memory_bytes = entries + self.single.len() * size_of::<u32>();
+    }
+
+    /// Users who completed the goal since it became one.
+    #[must_use]
+    pub fn completions(&self) -> u64 {
+        self.combinations.values().sum::<u64>() + self.other
+    }
+
     /// Users per combination.
     #[must_use]
     pub const fn combinations(&self) -> &BTreeMap<Combination, u64> {

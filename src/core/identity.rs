@@ -56,11 +56,7 @@ impl Keys {
     /// The key of a user: SipHash-2-4-128 over `namespace ‖ 0 ‖ user id`. Names hold no 0 byte, so no two pairs meet.
     #[must_use]
     pub fn user(&self, namespace: &str, user_id: &str) -> UserKey {
-        let mut hasher = SipHasher24::new_with_key(&self.user);
-        hasher.write(namespace.as_bytes());
-        hasher.write(&[0]);
-        hasher.write(user_id.as_bytes());
-        UserKey(hasher.finish128().as_u128())
+        user_key(&self.user, namespace, user_id)
     }
 
     /// The key that turns the user keys of a namespace into fingerprints.
@@ -88,6 +84,55 @@ fn expand<const N: usize>(hkdf: &Hkdf<Sha256>, info: &[&[u8]]) -> [u8; N] {
     let filled = hkdf.expand_multi_info(info, &mut out);
     debug_assert!(filled.is_ok());
     out
+}
+
+fn user_key(key: &[u8; 16], namespace: &str, user_id: &str) -> UserKey {
+    let mut hasher = SipHasher24::new_with_key(key);
+    hasher.write(namespace.as_bytes());
+    hasher.write(&[0]);
+    hasher.write(user_id.as_bytes());
+    UserKey(hasher.finish128().as_u128())
+}
+
+/// The key of one pre-aggregator: 32 random bytes that are used as they are, so that a page needs no key derivation.
+///
+/// One unlink key serves all its namespaces, because the user keys already differ between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocalKey {
+    user: [u8; 16],
+    unlink: UnlinkKey,
+}
+
+impl LocalKey {
+    /// Bytes of a key.
+    pub const BYTES: usize = 32;
+
+    /// Takes 32 random bytes for a key.
+    #[must_use]
+    pub fn new(bytes: &[u8; Self::BYTES]) -> Self {
+        let (mut user, mut unlink) = ([0; 16], [0; 16]);
+        for (to, from) in user.iter_mut().chain(&mut unlink).zip(bytes) {
+            *to = *from;
+        }
+        Self { user, unlink: UnlinkKey(unlink) }
+    }
+
+    /// The bytes that the key was made of.
+    pub fn bytes(&self) -> impl Iterator<Item = u8> {
+        self.user.into_iter().chain(self.unlink.0)
+    }
+
+    /// The key of a user: as [`Keys::user`].
+    #[must_use]
+    pub fn user(&self, namespace: &str, user_id: &str) -> UserKey {
+        user_key(&self.user, namespace, user_id)
+    }
+
+    /// The key that turns user keys into fingerprints.
+    #[must_use]
+    pub const fn unlink(&self) -> &UnlinkKey {
+        &self.unlink
+    }
 }
 
 /// The key of a namespace that makes one user's fingerprints of different events unrelated.

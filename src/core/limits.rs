@@ -114,6 +114,14 @@ pub const PATTERN_BYTES: usize = 1_024;
 pub const QUERY_BYTES: usize = 64 << 10;
 /// The greatest magnitude of an event's value: with at most [`USERS_PER_EVENT`] of them, no sum can overflow.
 pub const VALUE_ABS: f64 = 1e300;
+/// Bytes of memory that a pre-aggregator takes for what it has seen, unless told otherwise.
+pub const LOCAL_MEMORY_BYTES: usize = 1 << 20;
+/// Bytes of passed on events that a pre-aggregator keeps until they are drained, unless told otherwise.
+pub const LOCAL_PENDING_BYTES: usize = 1 << 20;
+/// The least bytes of them that it can be told, with which any one event fits.
+pub const LOCAL_PENDING_BYTES_MIN: usize = 4_096;
+/// The most that it can be told for either.
+pub const LOCAL_BYTES_MAX: usize = 64 << 20;
 /// Seconds that a client is asked to wait after a 503.
 pub const RETRY_AFTER_S: u64 = 1;
 
@@ -121,6 +129,7 @@ const _: () = assert!(SHARD_MEMORY_BYTES.max <= ISOLATE_MEMORY_BYTES.max);
 const _: () = assert!(SHARD_MEMORY_BYTES.default <= ISOLATE_MEMORY_BYTES.default);
 const _: () = assert!((USERS_PER_EVENT.max as f64) * VALUE_ABS < f64::MAX);
 const _: () = assert!(SHARDS.min >= 1);
+const _: () = assert!(LOCAL_PENDING_BYTES_MIN > 3 * NAME_BYTES.max as usize + 64);
 
 /// The limits that one request is held to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,6 +166,8 @@ pub struct ShardLimits {
     pub memory_bytes: u64,
     /// Weekly cohorts of one event in this shard.
     pub weeks_per_event: u64,
+    /// Bits of a fingerprint that the user set of a new event keeps, unless a counter setting says otherwise.
+    pub fingerprint_bits: u8,
     /// Events that a counter setting gives limits of their own, by number.
     pub sizings: BTreeMap<u32, Sizing>,
 }
@@ -174,9 +185,9 @@ impl Sizing {
     /// The fewest bits of a fingerprint with which `users_max` users keep to the rate: `log2(users_max / rate)`.
     #[must_use]
     pub fn fingerprint_bits(&self) -> u8 {
-        let bits = (self.users_max.max(1) as f64 / self.false_positive_rate).log2().ceil();
+        let values = self.users_max.max(1) as f64 / self.false_positive_rate;
         (UserSet::FINGERPRINT_BITS_MIN..=UserSet::FINGERPRINT_BITS_MAX)
-            .find(|&enough| f64::from(enough) >= bits)
+            .find(|&enough| (1_u64 << enough) as f64 >= values)
             .unwrap_or(UserSet::FINGERPRINT_BITS_MAX)
     }
 }
@@ -193,8 +204,14 @@ impl ShardLimits {
         index: u32,
         shards: u32,
     ) -> Self {
-        let users_per_event = Self::share(users_per_event, index, shards);
-        Self { users_per_event, combinations_per_goal, memory_bytes, weeks_per_event, sizings: BTreeMap::new() }
+        Self {
+            users_per_event: Self::share(users_per_event, index, shards),
+            combinations_per_goal,
+            memory_bytes,
+            weeks_per_event,
+            fingerprint_bits: UserSet::FINGERPRINT_BITS,
+            sizings: BTreeMap::new(),
+        }
     }
 
     /// The part of a namespace's number that shard `index` of `shards` has; all parts add up to it.
@@ -226,6 +243,7 @@ impl ShardLimits {
         combinations_per_goal: u64::MAX,
         memory_bytes: u64::MAX,
         weeks_per_event: u64::MAX,
+        fingerprint_bits: UserSet::FINGERPRINT_BITS,
         sizings: BTreeMap::new(),
     };
 }

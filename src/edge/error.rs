@@ -55,16 +55,12 @@ impl ApiError {
     }
 
     fn of_fault(fault: &Fault, place: &str, invalid: Code) -> Self {
-        match fault {
-            Fault::Missing => Self::new(Code::FieldMissing, format!("{place}: is required")),
-            Fault::Invalid(must) => Self::new(invalid, format!("{place}: {must}")),
-            Fault::TooMany { limit, max } => {
-                Self::new(invalid, format!("{place}: must not have more than {max} members ({limit})"))
-            }
-            Fault::TooLong { limit } => {
-                Self::new(Code::NameTooLong, format!("{place}: must not be longer than {limit} bytes"))
-            }
-        }
+        let code = match fault {
+            Fault::Missing => Code::FieldMissing,
+            Fault::Invalid(_) | Fault::TooMany { .. } => invalid,
+            Fault::TooLong { .. } => Code::NameTooLong,
+        };
+        Self::new(code, format!("{place}: {fault}"))
     }
 
     /// The JSON to send.

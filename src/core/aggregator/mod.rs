@@ -4,6 +4,7 @@
 //! so a replayed state equals the one that was lost. A batch is all or nothing: where a limit refuses one of its
 //! operations, the ones before it are taken back.
 
+mod merge;
 mod undo;
 
 use std::collections::BTreeSet;
@@ -18,6 +19,7 @@ use super::identity::{ALL_USERS_TAG, UnlinkKey, UserKey};
 use super::limits::{EVENTS_PER_NAMESPACE, ShardLimits, Sizing};
 use super::report::{CounterReport, Report};
 use super::user_set::{Full, UserSet};
+pub use merge::Unmergeable;
 use undo::Undo;
 
 /// One thing that a batch asks for.
@@ -121,6 +123,18 @@ impl Aggregator {
         Ok(effects)
     }
 
+    /// Whether an operation would change nothing, with no limit on weeks.
+    #[must_use]
+    pub fn knows(&self, operation: &Operation, key: &UnlinkKey) -> bool {
+        match *operation {
+            Operation::Goal { event, .. } => self.counter(event).is_some_and(|counter| counter.goal.is_some()),
+            Operation::Record { event, user, week, .. } => self.counter(event).is_some_and(|counter| {
+                counter.users.contains(key.fingerprint(user, counter.tag))
+                    && week.is_none_or(|week| self.first_of_week(event, user, week, key, &ShardLimits::NONE).is_none())
+            }),
+        }
+    }
+
     /// Carries out effects that were journalled before. Effects that are in the state already change nothing.
     ///
     /// # Errors
@@ -200,7 +214,7 @@ impl Aggregator {
             Some(_) => {}
             None => {
                 let sizing = limits.sizings.get(&event);
-                let fingerprint_bits = sizing.map_or(UserSet::FINGERPRINT_BITS, Sizing::fingerprint_bits);
+                let fingerprint_bits = sizing.map_or(limits.fingerprint_bits, Sizing::fingerprint_bits);
                 self.carry_out(Effect::Counter { event, tag, fingerprint_bits }, limits, effects, undo)?;
             }
         }

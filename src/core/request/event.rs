@@ -5,9 +5,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::scalar::{Object, Scalar};
-use super::{BadRequest, DEFAULT_NAMESPACE, Fault, Item, Sink, name, required, user_id_of};
+use super::{BadRequest, DEFAULT_NAMESPACE, Fault, Item, Sink, check_value, name, required, user_id_of};
 use crate::core::cohort::Week;
-use crate::core::limits::VALUE_ABS;
 
 const FIELDS: [&str; 6] = ["event_name", "user_id", "namespace", "ensure_goal", "value", "datetime"];
 
@@ -33,9 +32,7 @@ impl Sink<'_> {
             Scalar::Float(value) => Some(*value),
             _ => return invalid("value", "must be a number"),
         };
-        if value.is_some_and(|value| value.is_nan() || value.abs() > VALUE_ABS) {
-            return invalid("value", "must be between -1e300 and 1e300");
-        }
+        value.map_or(Ok(()), check_value).map_err(|fault| BadRequest::Field { index, field: "value", fault })?;
         let week = match datetime {
             Scalar::Absent => None,
             Scalar::Text(text) => match chrono::DateTime::parse_from_rfc3339(text) {

@@ -95,7 +95,7 @@ fn wrong(place: impl Into<String>, must: &'static str) -> BadRequest {
 fn name(value: Option<&Json>, limits: &RequestLimits, place: impl Fn() -> String) -> Result<String, BadRequest> {
     let fault = match value.map_or(Scalar::Absent, Json::scalar) {
         Scalar::Absent => Fault::Missing,
-        Scalar::Text(text) => match check_name(&text, limits) {
+        Scalar::Text(text) => match check_name(&text, limits.name_bytes) {
             Ok(name) => return Ok(name.to_owned()),
             Err(fault) => fault,
         },

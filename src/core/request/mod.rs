@@ -13,11 +13,12 @@ mod tree;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::cohort::Week;
 use super::flag::User;
 use super::identity::{Keys, UserKey};
-use super::limits::{BATCH_EVENTS, NAME_BYTES, RequestLimits};
+use super::limits::{BATCH_EVENTS, NAME_BYTES, RequestLimits, VALUE_ABS};
 pub use counter_settings::parse_counter_settings;
 use event::BodyVisitor;
 pub use flag_spec::{parse_flag_spec, parse_stored_flag};
@@ -88,6 +89,17 @@ pub enum Fault {
         /// Bytes allowed.
         limit: u64,
     },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("is required"),
+            Self::Invalid(must) => f.write_str(must),
+            Self::TooMany { limit, max } => write!(f, "must not have more than {max} members ({limit})"),
+            Self::TooLong { limit } => write!(f, "must not be longer than {limit} bytes"),
+        }
+    }
 }
 
 /// A batch of events, by namespace, in their order.
@@ -259,9 +271,8 @@ fn decode_object(query: &Query, parameter: &'static str) -> Result<BTreeMap<Stri
 /// [`BadRequest`] when it is empty, too long or holds control characters.
 pub fn namespace_of<'a>(query: &'a Query, limits: &RequestLimits) -> Result<&'a str, BadRequest> {
     match query.get("namespace")? {
-        Some(namespace) => {
-            check_name(namespace, limits).map_err(|fault| BadRequest::Parameter { parameter: "namespace", fault })
-        }
+        Some(namespace) => check_name(namespace, limits.name_bytes)
+            .map_err(|fault| BadRequest::Parameter { parameter: "namespace", fault }),
         None => Ok(DEFAULT_NAMESPACE),
     }
 }
@@ -285,22 +296,41 @@ fn name<'a>(
 ) -> Result<Option<&'a str>, BadRequest> {
     match value {
         Scalar::Absent => Ok(None),
-        Scalar::Text(text) => check_name(text, limits).map(Some),
+        Scalar::Text(text) => check_name(text, limits.name_bytes).map(Some),
         _ => Err(Fault::Invalid("must be a string")),
     }
     .map_err(|fault| BadRequest::Field { index, field, fault })
 }
 
-fn check_name<'a>(name: &'a str, limits: &RequestLimits) -> Result<&'a str, Fault> {
-    if name.is_empty() {
+/// Checks the name of an event, goal or namespace.
+///
+/// # Errors
+/// [`Fault`] when it is empty, longer than `bytes_max` or holds control characters.
+pub fn check_name(name: &str, bytes_max: u64) -> Result<&str, Fault> {
+    check_user_id(name, bytes_max)?;
+    if name.chars().any(char::is_control) { Err(Fault::Invalid("must not hold control characters")) } else { Ok(name) }
+}
+
+/// Checks a user id.
+///
+/// # Errors
+/// [`Fault`] when it is empty or longer than `bytes_max`.
+pub fn check_user_id(user_id: &str, bytes_max: u64) -> Result<(), Fault> {
+    if user_id.is_empty() {
         Err(Fault::Invalid("must not be empty"))
-    } else if name.len() as u64 > limits.name_bytes {
-        Err(Fault::TooLong { limit: limits.name_bytes })
-    } else if name.chars().any(char::is_control) {
-        Err(Fault::Invalid("must not hold control characters"))
+    } else if user_id.len() as u64 > bytes_max {
+        Err(Fault::TooLong { limit: bytes_max })
     } else {
-        Ok(name)
+        Ok(())
     }
+}
+
+/// Checks the value of an event.
+///
+/// # Errors
+/// [`Fault`] when it is not a number or beyond [`VALUE_ABS`].
+pub fn check_value(value: f64) -> Result<(), Fault> {
+    if value.abs() <= VALUE_ABS { Ok(()) } else { Err(Fault::Invalid("must be between -1e300 and 1e300")) }
 }
 
 fn user_id_of<'a>(
@@ -311,9 +341,10 @@ fn user_id_of<'a>(
     let fault = match value {
         Scalar::Absent => return Ok(None),
         Scalar::Integer(integer) => return Ok(Some(integer.to_string().into())),
-        Scalar::Text(text) if text.is_empty() => Fault::Invalid("must not be empty"),
-        Scalar::Text(text) if text.len() as u64 > limits.name_bytes => Fault::TooLong { limit: limits.name_bytes },
-        Scalar::Text(text) => return Ok(Some(text.as_ref().into())),
+        Scalar::Text(text) => match check_user_id(text, limits.name_bytes) {
+            Ok(()) => return Ok(Some(text.as_ref().into())),
+            Err(fault) => fault,
+        },
         _ => Fault::Invalid("must be a string or an integer"),
     };
     Err(BadRequest::Field { index, field: "user_id", fault })

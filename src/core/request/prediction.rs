@@ -87,7 +87,7 @@ pub fn parse_nudge<'a>(query: &'a Query, keys: &Keys, limits: &RequestLimits) ->
 }
 
 fn name<'a>(text: &'a str, limits: &RequestLimits, parameter: &'static str) -> Result<&'a str, BadRequest> {
-    check_name(text, limits).map_err(|fault| BadRequest::Parameter { parameter, fault })
+    check_name(text, limits.name_bytes).map_err(|fault| BadRequest::Parameter { parameter, fault })
 }
 
 fn user_id<'a>(query: &'a Query, limits: &RequestLimits) -> Result<Option<&'a str>, BadRequest> {

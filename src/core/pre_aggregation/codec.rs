@@ -1,0 +1,102 @@
+//! The stored form of a pre-aggregator.
+//!
+//! A [`frame`] of kind `P`, version 1, around
+//!
+//! | part | form |
+//! |---|---|
+//! | key | 32 bytes |
+//! | events passed unseen, number of namespaces | LEB128 each |
+//! | per namespace: name; number of event names, the names by number; number of sections, the sections of its [snapshot] | texts and sections each with their length in bytes as LEB128 before them |
+//! | pending events | until the end, see `pending.rs` |
+//!
+//! Equal content has equal bytes, but for the order in which namespaces and event names were first seen.
+
+use super::pending::{Pending, get_text, put_text};
+use super::{Bounds, Namespace, PreAggregator};
+use crate::core::aggregator::Aggregator;
+use crate::core::bytes::{Reader, frame, put_varint, unframe};
+use crate::core::error::Corrupt;
+use crate::core::identity::LocalKey;
+use crate::core::limits::{EVENTS_PER_NAMESPACE, NAME_BYTES};
+use crate::core::request::check_name;
+use crate::core::snapshot;
+
+const KIND: u8 = b'P';
+const VERSION: u8 = 1;
+
+impl PreAggregator {
+    /// Everything: what was seen, what is pending, and the key.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out: Vec<u8> = self.key.bytes().collect();
+        put_varint(&mut out, self.passed_unseen);
+        put_varint(&mut out, self.namespaces.len() as u64);
+        for namespace in &self.namespaces {
+            namespace.encode(&mut out);
+        }
+        self.pending.encode(&mut out);
+        frame(KIND, VERSION, &out)
+    }
+
+    /// Reads what [`Self::encode`] wrote. The bounds are not part of it: what was seen may be more than they allow, and
+    /// is kept.
+    ///
+    /// # Errors
+    /// [`Corrupt`] for anything else. No more memory is taken than the bytes give reason for.
+    pub fn decode(bytes: &[u8], bounds: Bounds) -> Result<Self, Corrupt> {
+        let mut reader = Reader::new(unframe(KIND, VERSION, bytes)?);
+        let mut decoded = Self::new(LocalKey::new(&reader.array()?), bounds);
+        decoded.passed_unseen = reader.varint()?;
+        for _ in 0..reader.varint()? {
+            let namespace = Namespace::decode(&mut reader, &decoded.key)?;
+            if decoded.namespaces.iter().any(|other| other.name == namespace.name) {
+                return Err(Corrupt::Value);
+            }
+            decoded.namespaces.push(namespace);
+        }
+        decoded.pending = Pending::decode(&mut reader)?;
+        Ok(decoded)
+    }
+}
+
+impl Namespace {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_text(out, &self.name);
+        put_varint(out, self.names.len() as u64);
+        for name in &self.names {
+            put_text(out, name);
+        }
+        let sections = snapshot::encode_all(&self.state);
+        put_varint(out, sections.len() as u64);
+        for section in sections {
+            put_varint(out, section.len() as u64);
+            out.extend_from_slice(&section);
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>, key: &LocalKey) -> Result<Self, Corrupt> {
+        let mut namespace = Self::new(get_name(reader)?);
+        for number in 0..reader.varint_below(EVENTS_PER_NAMESPACE.max + 1)? {
+            if u64::from(namespace.intern(get_name(reader)?)) != number {
+                return Err(Corrupt::Value);
+            }
+        }
+        for _ in 0..reader.varint_below(EVENTS_PER_NAMESPACE.max + 2)? {
+            let len = usize::try_from(reader.varint()?).map_err(|_| Corrupt::Length)?;
+            snapshot::decode(&mut namespace.state, reader.slice(len)?)?;
+        }
+        if namespace.state.has_tags(&namespace.names, key) { Ok(namespace) } else { Err(Corrupt::Value) }
+    }
+}
+
+impl Aggregator {
+    /// Whether there is a counter for every name, and each is that of its name.
+    fn has_tags(&self, names: &[String], key: &LocalKey) -> bool {
+        let tags = self.counters().map(|(number, counter)| (number, counter.tag));
+        tags.eq((0..).zip(names.iter().map(|name| key.unlink().tag(name))))
+    }
+}
+
+fn get_name<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Corrupt> {
+    check_name(get_text(reader)?, NAME_BYTES.max).map_err(|_| Corrupt::Value)
+}

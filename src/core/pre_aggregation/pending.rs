@@ -1,0 +1,150 @@
+//! The events that were passed on and wait to be drained: a queue of encoded events, bounded in bytes.
+//!
+//! | part of an event | form |
+//! |---|---|
+//! | flags | 1 byte: 1 has a namespace other than the default one, 2 has a value, 4 makes a goal |
+//! | day | LEB128: days since 1 January of year 0 |
+//! | event, user, namespace if flagged | LEB128 number of bytes, then UTF-8 |
+//! | value | 8 bytes, if flagged |
+
+use super::event::{Day, Event};
+use crate::core::bytes::{Reader, put_varint};
+use crate::core::error::Corrupt;
+use crate::core::request::DEFAULT_NAMESPACE;
+
+/// Encoded events, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pending {
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+const HAS_NAMESPACE: u8 = 1;
+const HAS_VALUE: u8 = 2;
+const ENSURES_GOAL: u8 = 4;
+
+impl Pending {
+    /// No events.
+    pub(super) const NONE: Self = Self { bytes: Vec::new(), len: 0 };
+
+    /// Events in the queue.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Adds an event at the end; false, and nothing done, where the queue would pass `bytes_max`.
+    pub(super) fn push(&mut self, event: &Event<'_>, bytes_max: usize) -> bool {
+        let before = self.bytes.len();
+        put(&mut self.bytes, event);
+        if self.bytes.len() > bytes_max {
+            self.bytes.truncate(before);
+            return false;
+        }
+        self.len += 1;
+        true
+    }
+
+    /// The events, oldest first.
+    pub(super) fn iter(&self) -> Iter<'_> {
+        Iter { reader: Reader::new(&self.bytes) }
+    }
+
+    /// Takes the oldest `count` events out.
+    pub(super) fn remove(&mut self, count: usize) {
+        let mut rest = self.iter();
+        let removed = rest.by_ref().take(count).count();
+        let kept = rest.reader.len();
+        self.bytes.drain(..self.bytes.len() - kept);
+        self.len -= removed;
+    }
+
+    /// Appends the encoding: the events, until the end.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes);
+    }
+
+    /// Reads encoded events until the end.
+    ///
+    /// # Errors
+    /// [`Corrupt`] for anything that [`Self::push`] does not write.
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
+        let bytes = reader.slice(reader.len())?;
+        let (mut check, mut len) = (Reader::new(bytes), 0);
+        while !check.is_empty() {
+            let event = get(&mut check)?;
+            if !event.is_possible() {
+                return Err(Corrupt::Value);
+            }
+            len += 1;
+        }
+        Ok(Self { bytes: bytes.to_vec(), len })
+    }
+}
+
+/// Reads the queue from its oldest event.
+pub(super) struct Iter<'a> {
+    reader: Reader<'a>,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Event<'a>;
+
+    fn next(&mut self) -> Option<Event<'a>> {
+        // Fails at the end only: everything in the queue was written here or checked.
+        get(&mut self.reader).ok()
+    }
+}
+
+fn put(out: &mut Vec<u8>, event: &Event<'_>) {
+    let has_namespace = event.namespace != DEFAULT_NAMESPACE;
+    let mut flags = 0;
+    for (flag, is_set) in
+        [(HAS_NAMESPACE, has_namespace), (HAS_VALUE, event.value.is_some()), (ENSURES_GOAL, event.ensure_goal)]
+    {
+        if is_set {
+            flags |= flag;
+        }
+    }
+    out.push(flags);
+    put_varint(out, u64::from(event.day.number()));
+    put_text(out, event.event);
+    put_text(out, event.user);
+    if has_namespace {
+        put_text(out, event.namespace);
+    }
+    if let Some(value) = event.value {
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+}
+
+fn get<'a>(reader: &mut Reader<'a>) -> Result<Event<'a>, Corrupt> {
+    let flags = reader.u8()?;
+    if flags & !(HAS_NAMESPACE | HAS_VALUE | ENSURES_GOAL) != 0 {
+        return Err(Corrupt::Value);
+    }
+    let day = Day::of_number(reader.varint()?).ok_or(Corrupt::Value)?;
+    let mut event = Event::new(get_text(reader)?, get_text(reader)?, day);
+    event.ensure_goal = flags & ENSURES_GOAL != 0;
+    if flags & HAS_NAMESPACE != 0 {
+        event.namespace = get_text(reader)?;
+        if event.namespace == DEFAULT_NAMESPACE {
+            return Err(Corrupt::Value);
+        }
+    }
+    if flags & HAS_VALUE != 0 {
+        event.value = Some(reader.f64()?);
+    }
+    Ok(event)
+}
+
+/// Appends a text: its number of bytes as LEB128, then its UTF-8.
+pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_varint(out, text.len() as u64);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Reads a text.
+pub(super) fn get_text<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Corrupt> {
+    let len = usize::try_from(reader.varint()?).map_err(|_| Corrupt::Length)?;
+    std::str::from_utf8(reader.slice(len)?).map_err(|_| Corrupt::Value)
+}
