@@ -1,0 +1,7 @@
+import { createClient } from './client/client.js';
+
+export class KimballClient {
+  constructor(options) {
+    Object.assign(this, createClient({ parts: () => import('./parts.js'), ...options }));
+  }
+}
