@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const VIEWER = 'node_modules/swagger-ui-dist';
+const PACKAGE = 'pkg/dist';
 const FILES = {
   'api-docs/index.html': 'www/api-docs/index.html',
   'api-docs/page.js': 'www/api-docs/page.js',
@@ -15,6 +16,13 @@ const FILES = {
   'api-docs/swagger-ui-bundle.js': `${VIEWER}/swagger-ui-bundle.js`,
   'api-docs/swagger-ui-bundle.js.LICENSE.txt': `${VIEWER}/swagger-ui-bundle.js.LICENSE.txt`,
   'api-docs/favicon-32x32.png': `${VIEWER}/favicon-32x32.png`,
+  'demo/index.html': 'www/demo/index.html',
+  'demo/page.js': 'www/demo/page.js',
+  'demo/page.css': 'www/demo/page.css',
+  'sdk/index.js': `${PACKAGE}/index.js`,
+  'sdk/aggregator.js': `${PACKAGE}/aggregator.js`,
+  'sdk/aggregator.wasm': `${PACKAGE}/aggregator.wasm`,
+  'sdk/THIRD-PARTY.txt': `${PACKAGE}/THIRD-PARTY.txt`,
 };
 
 const [directory] = process.argv.slice(2);
