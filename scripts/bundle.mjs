@@ -1,4 +1,4 @@
-// The hand-written JavaScript of the npm package as one minified module per entry and environment.
+// The hand-written JavaScript of the npm package as one module per entry and environment, minified for pages.
 
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -33,7 +33,8 @@ export async function bundle(directory, glue) {
       format: 'esm',
       legalComments: 'none',
       logLevel: 'warning',
-      minify: true,
+      // Node shows the line of an error, and nobody downloads it for a page.
+      minify: environment === 'web',
       platform: environment === 'node' ? 'node' : 'neutral',
       plugins: [links],
       target: TARGET,

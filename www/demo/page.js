@@ -144,7 +144,7 @@ async function send() {
     });
     if (!response.ok) {
       const { error } = await response.json().catch(() => ({}));
-      return say(`The server refused: ${error?.message ?? response.status}`);
+      return say(`The server refused: ${error?.what ?? response.status}`);
     }
     aggregator.drain(batch.events.length);
     sent += batch.events.length;

@@ -1,0 +1,63 @@
+// The files for pages of other servers, and the demo: for everybody, with their types, and for pages of every origin.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+
+import { ROOT, serve } from './harness/server.mjs';
+
+// Authentication is on: files need no token.
+const server = await serve({ after }, { env: { API_AUTH: '' } });
+const some = await serve({ after }, { env: { API_AUTH: '', ALLOWED_ORIGINS: 'https://shop.example' } });
+const FILES = { 'index.js': /^text\/javascript\b/, 'aggregator.js': /^text\/javascript\b/, 'aggregator.wasm': /^application\/wasm$/, 'THIRD-PARTY.txt': /^text\/plain\b/ };
+
+for (const [name, type] of Object.entries(FILES)) {
+  test(`/sdk/${name} is the built file, for pages of every origin`, async () => {
+    const path = `/sdk/${name}`;
+    const built = readFileSync(join(ROOT, 'pkg/dist', name));
+    for (const origin of [null, 'https://anybody.example', 'https://shop.example']) {
+      for (const asked of [server, some]) {
+        const got = (await asked.get(path, { headers: { origin } })).expect(200);
+        assert.ok(got.bytes.equals(built));
+        assert.match(got.headers['content-type'], type);
+        assert.equal(got.headers['access-control-allow-origin'], '*');
+        assert.equal(got.headers['cross-origin-resource-policy'], 'cross-origin');
+        assert.equal(got.headers['x-content-type-options'], 'nosniff');
+      }
+    }
+  });
+
+  test(`/sdk/${name} is not sent to a client that has it`, async () => {
+    const path = `/sdk/${name}`;
+    const { etag } = (await server.get(path)).expect(200).headers;
+    const again = (await server.get(path, { headers: { 'if-none-match': etag } })).expect(304);
+    assert.equal(again.bytes.length, 0);
+    assert.equal(again.headers['access-control-allow-origin'], '*');
+    const head = (await server.request('HEAD', path)).expect(200);
+    assert.equal(head.bytes.length, 0);
+    assert.match(head.headers['content-type'], type);
+    for (const method of ['POST', 'PUT', 'DELETE']) (await server.request(method, path)).refused(405, 'method_not_allowed');
+  });
+}
+
+test('the demo and every file that it refers to load from here, under a strict policy', async () => {
+  const page = (await server.get('/demo/index.html')).expect(200);
+  assert.match(page.headers['content-type'], /^text\/html\b/);
+  assert.match(page.headers['content-security-policy'], /default-src 'none'; script-src 'self' 'wasm-unsafe-eval';/);
+  assert.doesNotMatch(page.headers['content-security-policy'], /https?:|\*|'unsafe-(inline|eval)'/);
+  assert.ok(!('access-control-allow-origin' in page.headers));
+  assert.doesNotMatch(page.text, /<script>|\son\w+=|\sstyle=|https?:/);
+  const files = [...page.text.matchAll(/(?:src|href)="([^":]+)"/g)].map(([, name]) => new URL(name, 'http://x/demo/index.html').pathname);
+  assert.ok(files.length >= 3, files.join());
+  for (const path of files) (await server.get(path)).expect(200);
+});
+
+test('what is not a file is 404', async () => {
+  const paths = ['/sdk', '/sdk/', '/sdk/nothing.js', '/sdk/index.js/', '/sdk/index.d.ts', '/sdk/..%2fdemo%2fpage.js', '/sdk/%2e%2e/index.js', '/demo', '/demo/', '/demo/nothing'];
+  for (const path of paths) {
+    const answer = await server.get(path);
+    answer.refused(404, 'not_found');
+    assert.ok(!('access-control-allow-origin' in answer.headers), path);
+  }
+});
