@@ -76,21 +76,20 @@ test-core: ## Run the tests of the core, natively
 	cargo test
 	cargo test --features openapi --test openapi
 
-test-wasm: $(TOOL_STAMPS) ## Run the tests of the core in WebAssembly under Node
+test-wasm: $(TOOL_STAMPS) ## Run the tests in WebAssembly under Node and in Chromium
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
 		cargo test --target wasm32-unknown-unknown --test wasm
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
 		cargo test --target wasm32-unknown-unknown --features browser --test browser
-	@scripts/chromium.sh driver
-	CHROMEDRIVER=$$(scripts/chromium.sh driver) WASM_BINDGEN_TEST_ONLY_WEB=1 \
+	driver=$$(scripts/chromium.sh driver) && CHROMEDRIVER=$$driver WASM_BINDGEN_USE_BROWSER=1 \
 		CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
-		cargo test --target wasm32-unknown-unknown --features browser --test browser_page
+		cargo test --target wasm32-unknown-unknown --features browser --test browser
 
 test-http: $(NODE_MODULES) $(PYTHON_STAMP) build/.stamp build/assets.stamp build/faults/.stamp $(if $(PROMTOOL)$(shell command -v promtool),,$(PROMTOOL_STAMP)) ## Run the tests over HTTP against workerd
 	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/http/*.test.mjs
 
 test-pkg: $(NODE_MODULES) build/.stamp build/assets.stamp pkg ## Install the packed npm package in every environment and run it there
-	@scripts/chromium.sh
+	@scripts/chromium.sh >/dev/null
 	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/pkg/*.test.mjs
 
 deploy-check: $(NODE_MODULES) build/.stamp build/assets.stamp ## Prove that Cloudflare would get this very build

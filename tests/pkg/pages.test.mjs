@@ -63,13 +63,16 @@ test('Vite: build', async (context) => {
   await assertWorks(context, server, `${await files(context, join(directory, 'dist'))}/index.html`);
 });
 
-test('Vite: development server', async (context) => {
-  const { server, directory } = await begin(context, { 'vite.config.js': await start('vite.config.js'), 'index.html': PAGE });
-  const vite = await createServer({ root: directory, logLevel: 'warn', server: { port: 0, host: '127.0.0.1' } });
-  context.after(() => vite.close());
-  await vite.listen();
-  await assertWorks(context, server, `http://127.0.0.1:${vite.httpServer.address().port}/`);
-});
+for (const [how, configuration] of [['as the README says', 'vite.config.js'], ['without a configuration', undefined]]) {
+  test(`Vite: development server, ${how}`, async (context) => {
+    const { server, directory, write } = await begin(context, { 'index.html': PAGE });
+    if (configuration) await write({ [configuration]: await start(configuration) });
+    const vite = await createServer({ root: directory, logLevel: 'warn', server: { port: 0, host: '127.0.0.1' } });
+    context.after(() => vite.close());
+    await vite.listen();
+    await assertWorks(context, server, `http://127.0.0.1:${vite.httpServer.address().port}/`);
+  });
+}
 
 test('webpack', async (context) => {
   const { server, directory } = await begin(context, { 'webpack.config.js': await start('webpack.config.js') });
