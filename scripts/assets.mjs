@@ -1,6 +1,6 @@
 // Puts the files that lie beside the Worker together: assets.mjs DIRECTORY. Only what pages refer to is taken from packages.
 
-import { cpSync, mkdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -19,11 +19,12 @@ const FILES = {
   'demo/index.html': 'www/demo/index.html',
   'demo/page.js': 'www/demo/page.js',
   'demo/page.css': 'www/demo/page.css',
-  'sdk/index.js': `${PACKAGE}/index.js`,
-  'sdk/aggregator.js': `${PACKAGE}/aggregator.js`,
-  'sdk/aggregator.wasm': `${PACKAGE}/aggregator.wasm`,
-  'sdk/THIRD-PARTY.txt': `${PACKAGE}/THIRD-PARTY.txt`,
 };
+
+// What pages load, and the licences of it; not what other environments do.
+for (const name of readdirSync(join(ROOT, PACKAGE))) {
+  if (/^[\w-]+\.(js|wasm|txt)$/.test(name)) FILES[`sdk/${name}`] = `${PACKAGE}/${name}`;
+}
 
 const [directory] = process.argv.slice(2);
 if (!directory) throw new Error('usage: assets.mjs DIRECTORY');

@@ -100,14 +100,14 @@ function pack() {
 
 function size(isStrict) {
   const gzipped = (name) => gzipSync(readFileSync(join(DIST, name)), { level: 9 }).length;
-  const parts = { shell: 'index.js', glue: 'aggregator.js', wasm: 'aggregator.wasm' };
-  const sizes = Object.fromEntries(Object.entries(parts).map(([part, name]) => [part, gzipped(name)]));
-  const all = sizes.shell + sizes.glue + sizes.wasm;
-  for (const [part, name] of Object.entries(parts)) {
-    console.log(`${part.padEnd(6)} ${String(statSync(join(DIST, name)).size).padStart(8)} bytes, gzip -9 ${String(sizes[part]).padStart(6)}  dist/${name}`);
+  const sizes = Object.fromEntries(readdirSync(DIST).filter((name) => /^[\w-]+\.(js|wasm)$/.test(name)).map((name) => [name, gzipped(name)]));
+  for (const [name, bytes] of Object.entries(sizes)) {
+    console.log(`${name.padEnd(16)} ${String(statSync(join(DIST, name)).size).padStart(8)} bytes, gzip -9 ${String(bytes).padStart(6)}`);
   }
-  console.log(`shell: ${sizes.shell} of ${SHELL_BYTES_MAX} bytes; shell + glue + wasm: ${all} of ${ALL_BYTES_MAX} bytes`);
-  if (isStrict && (sizes.shell > SHELL_BYTES_MAX || all > ALL_BYTES_MAX)) {
+  const shell = sizes['index.js'];
+  const all = Object.values(sizes).reduce((sum, bytes) => sum + bytes, 0);
+  console.log(`shell: ${shell} of ${SHELL_BYTES_MAX} bytes; shell and all that it loads: ${all} of ${ALL_BYTES_MAX} bytes`);
+  if (isStrict && (shell > SHELL_BYTES_MAX || all > ALL_BYTES_MAX)) {
     console.error('make: the package is over its budget');
     process.exitCode = 1;
   }

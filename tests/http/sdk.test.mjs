@@ -1,7 +1,7 @@
 // The files for pages of other servers, and the demo: for everybody, with their types, and for pages of every origin.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 
@@ -10,9 +10,17 @@ import { ROOT, serve } from './harness/server.mjs';
 // Authentication is on: files need no token.
 const server = await serve({ after }, { env: { API_AUTH: '' } });
 const some = await serve({ after }, { env: { API_AUTH: '', ALLOWED_ORIGINS: 'https://shop.example' } });
-const FILES = { 'index.js': /^text\/javascript\b/, 'aggregator.js': /^text\/javascript\b/, 'aggregator.wasm': /^application\/wasm$/, 'THIRD-PARTY.txt': /^text\/plain\b/ };
+const TYPES = { js: /^text\/javascript\b/, wasm: /^application\/wasm$/, txt: /^text\/plain\b/ };
+// What a page loads has no environment in its name.
+const FILES = readdirSync(join(ROOT, 'pkg/dist')).filter((name) => /^[\w-]+\.(js|wasm|txt)$/.test(name));
 
-for (const [name, type] of Object.entries(FILES)) {
+test('the files are those of the package for pages', () => {
+  for (const name of ['index.js', 'aggregator.js', 'aggregator.wasm', 'THIRD-PARTY.txt']) assert.ok(FILES.includes(name), name);
+  assert.deepEqual(readdirSync(join(ROOT, 'build/assets/sdk')).sort(), [...FILES].sort());
+});
+
+for (const name of FILES) {
+  const type = TYPES[name.split('.').pop()];
   test(`/sdk/${name} is the built file, for pages of every origin`, async () => {
     const path = `/sdk/${name}`;
     const built = readFileSync(join(ROOT, 'pkg/dist', name));

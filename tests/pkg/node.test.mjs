@@ -4,14 +4,14 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 
 import { serve } from '../http/harness/server.mjs';
-import { EXERCISE, OUTCOME } from './harness/outcome.mjs';
+import { LOGINS, MODULES, OUTCOME, everything } from './harness/outcome.mjs';
 import { project, run, start } from './harness/project.mjs';
 
 const server = await serve({ after });
 const { directory } = await project({ after }, {
   'start.js': await start('start.js', server.url),
-  'exercise.js': EXERCISE,
-  'main.js': 'import exercise from \'./exercise.js\';\nconsole.log(JSON.stringify(await exercise()));\n',
+  ...MODULES,
+  'main.js': `${everything(server.url)}console.log(JSON.stringify(outcome));\n`,
   'resolve.js': 'for (const name of process.argv.slice(2)) console.log(import.meta.resolve(name));\n',
   'require.cjs': 'import(\'kimball-edge/aggregator\').then(({ default: init }) => init()).then(() => console.log(\'loaded\'));\n',
 });
@@ -24,8 +24,10 @@ test('the start of the README counts', async () => {
   assert.equal(users, 1);
 });
 
-test('the aggregator does all that it does', async () => {
+test('the aggregator and the client do all that they do, and let the process end', async () => {
   assert.deepEqual(JSON.parse(await node('main.js')), OUTCOME);
+  const { counts } = await server.analytics();
+  assert.deepEqual(counts.map(({ name, count }) => [name, count]), [['Login', LOGINS]]);
 });
 
 test('conditions choose the file of the environment', async () => {

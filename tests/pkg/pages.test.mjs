@@ -12,7 +12,7 @@ import webpack from 'webpack';
 
 import { until } from '../http/harness/deadline.mjs';
 import { ROOT, serve } from '../http/harness/server.mjs';
-import { EXERCISE, OUTCOME } from './harness/outcome.mjs';
+import { LOGINS, MODULES, OUTCOME, everything } from './harness/outcome.mjs';
 import { browse, files, open, outcome } from './harness/page.mjs';
 import { project, run, start } from './harness/project.mjs';
 
@@ -24,32 +24,32 @@ async function begin(context, more = {}) {
   const server = await serve(context, { env: { ALLOWED_ORIGINS: '*' } });
   const code = await start('start.js', server.url);
   const { directory, write } = await project(context, {
-    'start.js': `${code}\nimport exercise from './exercise.js';\nglobalThis.outcome = await exercise();\n`,
-    'exercise.js': EXERCISE,
+    'start.js': `${code}${everything(server.url)}globalThis.outcome = outcome;\n`,
+    ...MODULES,
     ...more,
   });
   return { server, directory, write };
 }
 
-async function assertCounted(server) {
-  const counts = await until('the server has the login', async () => {
+async function assertCounted(server, logins) {
+  const { counts } = await until('the server has a login', async () => {
     const answer = await server.analytics();
     return answer.counts.length > 0 && answer;
   });
-  assert.deepEqual(counts.counts.map(({ name, count }) => [name, count]), [['Login', 1]]);
+  assert.deepEqual(counts.map(({ name, count }) => [name, count]), [['Login', logins]]);
 }
 
 async function assertWorks(context, server, url) {
   const page = await open(context, browser, url);
   assert.deepEqual(await outcome(page), OUTCOME);
-  await assertCounted(server);
+  await assertCounted(server, LOGINS);
 }
 
 test('a plain page with the files of the server', async (context) => {
   const { server, directory, write } = await begin(context);
   await write({ 'index.html': await start('sdk.html', server.url) });
   await open(context, browser, `${await files(context, directory)}/index.html`);
-  await assertCounted(server);
+  await assertCounted(server, 1);
 });
 
 test('a plain page with the files of npm', async (context) => {
@@ -101,7 +101,7 @@ test('a Web Worker, by Vite', async (context) => {
     'page.js': (await start('web-worker.js')).replace('new Worker', 'const worker = new Worker')
       + 'worker.onmessage = ({ data }) => { globalThis.outcome = data; };\n',
   });
-  await writeFile(join(directory, 'start.js'), `${await start('start.js', server.url)}\nimport exercise from './exercise.js';\npostMessage(await exercise());\n`);
+  await writeFile(join(directory, 'start.js'), `${await start('start.js', server.url)}${everything(server.url)}postMessage(outcome);\n`);
   await build({ root: directory, logLevel: 'warn', worker: { format: 'es' } });
   await assertWorks(context, server, `${await files(context, join(directory, 'dist'))}/index.html`);
 });
@@ -115,5 +115,5 @@ test('a service worker', async (context) => {
     const { active } = await navigator.serviceWorker.ready;
     for (let time = 0; time < 3; time += 1) active.postMessage({ event: 'Login', user: 'ann' });
   });
-  await assertCounted(server);
+  await assertCounted(server, 1);
 });

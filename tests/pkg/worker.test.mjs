@@ -6,16 +6,19 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { startServer } from '../../scripts/server.mjs';
-import { ROOT, temporaryDirectory } from '../http/harness/server.mjs';
-import { EXERCISE, OUTCOME } from './harness/outcome.mjs';
+import { ROOT, serve, temporaryDirectory } from '../http/harness/server.mjs';
+import { MODULES, OUTCOME } from './harness/outcome.mjs';
 import { project, run, start } from './harness/project.mjs';
 
 // The README's Worker, and beside it everything that the package does.
 const MAIN = `import worker from './worker.js';
 import exercise from './exercise.js';
+import track from './track.js';
 export default {
   async fetch(request) {
-    return new URL(request.url).pathname === '/exercise' ? Response.json(await exercise()) : worker.fetch(request);
+    const { pathname, searchParams } = new URL(request.url);
+    if (pathname !== '/exercise') return worker.fetch(request);
+    return Response.json({ ...await exercise(), troubles: await track(searchParams.get('url')) });
   },
 };
 `;
@@ -44,6 +47,7 @@ using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = (compatibilityDate = "2026-04-01", modules = [${modules.join(', ')}])),
+    (name = "internet", network = (allow = ["private"])),
     (name = "state", disk = (path = ".")),
     (name = "files", disk = (path = ".")),
   ],
@@ -55,8 +59,9 @@ const config :Workerd.Config = (
 
 for (const [bundler, build] of Object.entries(BUNDLERS)) {
   test(`a Worker, by ${bundler}`, async (context) => {
-    const made = await project(context, { 'worker.js': await start('worker.js'), 'main.js': MAIN, 'exercise.js': EXERCISE });
+    const made = await project(context, { 'worker.js': await start('worker.js'), 'main.js': MAIN, ...MODULES });
     await build(made);
+    const api = await serve(context);
     const server = await startServer({ stateDir: await temporaryDirectory(context), build: await workerdConfig(made.directory) });
     context.after(() => server.stop('SIGKILL'));
     const get = async (path) => (await fetch(`${server.url}${path}`)).json();
@@ -65,6 +70,7 @@ for (const [bundler, build] of Object.entries(BUNDLERS)) {
     const { pending, report } = await get('/bob');
     assert.equal(pending, before + 1);
     assert.deepEqual(report.counts.map(({ name, count }) => [name, count]), [['Visit', pending]]);
-    assert.deepEqual(await get('/exercise'), OUTCOME);
+    assert.deepEqual(await get(`/exercise?url=${api.url.origin}`), OUTCOME);
+    assert.deepEqual((await api.analytics()).counts.map(({ name, count }) => [name, count]), [['Login', 1]]);
   });
 }
