@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 
 import { ROOT, serve } from './harness/server.mjs';
 
@@ -48,6 +49,18 @@ for (const name of FILES) {
     for (const method of ['POST', 'PUT', 'DELETE']) (await server.request(method, path)).refused(405, 'method_not_allowed');
   });
 }
+
+test('files are compressed for those who take gzip', async () => {
+  for (const name of FILES) {
+    const built = readFileSync(join(ROOT, 'pkg/dist', name));
+    const zipped = (await server.get(`/sdk/${name}`, { headers: { 'accept-encoding': 'gzip, br' } })).expect(200);
+    assert.equal(zipped.headers['content-encoding'], 'gzip');
+    assert.ok(gunzipSync(zipped.bytes).equals(built));
+    const plain = (await server.get(`/sdk/${name}`, { headers: { 'accept-encoding': 'gzip;q=0, identity' } })).expect(200);
+    assert.ok(plain.bytes.equals(built));
+    for (const { headers } of [zipped, plain]) assert.match(headers.vary, /\baccept-encoding\b/i);
+  }
+});
 
 test('the demo and every file that it refers to load from here, under a strict policy', async () => {
   const page = (await server.get('/demo/index.html')).expect(200);
