@@ -22,6 +22,7 @@ NODE_MODULES := node_modules/.package-lock.json
 PROMTOOL_STAMP := .tools/promtool/.stamp
 
 SOURCES := Cargo.toml Cargo.lock .cargo/config.toml $(shell find src -type f)
+PACKAGE_SOURCES := scripts/pkg.mjs scripts/bundle.mjs scripts/third-party.mjs $(shell find pkg/src -type f)
 EMPTY_WORKER := benches/empty-worker
 EMPTY_WORKER_SOURCES := $(EMPTY_WORKER)/Cargo.toml $(EMPTY_WORKER)/Cargo.lock .cargo/config.toml \
 	$(shell find $(EMPTY_WORKER)/src -type f)
@@ -36,7 +37,8 @@ TEST_CONCURRENCY := 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help openapi install build build-faults start demo load test test-core test-wasm test-http deploy-check deploy bench clean
+.PHONY: help openapi install build build-faults pkg pkg-size start demo load test test-core test-wasm test-http test-pkg \
+	deploy-check deploy bench clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +48,12 @@ install: $(NODE_MODULES) $(TOOL_STAMPS) ## Install the tools into .tools/ and no
 build: build/.stamp build/assets.stamp ## Build the Worker into build/
 
 build-faults: build/faults/.stamp build/assets.stamp ## Build the Worker with fault injection, for the tests, into build/faults/
+
+pkg: build/pkg.stamp ## Build the npm package into pkg/dist/ and pack it into build/
+	node scripts/pkg.mjs pack
+
+pkg-size: build/pkg.stamp ## Print the sizes of the npm package; fail over its budgets
+	node scripts/pkg.mjs size
 
 openapi: ## Write the document of the API, www/api-docs/openapi.json, from the code
 	@scripts/require.sh rust
@@ -61,21 +69,28 @@ demo: $(NODE_MODULES) ## Play an online store against a running server (URL, TOK
 load: $(NODE_MODULES) ## Load a CSV file: make load FILE=events.csv ARGS="--goal purchase" (ARGS=--help lists the options)
 	@scripts/require.sh node && exec node scripts/load.mjs $(if $(FILE),"$(FILE)") $(ARGS)
 
-test: test-core test-wasm test-http deploy-check ## Run every test
+test: test-core test-wasm test-http test-pkg deploy-check ## Run every test
 
 test-core: ## Run the tests of the core, natively
 	@scripts/require.sh rust
 	cargo test
 	cargo test --features openapi --test openapi
 
-test-wasm: $(TOOL_STAMPS) ## Run the tests of the core in WebAssembly under Node
+test-wasm: $(TOOL_STAMPS) ## Run the tests in WebAssembly under Node and in Chromium
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
 		cargo test --target wasm32-unknown-unknown --test wasm
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
 		cargo test --target wasm32-unknown-unknown --features browser --test browser
+	driver=$$(scripts/chromium.sh driver) && CHROMEDRIVER=$$driver WASM_BINDGEN_USE_BROWSER=1 \
+		CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
+		cargo test --target wasm32-unknown-unknown --features browser --test browser
 
 test-http: $(NODE_MODULES) $(PYTHON_STAMP) build/.stamp build/assets.stamp build/faults/.stamp $(if $(PROMTOOL)$(shell command -v promtool),,$(PROMTOOL_STAMP)) ## Run the tests over HTTP against workerd
 	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/http/*.test.mjs
+
+test-pkg: $(NODE_MODULES) build/.stamp build/assets.stamp pkg ## Install the packed npm package in every environment and run it there
+	@scripts/chromium.sh >/dev/null
+	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/pkg/*.test.mjs
 
 deploy-check: $(NODE_MODULES) build/.stamp build/assets.stamp ## Prove that Cloudflare would get this very build
 	@scripts/deploy-check.sh
@@ -89,7 +104,7 @@ bench: $(NODE_MODULES) build/.stamp $(EMPTY_WORKER)/build/.stamp build/assets.st
 	node scripts/bench.mjs $(ARGS)
 
 clean: ## Remove all that was built; tools and state stay
-	rm -rf build target $(EMPTY_WORKER)/build $(EMPTY_WORKER)/target
+	rm -rf build target pkg/dist pkg/LICENSE $(EMPTY_WORKER)/build $(EMPTY_WORKER)/target
 
 # A stamp carries the time at which its build began, so that a file saved meanwhile is built next time.
 define begin-build
@@ -114,7 +129,12 @@ build/faults/.stamp: $(SOURCES) $(TOOL_STAMPS) $(NODE_MODULES)
 	@grep -q '"./index.js"' build/faults/guard.js
 	$(end-build)
 
-build/assets.stamp: scripts/assets.mjs $(wildcard www/api-docs/*) $(NODE_MODULES)
+build/pkg.stamp: $(SOURCES) $(PACKAGE_SOURCES) $(WASM_BINDGEN_STAMP) $(NODE_MODULES)
+	$(begin-build)
+	node scripts/pkg.mjs build
+	$(end-build)
+
+build/assets.stamp: scripts/assets.mjs $(wildcard www/*/*) build/pkg.stamp $(NODE_MODULES)
 	node scripts/assets.mjs build/assets
 	@touch $@
 

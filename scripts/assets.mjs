@@ -1,11 +1,12 @@
 // Puts the files that lie beside the Worker together: assets.mjs DIRECTORY. Only what pages refer to is taken from packages.
 
-import { cpSync, mkdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const VIEWER = 'node_modules/swagger-ui-dist';
+const PACKAGE = 'pkg/dist';
 const FILES = {
   'api-docs/index.html': 'www/api-docs/index.html',
   'api-docs/page.js': 'www/api-docs/page.js',
@@ -15,7 +16,15 @@ const FILES = {
   'api-docs/swagger-ui-bundle.js': `${VIEWER}/swagger-ui-bundle.js`,
   'api-docs/swagger-ui-bundle.js.LICENSE.txt': `${VIEWER}/swagger-ui-bundle.js.LICENSE.txt`,
   'api-docs/favicon-32x32.png': `${VIEWER}/favicon-32x32.png`,
+  'demo/index.html': 'www/demo/index.html',
+  'demo/page.js': 'www/demo/page.js',
+  'demo/page.css': 'www/demo/page.css',
 };
+
+// What pages load, and the licences of it; not what other environments do.
+for (const name of readdirSync(join(ROOT, PACKAGE))) {
+  if (/^[\w-]+\.(js|wasm|txt)$/.test(name)) FILES[`sdk/${name}`] = `${PACKAGE}/${name}`;
+}
 
 const [directory] = process.argv.slice(2);
 if (!directory) throw new Error('usage: assets.mjs DIRECTORY');

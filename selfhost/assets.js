@@ -1,4 +1,4 @@
-// Static files over a disk service: what the ASSETS binding is on Cloudflare. Content types, conditional requests, HEAD;
+// Static files over a disk service: what the ASSETS binding is on Cloudflare. Content types, gzip, conditional requests, HEAD;
 // no listings of directories and no page in the place of one that is missing.
 const TYPES = {
   css: "text/css; charset=utf-8",
@@ -10,6 +10,9 @@ const TYPES = {
   txt: "text/plain; charset=utf-8",
   wasm: "application/wasm",
 };
+
+// What is not compressed already.
+const COMPRESSIBLE = ["css", "html", "js", "json", "svg", "txt", "wasm"];
 
 const nothing = (status, headers) => new Response(null, { status, headers });
 
@@ -25,11 +28,13 @@ export default {
     const modified = file.headers.get("last-modified") ?? "";
     const bytes = file.headers.get("content-length") ?? "";
     const etag = `W/"${Date.parse(modified).toString(36)}-${Number(bytes).toString(36)}"`;
+    const extension = pathname.split(".").pop();
     const headers = {
       "cache-control": "public, max-age=0, must-revalidate",
-      "content-type": TYPES[pathname.split(".").pop()] ?? "application/octet-stream",
+      "content-type": TYPES[extension] ?? "application/octet-stream",
       etag,
       "last-modified": modified,
+      vary: "accept-encoding",
       "x-content-type-options": "nosniff",
     };
     const known = request.headers.get("if-none-match");
@@ -37,6 +42,9 @@ export default {
       ? Date.parse(request.headers.get("if-modified-since")) >= Date.parse(modified)
       : known.trim() === "*" || known.split(",").some((tag) => tag.trim() === etag);
     if (isKnown) return nothing(304, headers);
-    return new Response(request.method === "HEAD" ? null : file.body, { headers: { ...headers, "content-length": bytes } });
+    if (request.method === "HEAD") return nothing(200, { ...headers, "content-length": bytes });
+    // The runtime compresses what is declared so.
+    const isCompressed = COMPRESSIBLE.includes(extension) && /\bgzip\b(?!;q=0)/.test(request.headers.get("accept-encoding") ?? "");
+    return new Response(file.body, { headers: { ...headers, ...(isCompressed ? { "content-encoding": "gzip" } : { "content-length": bytes }) } });
   },
 };

@@ -70,6 +70,10 @@ pub enum Endpoint {
     ApiPage,
     OpenApi,
     Swagger,
+    DemoPage,
+    SdkClient,
+    SdkAggregator,
+    SdkWasm,
     #[cfg(feature = "faults")]
     Inspect,
     #[cfg(feature = "faults")]
@@ -119,11 +123,19 @@ pub const ROUTES: &[Route] = &[
     get("/api-docs/index.html", Scope::Anyone, Endpoint::ApiPage),
     get("/api-docs/openapi.json", Scope::Anyone, Endpoint::OpenApi),
     get("/api-docs/swagger.json", Scope::Anyone, Endpoint::Swagger),
+    get("/demo/index.html", Scope::Anyone, Endpoint::DemoPage),
+    get("/sdk/index.js", Scope::Anyone, Endpoint::SdkClient),
+    get("/sdk/aggregator.js", Scope::Anyone, Endpoint::SdkAggregator),
+    get("/sdk/aggregator.wasm", Scope::Anyone, Endpoint::SdkWasm),
     #[cfg(feature = "faults")]
     get("/faults/shard", Scope::Admin, Endpoint::Inspect),
     #[cfg(feature = "faults")]
     post("/faults/compact", Scope::Admin, Endpoint::Compact),
 ];
 
-/// Whatever else lies in the folder of the page that shows the API: its scripts and styles.
-pub const API_FILES: &Route = &get("/api-docs/", Scope::Anyone, Endpoint::ApiPage);
+/// Whatever else lies in the folders of files: scripts and styles of pages, licences.
+pub const FOLDERS: &[Route] = &[
+    get("/api-docs/", Scope::Anyone, Endpoint::ApiPage),
+    get("/demo/", Scope::Anyone, Endpoint::DemoPage),
+    get("/sdk/", Scope::Anyone, Endpoint::SdkClient),
+];

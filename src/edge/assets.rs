@@ -1,4 +1,5 @@
-//! Files that lie beside the Worker: the page that shows the API, and the document of it.
+//! Files that lie beside the Worker: the page that shows the API with its document, the demo, and the scripts that pages
+//! of any origin load.
 
 use super::error::ApiError;
 use super::response::Reply;
@@ -6,20 +7,49 @@ use super::routes::Call;
 use crate::api::code::Code;
 
 /// The page's own files only; its viewer sets styles of elements.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+const API_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// GET: the file of this path.
+/// The demo's own files and the aggregator, which is WebAssembly.
+const DEMO_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src data:; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// GET: a file of the page that shows the API.
+///
+/// # Errors
+/// Those of [`file`].
+pub async fn api(call: Call<'_>) -> Result<Reply, ApiError> {
+    Ok(file(call).await?.header("content-security-policy", API_POLICY))
+}
+
+/// GET: a file of the demo.
+///
+/// # Errors
+/// Those of [`file`].
+pub async fn demo(call: Call<'_>) -> Result<Reply, ApiError> {
+    Ok(file(call).await?.header("content-security-policy", DEMO_POLICY))
+}
+
+/// GET: a file of the npm package. Pages of all origins may load it: module scripts are always loaded with CORS.
+///
+/// # Errors
+/// Those of [`file`].
+pub async fn sdk(call: Call<'_>) -> Result<Reply, ApiError> {
+    Ok(file(call)
+        .await?
+        .header("access-control-allow-origin", "*")
+        .header("cross-origin-resource-policy", "cross-origin"))
+}
+
+/// The file of this path.
 ///
 /// # Errors
 /// [`Code::NotFound`] where there is none; [`Code::StorageUnavailable`] where files cannot be read.
-pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
+async fn file(call: Call<'_>) -> Result<Reply, ApiError> {
     let assets = call.env.assets("ASSETS").map_err(|error| ApiError::storage(&error))?;
     let response = assets.fetch_request(call.request).await.map_err(|error| ApiError::storage(&error))?;
     match response.status_code() {
-        200 | 304 => Ok(Reply::forwarded(response)
-            .header("content-security-policy", CONTENT_SECURITY_POLICY)
-            .header("x-content-type-options", "nosniff")),
+        200 | 304 => Ok(Reply::forwarded(response).header("x-content-type-options", "nosniff")),
         _ => Err(ApiError::new(Code::NotFound, "there is nothing at this path")),
     }
 }

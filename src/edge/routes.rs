@@ -11,7 +11,7 @@ use super::{
     analytics, assets, cors, feature_specs, features, goals, health, metrics, namespaces, nudges, predictions,
 };
 use crate::api::code::Code;
-use crate::api::routes::{API_FILES, Endpoint, Method, ROUTES, Route};
+use crate::api::routes::{Endpoint, FOLDERS, Method, ROUTES, Route};
 use crate::core::request::Query;
 
 /// A request with everything that its handler needs.
@@ -68,8 +68,8 @@ enum Found {
 fn find(request: &Request) -> Result<Found, Reply> {
     let path = request.path();
     let path = path.strip_suffix('/').filter(|path| path.starts_with("/v0/")).unwrap_or(&path);
-    let in_folder = ROUTES.iter().all(|route| route.path != path) && path.starts_with(API_FILES.path);
-    let folder = in_folder.then_some(API_FILES);
+    let is_listed = ROUTES.iter().any(|route| route.path == path);
+    let folder = FOLDERS.iter().find(|folder| !is_listed && path.starts_with(folder.path));
     let same_path = || ROUTES.iter().filter(|route| route.path == path).chain(folder);
     if same_path().next().is_none() {
         return Err(Reply::error(&ApiError::new(Code::NotFound, "there is nothing at this path")));
@@ -129,7 +129,9 @@ async fn dispatch(
         Endpoint::Alive | Endpoint::Ready => Ok(Reply::text("ok")),
         Endpoint::Health => health::read(call).await,
         Endpoint::Welcome => Ok(Reply::text(health::WELCOME)),
-        Endpoint::ApiPage | Endpoint::OpenApi | Endpoint::Swagger => assets::read(call).await,
+        Endpoint::ApiPage | Endpoint::OpenApi | Endpoint::Swagger => assets::api(call).await,
+        Endpoint::DemoPage => assets::demo(call).await,
+        Endpoint::SdkClient | Endpoint::SdkAggregator | Endpoint::SdkWasm => assets::sdk(call).await,
         #[cfg(feature = "faults")]
         Endpoint::Inspect => health::inspect(call).await,
         #[cfg(feature = "faults")]

@@ -102,16 +102,13 @@ pub fn docs(endpoint: Endpoint) -> Docs {
             Docs { parameters: Vec::new(), responses: Map::new(), ..docs }.answering("200", &json_ok("Health", false))
         }
         Endpoint::Welcome => text("getWelcome", "What this is", "A page for people.", "Kimball Edge"),
-        Endpoint::ApiPage => {
-            let docs = text("getApiPage", "This document for people", "A page that shows it.", "");
-            docs.answering(
-                "200",
-                &json!({"description": "The page.", "content": {"text/html": {"schema": {"type": "string"}}}}),
-            )
-            .missing()
-        }
+        Endpoint::ApiPage => file("getApiPage", "This document for people", "A page that shows it.", "text/html"),
         Endpoint::OpenApi => document("getOpenApi"),
         Endpoint::Swagger => document("getSwagger"),
+        Endpoint::DemoPage => file("getDemoPage", "What leaves a page, and what does not", DEMO, "text/html"),
+        Endpoint::SdkClient => file("getSdkClient", "The client for pages", SDK, "text/javascript"),
+        Endpoint::SdkAggregator => file("getSdkAggregator", "The aggregator for pages", SDK, "text/javascript"),
+        Endpoint::SdkWasm => file("getSdkWasm", "The aggregator's WebAssembly", SDK, "application/wasm"),
         #[cfg(feature = "faults")]
         Endpoint::Inspect | Endpoint::Compact => text("faults", "Fault injection", "For tests.", ""),
     }
@@ -138,6 +135,8 @@ const PREDICTIONS: &str = "Without `event` and `user_id`: per goal and prior eve
     has done. Not with both.";
 const NUDGES: &str = "The events that led others to the goal and that the user has not done, best first.";
 const METRICS: &str = "Requests, events, shards and storage in Prometheus text format, of every namespace or of one.";
+const DEMO: &str = "A page that shows raw events going in and first occurrences going out.";
+const SDK: &str = "A file of the npm package `kimball-edge`, for pages of all origins.";
 const HEALTH: &str = "Whether configuration, key and storage are in order.";
 
 impl Docs {
@@ -210,6 +209,13 @@ fn metrics(id: &'static str, summary: &'static str, description: &'static str, e
         .taking(namespace())
         .refusing(&STORAGE)
         .refusing(&[Code::NameTooLong, Code::MetricsTooLarge])
+}
+
+fn file(id: &'static str, summary: &'static str, description: &'static str, media_type: &str) -> Docs {
+    let schema = if media_type == "application/wasm" { json!({}) } else { json!({"type": "string"}) };
+    text(id, summary, description, "")
+        .answering("200", &json!({"description": "The file.", "content": {media_type: {"schema": schema}}}))
+        .missing()
 }
 
 fn document(id: &'static str) -> Docs {

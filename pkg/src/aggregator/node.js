@@ -1,0 +1,13 @@
+// For Node: the wasm is read from the file beside this one, at import.
+
+import { readFileSync } from 'node:fs';
+
+import { Aggregator, anonymousId, initSync } from '#wasm';
+
+export { Aggregator, anonymousId };
+
+initSync({ module: readFileSync(new URL('./aggregator.wasm', import.meta.url)) });
+
+export default async function init() {
+  // It is there; the function is, so that the same code runs in a page.
+}

@@ -1,0 +1,13 @@
+// For Cloudflare Workers and workerd, where wasm is compiled before the Worker starts and comes as a module.
+
+import wasm from './aggregator.wasm';
+
+import { Aggregator, anonymousId, initSync } from '#wasm';
+
+export { Aggregator, anonymousId };
+
+initSync({ module: wasm });
+
+export default async function init() {
+  // It is there; the function is, so that the same code runs in a page.
+}
