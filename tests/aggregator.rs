@@ -13,6 +13,7 @@ use kimball_edge::core::limits::{ShardLimits, Sizing};
 use kimball_edge::core::report::Report;
 use kimball_edge::core::sum::Sum;
 use kimball_edge::core::{effect, snapshot};
+use litemap::LiteMap;
 use proptest::prelude::*;
 
 const EVENTS: u32 = 6;
@@ -64,9 +65,9 @@ fn nth(week: u8) -> Week {
 }
 
 /// Event 0 has small fingerprints, event 1 large ones.
-fn sizings(users_max: u64) -> BTreeMap<u32, Sizing> {
+fn sizings(users_max: u64) -> LiteMap<u32, Sizing> {
     let sizing = |false_positive_rate| Sizing { users_max, false_positive_rate };
-    BTreeMap::from([(0, sizing(1e-4)), (1, sizing(1e-9))])
+    [(0, sizing(1e-4)), (1, sizing(1e-9))].into_iter().collect()
 }
 
 fn unlimited() -> ShardLimits {
@@ -123,7 +124,7 @@ impl Model {
         for counter in &report.counters {
             assert_eq!(counter.count, self.done[&counter.event].len() as u64);
             let weeks = self.weeks.iter().filter(|((event, _), _)| *event == counter.event);
-            let weeks: BTreeMap<Week, u64> = weeks.map(|((_, week), users)| (*week, users.len() as u64)).collect();
+            let weeks: LiteMap<Week, u64> = weeks.map(|((_, week), users)| (*week, users.len() as u64)).collect();
             assert_eq!(counter.weeks, weeks);
             let sum = self.sums.get(&counter.event).map(|&sum| sum as f64);
             assert_eq!(counter.sum.map(Sum::value), sum);
@@ -135,7 +136,7 @@ impl Model {
             let listed: BTreeMap<BTreeSet<u32>, u64> =
                 goal.combinations.iter().map(|(c, &count)| (c.events().collect(), count)).collect();
             assert_eq!((&listed, goal.other), (expected, 0));
-            let mut single: BTreeMap<u32, u64> = BTreeMap::new();
+            let mut single = LiteMap::<u32, u64>::new();
             for (combination, count) in expected {
                 for &event in combination {
                     *single.entry(event).or_default() += count;

@@ -2,8 +2,6 @@
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
-use std::collections::BTreeMap;
-
 use kimball_edge::core::aggregator::{Aggregator, Operation};
 use kimball_edge::core::answer::Analytics;
 use kimball_edge::core::error::Corrupt;
@@ -78,7 +76,7 @@ impl Server {
             let limits = ShardLimits {
                 combinations_per_goal: 5,
                 weeks_per_event: 2,
-                sizings: small.map(|event| (event as u32, sizing)).into_iter().collect::<BTreeMap<_, _>>(),
+                sizings: small.map(|event| (event as u32, sizing)).into_iter().collect(),
                 ..ShardLimits::NONE
             };
             for (state, operations) in space.states.iter_mut().zip(&operations) {

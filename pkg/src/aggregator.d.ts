@@ -51,7 +51,7 @@ export interface CombinationCount {
 
 /** The numbers of one event, or of one week of an event. */
 export interface Count {
-  /** The event; of a week followed by the ISO year and week, such as `Login 2026 48`. */
+  /** The event; of a week followed by the ISO year and week, such as `Login 202648`. */
   name: string;
   type: 'named' | 'weekly';
   /** Unique users. */

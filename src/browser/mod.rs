@@ -5,16 +5,18 @@
 mod value;
 
 use js_sys::{Array, Error, Object, Uint8Array};
-use serde::Serialize;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
-use crate::core::answer::Analytics;
 use crate::core::identity::LocalKey;
-use crate::core::limits::{BATCH_EVENTS, COMBINATIONS_PER_GOAL, LOCAL_BYTES_MAX, LOCAL_PENDING_BYTES_MIN, NAME_BYTES};
+use crate::core::limits::{BATCH_EVENTS, LOCAL_BYTES_MAX, LOCAL_PENDING_BYTES_MIN, NAME_BYTES};
 use crate::core::pre_aggregation::{Bounds, Event, PreAggregator};
 use crate::core::request::DEFAULT_NAMESPACE;
 use value::{Given, wrong};
+
+/// A page fetches its allocator: this one is a third of the usual one's size.
+#[global_allocator]
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
 /// Passes on first occurrences. See [`PreAggregator`].
 #[wasm_bindgen]
@@ -94,24 +96,34 @@ impl Aggregator {
         self.state.pending_len()
     }
 
-    /// The numbers of a namespace, in the form of GET /v0/analytics.
+    /// The numbers of a namespace as lists, from which `pkg/src/aggregator/report.js` makes the form of GET /v0/analytics.
+    ///
+    /// `[users, counters]`, a counter being `[name, count, sum, goal, weeks]` with undefined where there is no sum or goal;
+    /// `goal` is `[combinations, other, single]`. Combinations, single counts and weeks come as `key, count, key, count…`,
+    /// where the key of a combination is the list of its events' names, and that of a week is its text.
     ///
     /// # Errors
     /// When `namespace` is not a text.
-    pub fn report(&self, namespace: &JsValue) -> Result<JsValue, Error> {
+    pub fn numbers(&self, namespace: &JsValue) -> Result<Array, Error> {
         let namespace = value::text(namespace, "namespace")?;
-        let (mut report, names) =
-            self.state.report(namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE)).unwrap_or_default();
-        if !self.weekly {
-            for counter in &mut report.counters {
-                counter.weeks.clear();
-            }
+        let Some((report, names)) = self.state.report(namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE)) else {
+            return Ok(Array::of2(&0.into(), &Array::new()));
+        };
+        let name = |event: u32| names.get(event as usize).map_or(JsValue::UNDEFINED, JsValue::from);
+        let counters = Array::new();
+        for counter in &report.counters {
+            let goal = counter.goal.as_ref().map_or(JsValue::UNDEFINED, |goal| {
+                let combinations = counts(goal.combinations.iter(), |combination| {
+                    combination.events().map(name).collect::<Array>().into()
+                });
+                let single = counts(goal.single.iter(), |&event| name(event));
+                Array::of3(&combinations, &(goal.other as f64).into(), &single).into()
+            });
+            let weeks = counts(counter.weeks.iter().filter(|_| self.weekly), |week| week.to_string().into());
+            let sum = counter.sum.map_or(JsValue::UNDEFINED, |sum| sum.value().into());
+            counters.push(&Array::of5(&name(counter.event), &(counter.count as f64).into(), &sum, &goal, &weeks));
         }
-        let analytics = Analytics::of(&report, names, COMBINATIONS_PER_GOAL.default as usize)
-            .map_err(|_| Error::new("an event has no name"))?;
-        analytics
-            .serialize(&serde_wasm_bindgen::Serializer::json_compatible())
-            .map_err(|_| Error::new("the report cannot be shown"))
+        Ok(Array::of2(&(report.users as f64).into(), &counters))
     }
 
     /// Everything, for [`Self::from_bytes`].
@@ -200,6 +212,16 @@ impl Options {
         }
         Ok(Self { bounds, weekly: given.flag("weekly")?, key: given.bytes("key")? })
     }
+}
+
+/// `key, count, key, count…`
+fn counts<'a, K: 'a>(entries: impl Iterator<Item = (&'a K, &'a u64)>, show: impl Fn(&K) -> JsValue) -> Array {
+    let list = Array::new();
+    for (key, &count) in entries {
+        list.push(&show(key));
+        list.push(&(count as f64).into());
+    }
+    list
 }
 
 fn most(max: &JsValue) -> Result<usize, Error> {

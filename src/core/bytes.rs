@@ -8,10 +8,20 @@
 //! | 4 | 4 | CRC-32 (IEEE) of what follows |
 //! | 8 | n | payload |
 
+use crc::{CRC_32_ISO_HDLC, Crc};
+
 use super::error::Corrupt;
 
 const MAGIC: [u8; 2] = *b"KE";
 const FRAME_BYTES: usize = 8;
+
+/// A page has little to check, and would have to fetch the tables.
+#[cfg(feature = "browser")]
+type Tables = crc::NoTable;
+#[cfg(not(feature = "browser"))]
+type Tables = crc::Table<16>;
+
+const CRC: Crc<u32, Tables> = Crc::<u32, Tables>::new(&CRC_32_ISO_HDLC);
 
 /// Puts a payload into a frame.
 #[must_use]
@@ -19,7 +29,7 @@ pub fn frame(kind: u8, version: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(FRAME_BYTES + payload.len());
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[kind, version]);
-    out.extend_from_slice(&crc32fast::hash(payload).to_le_bytes());
+    out.extend_from_slice(&CRC.checksum(payload).to_le_bytes());
     out.extend_from_slice(payload);
     out
 }
@@ -35,7 +45,7 @@ pub fn unframe(kind: u8, version_max: u8, bytes: &[u8]) -> Result<&[u8], Corrupt
     if [m0, m1] != MAGIC || found_kind != kind || !(1..=version_max).contains(&found_version) {
         return Err(Corrupt::Version);
     }
-    if crc32fast::hash(payload) != u32::from_le_bytes([c0, c1, c2, c3]) {
+    if CRC.checksum(payload) != u32::from_le_bytes([c0, c1, c2, c3]) {
         return Err(Corrupt::Checksum);
     }
     Ok(payload)

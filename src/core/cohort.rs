@@ -1,9 +1,9 @@
 //! Weekly cohorts: for every ISO week, the users who did an event in it.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::{DateTime, Datelike, Utc};
+use litemap::LiteMap;
 
 use super::bytes::{Reader, put_varint};
 use super::error::Corrupt;
@@ -79,11 +79,11 @@ impl fmt::Display for Week {
 /// The weekly user sets of one event. Their number is bounded by what [`Self::place`] lets in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cohorts {
-    weeks: BTreeMap<Week, UserSet>,
+    weeks: LiteMap<Week, UserSet>,
 }
 
-/// What one entry costs in the map beside its set.
-const ENTRY_BYTES: usize = 32;
+/// What one entry costs beside its set, in a list that may have twice the room that it needs.
+const ENTRY_BYTES: usize = 2 * size_of::<(Week, UserSet)>() - size_of::<UserSet>();
 
 impl Cohorts {
     /// Bytes that the cohorts take in memory.
@@ -161,7 +161,7 @@ impl Cohorts {
     /// Gives back what removals left unused: weeks without users are gone.
     pub fn shrink(&mut self) {
         self.weeks.retain(|_, users| !users.is_empty());
-        self.weeks.values_mut().for_each(UserSet::shrink);
+        self.weeks.iter_mut().for_each(|(_, users)| users.shrink());
     }
 
     /// Appends the encoding: number of weeks, each with its stored number and its user set. Integers LEB128, ascending.
@@ -182,7 +182,7 @@ impl Cohorts {
         for _ in 0..reader.varint()? {
             let week = Week::decode(reader)?;
             let users = UserSet::decode(reader, fingerprint_bits)?;
-            let ascends = cohorts.weeks.last_key_value().is_none_or(|(last, _)| *last < week);
+            let ascends = cohorts.weeks.last().is_none_or(|(last, _)| *last < week);
             if !ascends || users.is_empty() {
                 return Err(Corrupt::Value);
             }

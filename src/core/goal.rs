@@ -1,6 +1,6 @@
 //! A goal record: what the users of a goal had done before it.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use super::bytes::{Reader, put_varint};
 use super::combination::Combination;
@@ -13,7 +13,7 @@ use super::limits::EVENTS_PER_NAMESPACE;
 /// became one. The number of combinations is bounded by what [`Self::bucket`] lets in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GoalRecord {
-    combinations: BTreeMap<Combination, u64>,
+    combinations: LiteMap<Combination, u64>,
     other: u64,
     single: Vec<u32>,
     memory_bytes: usize,
@@ -97,14 +97,14 @@ impl GoalRecord {
     /// Adds the counts of users who are none of this record's. At most `combinations_max` combinations are kept apart.
     pub fn merge(
         &mut self,
-        combinations: &BTreeMap<Combination, u64>,
+        combinations: impl Iterator<Item = (Combination, u64)>,
         other: u64,
         single: impl Iterator<Item = (u32, u64)>,
         combinations_max: u64,
     ) {
         for (combination, count) in combinations {
-            match self.bucket(combination, combinations_max) {
-                Bucket::Listed => *self.combinations.entry(combination.clone()).or_default() += count,
+            match self.bucket(&combination, combinations_max) {
+                Bucket::Listed => *self.combinations.entry(combination).or_default() += count,
                 Bucket::Other => self.other += count,
             }
         }
@@ -128,7 +128,7 @@ impl GoalRecord {
 
     /// Users per combination.
     #[must_use]
-    pub const fn combinations(&self) -> &BTreeMap<Combination, u64> {
+    pub const fn combinations(&self) -> &LiteMap<Combination, u64> {
         &self.combinations
     }
 
@@ -168,7 +168,7 @@ impl GoalRecord {
         for _ in 0..reader.varint()? {
             let combination = Combination::decode(reader)?;
             let count = reader.varint()?;
-            let ascends = record.combinations.last_key_value().is_none_or(|(last, _)| *last < combination);
+            let ascends = record.combinations.last().is_none_or(|(last, _)| *last < combination);
             if !ascends || count == 0 {
                 return Err(Corrupt::Value);
             }

@@ -3,7 +3,7 @@
 //! No other bare number in the crate bounds a size, a count or a time. A limit is set by a configuration variable of
 //! the same name; its ceiling keeps the promise of predictable memory whatever an operator asks for.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use super::error::{Invalid, Refusal};
 use super::user_set::UserSet;
@@ -169,7 +169,7 @@ pub struct ShardLimits {
     /// Bits of a fingerprint that the user set of a new event keeps, unless a counter setting says otherwise.
     pub fingerprint_bits: u8,
     /// Events that a counter setting gives limits of their own, by number.
-    pub sizings: BTreeMap<u32, Sizing>,
+    pub sizings: LiteMap<u32, Sizing>,
 }
 
 /// What a counter setting makes of an event's user set.
@@ -210,7 +210,7 @@ impl ShardLimits {
             memory_bytes,
             weeks_per_event,
             fingerprint_bits: UserSet::FINGERPRINT_BITS,
-            sizings: BTreeMap::new(),
+            sizings: LiteMap::new_vec(),
         }
     }
 
@@ -244,6 +244,6 @@ impl ShardLimits {
         memory_bytes: u64::MAX,
         weeks_per_event: u64::MAX,
         fingerprint_bits: UserSet::FINGERPRINT_BITS,
-        sizings: BTreeMap::new(),
+        sizings: LiteMap::new_vec(),
     };
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use litemap::LiteMap;
+
 use super::cohort::Week;
 use super::combination::Combination;
 use super::counter::Counter;
@@ -29,18 +31,18 @@ pub struct CounterReport {
     /// Present for a goal.
     pub goal: Option<GoalReport>,
     /// Its unique users per week, if it has weekly cohorts.
-    pub weeks: BTreeMap<Week, u64>,
+    pub weeks: LiteMap<Week, u64>,
 }
 
 /// The numbers of a goal.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct GoalReport {
     /// Users per combination of prior events.
-    pub combinations: BTreeMap<Combination, u64>,
+    pub combinations: LiteMap<Combination, u64>,
     /// Users whose combination is not kept apart.
     pub other: u64,
     /// Users per prior event.
-    pub single: BTreeMap<u32, u64>,
+    pub single: LiteMap<u32, u64>,
 }
 
 impl Report {
@@ -75,7 +77,7 @@ impl CounterReport {
             count: counter.users.len(),
             sum: counter.sum,
             goal: counter.goal.as_deref().map(GoalReport::of),
-            weeks: cohorts.map(|(week, users)| (week, users.len())).collect(),
+            weeks: ascending(cohorts.map(|(week, users)| (week, users.len()))),
         }
     }
 
@@ -95,7 +97,7 @@ impl CounterReport {
 
 impl GoalReport {
     fn of(record: &GoalRecord) -> Self {
-        Self { combinations: record.combinations().clone(), other: record.other(), single: record.single().collect() }
+        Self { combinations: record.combinations().clone(), other: record.other(), single: ascending(record.single()) }
     }
 
     fn merge(&mut self, other: Self) {
@@ -107,4 +109,13 @@ impl GoalReport {
             *self.single.entry(event).or_default() += count;
         }
     }
+}
+
+/// What comes in its order already, without the code that would sort it.
+fn ascending<K: Ord>(entries: impl Iterator<Item = (K, u64)>) -> LiteMap<K, u64> {
+    let mut map = LiteMap::new();
+    for (key, count) in entries {
+        map.insert(key, count);
+    }
+    map
 }

@@ -116,7 +116,7 @@ impl Store {
             return Ok(());
         }
         let write = || {
-            for &section in state.changed() {
+            for section in state.changed() {
                 let Some(bytes) = snapshot::encode(state, section) else {
                     continue;
                 };

@@ -1,7 +1,5 @@
 //! The states that the golden files hold, by version of the formats, and the journals that lead to them.
 
-use std::collections::BTreeMap;
-
 use kimball_edge::core::aggregator::{Aggregator, Operation};
 use kimball_edge::core::cohort::Week;
 use kimball_edge::core::effect;
@@ -42,7 +40,7 @@ pub fn state_2() -> (Aggregator, Vec<Vec<u8>>) {
     let keys = Keys::new(&[42; 32]);
     let unlink = keys.unlink("default");
     let sizing = Sizing { users_max: 1_000, false_positive_rate: 0.01 };
-    let limits = ShardLimits { weeks_per_event: 2, sizings: BTreeMap::from([(1, sizing)]), ..ShardLimits::NONE };
+    let limits = ShardLimits { weeks_per_event: 2, sizings: [(1, sizing)].into_iter().collect(), ..ShardLimits::NONE };
     let record = |event: u32, user: u32, week: Option<i64>| Operation::Record {
         event,
         tag: unlink.tag(if event == 0 { "Login" } else { "Search" }),

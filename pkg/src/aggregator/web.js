@@ -1,6 +1,8 @@
 // For pages and bundlers: the wasm lies beside this file, and is fetched when `init` is called.
 
-import load, { Aggregator, anonymousId } from '#wasm';
+import load, { anonymousId } from '#wasm';
+
+import { Aggregator } from './report.js';
 
 export { Aggregator, anonymousId };
 

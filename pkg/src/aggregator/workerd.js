@@ -2,7 +2,9 @@
 
 import wasm from './aggregator.wasm';
 
-import { Aggregator, anonymousId, initSync } from '#wasm';
+import { anonymousId, initSync } from '#wasm';
+
+import { Aggregator } from './report.js';
 
 export { Aggregator, anonymousId };
 

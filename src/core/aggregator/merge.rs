@@ -1,9 +1,6 @@
 //! Merging the states of two aggregators that count under one key.
 
-use std::collections::BTreeMap;
-
 use super::{Aggregator, full};
-use crate::core::combination::Combination;
 use crate::core::counter::Counter;
 use crate::core::error::Refusal;
 use crate::core::limits::ShardLimits;
@@ -81,13 +78,12 @@ fn merge_counter(
         let record = mine.goal.get_or_insert_default();
         if !are_known {
             let here = |event: u32| numbers.get(event as usize).copied();
-            let combinations: BTreeMap<Combination, u64> = goal
+            let combinations = goal
                 .combinations()
                 .iter()
-                .map(|(combination, &count)| (combination.events().filter_map(here).collect(), count))
-                .collect();
+                .map(|(combination, &count)| (combination.events().filter_map(here).collect(), count));
             let single = goal.single().filter_map(|(event, count)| Some((here(event)?, count)));
-            record.merge(&combinations, goal.other(), single, limits.combinations_per_goal);
+            record.merge(combinations, goal.other(), single, limits.combinations_per_goal);
         }
     }
     if let Some(cohorts) = &theirs.cohorts {

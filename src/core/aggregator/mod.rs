@@ -7,8 +7,6 @@
 mod merge;
 mod undo;
 
-use std::collections::BTreeSet;
-
 use super::cohort::{Cohorts, Week};
 use super::combination::Combination;
 use super::counter::Counter;
@@ -67,7 +65,9 @@ pub struct Aggregator {
     users: UserSet,
     counters: Vec<Option<Box<Counter>>>,
     memory_bytes: usize,
-    changed: BTreeSet<Section>,
+    /// Whether the set of all users is as it was stored, and which counters are not.
+    has_new_users: bool,
+    changed: Vec<bool>,
 }
 
 /// A part of the state that is stored on its own.
@@ -175,13 +175,15 @@ impl Aggregator {
     }
 
     /// The sections that changed since the last call of [`Self::mark_stored`].
-    #[must_use]
-    pub const fn changed(&self) -> &BTreeSet<Section> {
-        &self.changed
+    pub fn changed(&self) -> impl Iterator<Item = Section> + '_ {
+        let counters =
+            (0..).zip(&self.changed).filter(|&(_, &changed)| changed).map(|(event, _)| Section::Counter(event));
+        self.has_new_users.then_some(Section::Users).into_iter().chain(counters)
     }
 
     /// Notes that every section is stored as it is now.
     pub fn mark_stored(&mut self) {
+        self.has_new_users = false;
         self.changed.clear();
     }
 
@@ -330,7 +332,7 @@ impl Aggregator {
         let counter = Counter::with_fingerprint_bits(tag, fingerprint_bits).ok_or(Refusal::Tag)?;
         self.grow(counter.memory_bytes(), limits)?;
         self.put(event, counter);
-        self.changed.insert(Section::Counter(event));
+        self.note_change(event);
         undo.push(Undo::Counter { event });
         Ok(())
     }
@@ -383,7 +385,7 @@ impl Aggregator {
         let room = self.room(limits);
         if self.users.insert(fingerprint, room).map_err(full)? {
             self.memory_bytes += self.users.memory_bytes() - before;
-            self.changed.insert(Section::Users);
+            self.has_new_users = true;
             undo.push(Undo::User { fingerprint });
         }
         Ok(())
@@ -440,9 +442,19 @@ impl Aggregator {
 
     /// The counter of an event, noted as changed.
     fn counter_mut(&mut self, event: u32) -> Option<&mut Counter> {
-        let counter = self.counters.get_mut(event as usize)?.as_deref_mut()?;
-        self.changed.insert(Section::Counter(event));
-        Some(counter)
+        self.counter(event)?;
+        self.note_change(event);
+        self.counters.get_mut(event as usize)?.as_deref_mut()
+    }
+
+    fn note_change(&mut self, event: u32) {
+        let at = event as usize;
+        if at >= self.changed.len() {
+            self.changed.resize(at + 1, false);
+        }
+        if let Some(changed) = self.changed.get_mut(at) {
+            *changed = true;
+        }
     }
 
     fn put(&mut self, event: u32, counter: Counter) {

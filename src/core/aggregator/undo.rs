@@ -1,7 +1,5 @@
 //! Taking back what a refused batch had done before it was refused.
 
-use std::collections::BTreeSet;
-
 use super::{Aggregator, Section};
 use crate::core::cohort::Week;
 use crate::core::combination::Combination;
@@ -21,23 +19,25 @@ pub(super) enum Undo {
 impl Aggregator {
     /// Undoes a batch: the state is as before, and so is the memory that it takes.
     pub(super) fn take_back(&mut self, steps: Vec<Undo>) {
-        let shrunk: BTreeSet<Section> = steps.into_iter().rev().filter_map(|step| self.take_back_step(step)).collect();
-        for section in shrunk {
-            let freed = match section {
-                Section::Users => {
-                    let before = self.users.memory_bytes();
-                    self.users.shrink();
-                    before - self.users.memory_bytes()
-                }
-                Section::Counter(event) => {
-                    self.counters.get_mut(event as usize).and_then(Option::as_mut).map_or(0, |counter| {
-                        let before = counter.memory_bytes();
-                        counter.shrink();
-                        before - counter.memory_bytes()
-                    })
-                }
-            };
-            self.memory_bytes -= freed;
+        let (mut users, mut counters) = (false, vec![false; self.counters.len()]);
+        for step in steps.into_iter().rev() {
+            match self.take_back_step(step) {
+                Some(Section::Users) => users = true,
+                Some(Section::Counter(event)) => counters.get_mut(event as usize).into_iter().for_each(|it| *it = true),
+                None => {}
+            }
+        }
+        if users {
+            let before = self.users.memory_bytes();
+            self.users.shrink();
+            self.memory_bytes -= before - self.users.memory_bytes();
+        }
+        for (counter, _) in self.counters.iter_mut().zip(counters).filter(|(_, is_shrunk)| *is_shrunk) {
+            if let Some(counter) = counter {
+                let before = counter.memory_bytes();
+                counter.shrink();
+                self.memory_bytes -= before - counter.memory_bytes();
+            }
         }
     }
 
@@ -48,7 +48,7 @@ impl Aggregator {
                 if let Some(counter) = self.counters.get_mut(event as usize).and_then(Option::take) {
                     self.memory_bytes -= counter.memory_bytes();
                 }
-                self.changed.remove(&Section::Counter(event));
+                self.changed.get_mut(event as usize).into_iter().for_each(|changed| *changed = false);
             }
             Undo::Goal { event } => {
                 if let Some(goal) = self.counter_mut(event).and_then(|counter| counter.goal.take()) {

@@ -207,7 +207,8 @@ impl PreAggregator {
         if self.key != other.key {
             return Err(MergeError::Keys);
         }
-        let mut merged = self.clone();
+        // A copy, made with the code that there is anyway.
+        let mut merged = Self::decode(&self.encode(), self.bounds).map_err(|_| MergeError::Full)?;
         for event in other.pending() {
             if self.known(&event) != Known::All && !merged.pending.push(&event, merged.bounds.pending_bytes) {
                 return Err(MergeError::Full);
