@@ -23,13 +23,19 @@ type Tables = crc::Table<16>;
 
 const CRC: Crc<u32, Tables> = Crc::<u32, Tables>::new(&CRC_32_ISO_HDLC);
 
+/// CRC-32 (IEEE).
+#[must_use]
+pub fn checksum(bytes: &[u8]) -> u32 {
+    CRC.checksum(bytes)
+}
+
 /// Puts a payload into a frame.
 #[must_use]
 pub fn frame(kind: u8, version: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(FRAME_BYTES + payload.len());
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[kind, version]);
-    out.extend_from_slice(&CRC.checksum(payload).to_le_bytes());
+    out.extend_from_slice(&checksum(payload).to_le_bytes());
     out.extend_from_slice(payload);
     out
 }
@@ -45,7 +51,7 @@ pub fn unframe(kind: u8, version_max: u8, bytes: &[u8]) -> Result<&[u8], Corrupt
     if [m0, m1] != MAGIC || found_kind != kind || !(1..=version_max).contains(&found_version) {
         return Err(Corrupt::Version);
     }
-    if CRC.checksum(payload) != u32::from_le_bytes([c0, c1, c2, c3]) {
+    if checksum(payload) != u32::from_le_bytes([c0, c1, c2, c3]) {
         return Err(Corrupt::Checksum);
     }
     Ok(payload)

@@ -200,7 +200,7 @@ impl Loaded {
     fn inspect(&self) -> Outcome<Inspection> {
         let (journal_rows, journal_bytes) = self.store.journal();
         let snapshot_rows = self.store.snapshot_rows().map_err(|error| storage(&error))?;
-        let digest = crc32fast::hash(&snapshot::encode_all(&self.state).concat());
+        let digest = crate::core::bytes::checksum(&snapshot::encode_all(&self.state).concat());
         let memory_bytes = self.state.memory_bytes() as u64;
         Ok(Inspection { journal_rows, journal_bytes, snapshot_rows, memory_bytes, digest })
     }

@@ -1,5 +1,28 @@
 // Compiled, never run: what the types of the client allow.
 
-import { KimballClient } from 'kimball-edge';
+import { KimballClient, type KimballError, type KimballOptions } from 'kimball-edge';
+import * as parts from 'kimball-edge/parts';
 
-export const client: typeof KimballClient = KimballClient;
+const options: KimballOptions = {
+  url: 'https://analytics.example',
+  memory: { memoryBytesMax: 1 << 16 },
+  onError: (error: KimballError) => console.log(error.code, error.count),
+  parts: async () => parts,
+};
+
+export async function everything(): Promise<boolean> {
+  const client = new KimballClient(options);
+  await client.track('Buy', { value: 2.5, ensureGoal: true, namespace: 'shop', at: new Date() });
+  await client.identify(7, { plan: 'pro' });
+  await client.identify(null);
+  const stop = client.onChange((features) => console.log(features['new-checkout']));
+  stop();
+  const isOn: boolean = await client.feature('new-checkout', true);
+  await client.optOut();
+  await client.optIn();
+  // @ts-expect-error an event has a name
+  client.track();
+  // @ts-expect-error a value is a number
+  client.track('Buy', { value: '2.5' });
+  return isOn && (await client.flush()) && (await client.close());
+}
