@@ -37,7 +37,7 @@ TEST_CONCURRENCY := 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help openapi install build build-faults pkg pkg-size start demo load test test-core test-wasm test-http test-pkg \
+.PHONY: help openapi install build build-faults pkg pkg-size start demo load test test-core test-wasm test-http test-pkg test-e2e \
 	deploy-check deploy bench clean
 
 help: ## List these targets
@@ -69,7 +69,7 @@ demo: $(NODE_MODULES) ## Play an online store against a running server (URL, TOK
 load: $(NODE_MODULES) ## Load a CSV file: make load FILE=events.csv ARGS="--goal purchase" (ARGS=--help lists the options)
 	@scripts/require.sh node && exec node scripts/load.mjs $(if $(FILE),"$(FILE)") $(ARGS)
 
-test: test-core test-wasm test-http test-pkg deploy-check ## Run every test
+test: test-core test-wasm test-http test-pkg test-e2e deploy-check ## Run every test
 
 test-core: ## Run the tests of the core, natively
 	@scripts/require.sh rust
@@ -92,15 +92,20 @@ test-pkg: $(NODE_MODULES) build/.stamp build/assets.stamp pkg ## Install the pac
 	@scripts/chromium.sh >/dev/null
 	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/pkg/*.test.mjs
 
+test-e2e: $(NODE_MODULES) build/.stamp build/assets.stamp ## Run the client in Chromium against a server, with everything that goes wrong
+	@scripts/chromium.sh >/dev/null
+	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/e2e/*.test.mjs
+
 deploy-check: $(NODE_MODULES) build/.stamp build/assets.stamp ## Prove that Cloudflare would get this very build
 	@scripts/deploy-check.sh
 
 deploy: deploy-check ## Deploy to Cloudflare with your account
 	node_modules/.bin/wrangler deploy
 
-bench: $(NODE_MODULES) build/.stamp $(EMPTY_WORKER)/build/.stamp build/assets.stamp ## Print times and sizes: natively, in WebAssembly, over HTTP
+bench: $(NODE_MODULES) build/.stamp $(EMPTY_WORKER)/build/.stamp build/assets.stamp ## Print times and sizes: natively, in WebAssembly, over HTTP; and what pre-aggregation saves
 	cargo bench --bench core
 	node scripts/bench-wasm.mjs
+	node scripts/bench-page.mjs $(EVENTS)
 	node scripts/bench.mjs $(ARGS)
 
 clean: ## Remove all that was built; tools and state stay

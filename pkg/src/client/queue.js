@@ -21,7 +21,7 @@ export async function openQueue({ url, storage, queueEventsMax, preAggregate, me
   const unsaved = new Map();
   const unsent = new Map();
   let store = storage === 'memory' ? memory() : await openStore(name);
-  let aggregator; // stays away where there is no wasm
+  let aggregator; // null where there is no wasm
   let seen;
   let saved; // what was last stored of it
   let hasLost;
@@ -69,7 +69,7 @@ export async function openQueue({ url, storage, queueEventsMax, preAggregate, me
   const queue = {
     /** Waits for the wasm, if it can be had. */
     async load() {
-      if (preAggregate !== false) aggregator ??= await loadAggregator(report);
+      if (aggregator === undefined) aggregator = preAggregate === false ? null : await loadAggregator(report);
     },
 
     alone,
@@ -90,12 +90,13 @@ export async function openQueue({ url, storage, queueEventsMax, preAggregate, me
       if (isMuted(rowsOf(rows, OPTED_OUT)[0])) return queue.forget();
       const changes = [];
       const stored = rowsOf(rows, SEEN)[0]?.[1];
-      if (seen && stored && stored.bytes !== saved?.bytes) {
+      if (aggregator && stored && stored.bytes !== saved?.bytes) {
         // Another page has passed events on, now or earlier: what it knows counts, and learns what is new here.
         reset();
         seen = remember(stored);
         for (const [key, event] of unsaved) if (!isNews(event)) unsaved.delete(key);
       }
+      seen ??= remember();
       if (userId) {
         for (const [key, held] of rowsOf(rows, HELD)) {
           changes.push([key]);
