@@ -190,7 +190,8 @@ pub fn anonymous_id() -> Result<String, Error> {
 
 fn random<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|_| Error::new("there is no randomness here; a Worker has none outside of requests"))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|_| Error::new("there is no randomness here; a Worker has none outside of requests"))?;
     Ok(bytes)
 }
 
