@@ -17,7 +17,7 @@ const DEMO_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-ev
 /// GET: a file of the page that shows the API.
 ///
 /// # Errors
-/// Those of [`file`].
+/// Those of [`file()`].
 pub async fn api(call: Call<'_>) -> Result<Reply, ApiError> {
     Ok(file(call).await?.header("content-security-policy", API_POLICY))
 }
@@ -25,7 +25,7 @@ pub async fn api(call: Call<'_>) -> Result<Reply, ApiError> {
 /// GET: a file of the demo.
 ///
 /// # Errors
-/// Those of [`file`].
+/// Those of [`file()`].
 pub async fn demo(call: Call<'_>) -> Result<Reply, ApiError> {
     Ok(file(call).await?.header("content-security-policy", DEMO_POLICY))
 }
@@ -33,7 +33,7 @@ pub async fn demo(call: Call<'_>) -> Result<Reply, ApiError> {
 /// GET: a file of the npm package. Pages of all origins may load it: module scripts are always loaded with CORS.
 ///
 /// # Errors
-/// Those of [`file`].
+/// Those of [`file()`].
 pub async fn sdk(call: Call<'_>) -> Result<Reply, ApiError> {
     Ok(file(call)
         .await?

@@ -136,6 +136,22 @@ test('opting out is kept, clears the queue, silences other tabs, and can be take
   assert.deepEqual(await world.counts('out'), { In: 1 });
 });
 
+test('the files of the server, in a page of another origin', async (context) => {
+  const browser = await world.context(context);
+  const page = await browser.newPage();
+  await page.goto(`${world.origin}/`);
+  const told = await page.evaluate(async ([url]) => {
+    const { KimballClient } = await import(`${url}/sdk/index.js`);
+    const errors = [];
+    const client = new KimballClient({ url, token: 'may-send', namespace: 'sdk', onError: (error) => errors.push(error.message) });
+    client.identify('ann');
+    for (let nth = 0; nth < 100; nth += 1) client.track('Landing');
+    return [await client.close(), errors];
+  }, [world.server.url.origin]);
+  assert.deepEqual(told, [true, []]);
+  assert.deepEqual(await world.counts('sdk'), { Landing: 1 });
+});
+
 test('two tabs share one queue: every event leaves the browser once', async (context) => {
   const browser = await world.context(context);
   const tabs = [await world.page(browser, 'tabs'), await world.page(browser, 'tabs')];
