@@ -65,7 +65,7 @@ pub struct Aggregator {
     users: UserSet,
     counters: Vec<Option<Box<Counter>>>,
     memory_bytes: usize,
-    /// Whether the set of all users is as it was stored, and which counters are not.
+    /// Whether the set of all users has changed since it was stored, and which counters have.
     has_new_users: bool,
     changed: Vec<bool>,
 }
