@@ -1,0 +1,155 @@
+// The server's API: one function a request. Types are those of /api-docs/openapi.json.
+import { parse, stringify } from 'lossless-json';
+
+import { session, type Access } from './session.svelte';
+
+const DEADLINE_MS = 30_000;
+
+export interface Combination {
+  events: string[];
+  count: number;
+}
+
+export interface Count {
+  name: string;
+  type: 'named' | 'weekly';
+  count: number;
+  event_counts: Combination[];
+  event_counts_other?: number;
+  single_event_counts: { name: string; count: number }[];
+  value: { sum?: number };
+}
+
+export interface Analytics {
+  counts: Count[];
+  users: number;
+}
+
+export interface SinglePrediction {
+  bayes: number;
+  probability: number;
+  support: number;
+}
+
+export interface GoalPrediction {
+  note?: string;
+  yes?: number;
+  no?: number;
+  likelihood?: number;
+  probability?: number;
+  support?: number;
+}
+
+export interface Nudge {
+  event_name: string;
+  prediction: number;
+  probability: number;
+  support: number;
+}
+
+export interface NewEvent {
+  event_name: string;
+  user_id: string | number;
+  namespace?: string;
+  ensure_goal?: boolean;
+  value?: number;
+  datetime?: string;
+}
+
+/** What went wrong with a request: the server's own words where there are some. */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    what: string,
+    readonly field?: string,
+  ) {
+    super(what);
+  }
+
+  static of(cause: unknown): Problem {
+    return cause instanceof Problem ? cause : new Problem(0, 'unexpected', cause instanceof Error ? cause.message : String(cause));
+  }
+}
+
+export interface Call {
+  method?: 'GET' | 'POST' | 'DELETE';
+  query?: Record<string, string | string[] | undefined>;
+  body?: unknown;
+  signal?: AbortSignal;
+  token?: string;
+}
+
+async function refusal(response: Response): Promise<Problem> {
+  const answer = (await response.json().catch(() => undefined)) as { error?: { what?: string; code?: string; field?: string } } | undefined;
+  const { what, code, field } = answer?.error ?? {};
+  return new Problem(response.status, code ?? 'unexpected', what ?? `The server answered ${response.status}.`, field);
+}
+
+/**
+ * Sends a request and answers the text of a success, empty for 204.
+ *
+ * Throws a {@link Problem}: the server's refusal, `offline` where there was no answer. What was given up by `signal` throws its reason.
+ */
+export async function request(path: string, { method = 'GET', query = {}, body, signal, token = session.token }: Call = {}): Promise<string> {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const item of typeof value === 'string' ? [value] : (value ?? [])) search.append(name, item);
+  }
+  const headers = {
+    ...(token && { authorization: `Bearer ${token}` }),
+    ...(body !== undefined && { 'content-type': 'application/json' }),
+  };
+  const deadline = AbortSignal.timeout(DEADLINE_MS);
+  try {
+    const response = await fetch(search.size > 0 ? `${path}?${search}` : path, {
+      method,
+      headers,
+      ...(body !== undefined && { body: stringify(body) ?? '' }),
+      signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
+    });
+    if (!response.ok) {
+      const problem = await refusal(response);
+      if (problem.status === 401 && token === session.token) session.close();
+      throw problem;
+    }
+    return await response.text();
+  } catch (cause) {
+    if (cause instanceof Problem || signal?.aborted) throw cause;
+    throw new Problem(0, 'offline', deadline.aborted ? 'The server took too long to answer.' : 'The server cannot be reached.');
+  }
+}
+
+async function read<T>(path: string, call: Call = {}): Promise<T> {
+  return JSON.parse(await request(path, call)) as T;
+}
+
+/** What a token may do. */
+export const access = (token: string): Promise<Access> => read('/v0/access', { token });
+
+export const analytics = (namespace: string, signal?: AbortSignal): Promise<Analytics> =>
+  read('/v0/analytics', { query: { namespace }, signal });
+
+export const namespaces = (signal?: AbortSignal): Promise<string[]> =>
+  read<{ namespaces: string[] }>('/v0/namespaces', { signal }).then((answer) => answer.namespaces);
+
+/** Records events; safe to repeat. */
+export const record = async (events: NewEvent[], signal?: AbortSignal): Promise<void> => {
+  await request('/v0/analytics', { method: 'POST', body: { events }, signal });
+};
+
+/** Per goal and prior event. */
+export const predictions = (namespace: string, signal?: AbortSignal): Promise<Record<string, Record<string, SinglePrediction>>> =>
+  read<{ goals: Record<string, { events: Record<string, SinglePrediction> }> }>('/v0/predictions', { query: { namespace }, signal }).then(
+    ({ goals }) => Object.fromEntries(Object.entries(goals).map(([goal, { events }]) => [goal, events])),
+  );
+
+/** Per goal, of a user who did these events and no others. */
+export const whatIf = (namespace: string, event: string[], signal?: AbortSignal): Promise<Record<string, GoalPrediction>> =>
+  read<{ goals: Record<string, GoalPrediction> }>('/v0/predictions', { query: { namespace, event }, signal }).then(({ goals }) => goals);
+
+export const nudges = (namespace: string, goal: string, user_id: string, signal?: AbortSignal): Promise<Nudge[]> =>
+  read<{ nudges: Nudge[] }>('/v0/nudges', { query: { namespace, goal, user_id }, signal }).then((answer) => answer.nudges);
+
+/** JSON in which whole numbers of 64 bits stay what they are. */
+export const readExactly = async (path: string, call: Call = {}): Promise<unknown> => parse(await request(path, call));
