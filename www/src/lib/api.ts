@@ -138,6 +138,11 @@ export const record = async (events: NewEvent[], signal?: AbortSignal): Promise<
   await request('/v0/analytics', { method: 'POST', body: { events }, signal });
 };
 
+/** Makes an event a goal from now on; safe to repeat. */
+export const addGoal = async (namespace: string, goal_name: string): Promise<void> => {
+  await request('/v0/goals', { method: 'POST', body: { goal_name, namespace } });
+};
+
 /** Per goal and prior event. */
 export const predictions = (namespace: string, signal?: AbortSignal): Promise<Record<string, Record<string, SinglePrediction>>> =>
   read<{ goals: Record<string, { events: Record<string, SinglePrediction> }> }>('/v0/predictions', { query: { namespace }, signal }).then(
