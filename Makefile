@@ -22,6 +22,7 @@ NODE_MODULES := node_modules/.package-lock.json
 PROMTOOL_STAMP := .tools/promtool/.stamp
 
 SOURCES := Cargo.toml Cargo.lock .cargo/config.toml $(shell find src -type f)
+DASHBOARD_SOURCES := www/index.html www/vite.config.ts www/svelte.config.mjs www/tsconfig.json scripts/store.mjs $(shell find www/src -type f)
 PACKAGE_SOURCES := scripts/pkg.mjs scripts/bundle.mjs scripts/third-party.mjs $(shell find pkg/src -type f)
 EMPTY_WORKER := benches/empty-worker
 EMPTY_WORKER_SOURCES := $(EMPTY_WORKER)/Cargo.toml $(EMPTY_WORKER)/Cargo.lock .cargo/config.toml \
@@ -38,7 +39,7 @@ TEST_CONCURRENCY := 2
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help openapi install build build-faults pkg pkg-size start demo load test test-core test-wasm test-http test-pkg test-e2e \
-	deploy-check deploy bench clean
+	test-dashboard deploy-check deploy bench clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -69,7 +70,7 @@ demo: $(NODE_MODULES) ## Play an online store against a running server (URL, TOK
 load: $(NODE_MODULES) ## Load a CSV file: make load FILE=events.csv ARGS="--goal purchase" (ARGS=--help lists the options)
 	@scripts/require.sh node && exec node scripts/load.mjs $(if $(FILE),"$(FILE)") $(ARGS)
 
-test: test-core test-wasm test-http test-pkg test-e2e deploy-check ## Run every test
+test: test-core test-wasm test-http test-pkg test-e2e test-dashboard deploy-check ## Run every test
 
 test-core: ## Run the tests of the core, natively
 	@scripts/require.sh rust
@@ -96,6 +97,11 @@ test-e2e: $(NODE_MODULES) build/.stamp build/assets.stamp ## Run the client in C
 	@scripts/chromium.sh >/dev/null
 	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/e2e/*.test.mjs
 
+test-dashboard: $(NODE_MODULES) build/.stamp build/assets.stamp ## Check the dashboard's types and use every view in Chromium; screenshots in build/screenshots/
+	node_modules/.bin/svelte-check --workspace www --tsconfig ./tsconfig.json --fail-on-warnings
+	@scripts/chromium.sh >/dev/null
+	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/dashboard/*.test.mjs
+
 deploy-check: $(NODE_MODULES) build/.stamp build/assets.stamp ## Prove that Cloudflare would get this very build
 	@scripts/deploy-check.sh
 
@@ -109,7 +115,7 @@ bench: $(NODE_MODULES) build/.stamp $(EMPTY_WORKER)/build/.stamp build/assets.st
 	node scripts/bench.mjs $(ARGS)
 
 clean: ## Remove all that was built; tools and state stay
-	rm -rf build target pkg/dist pkg/LICENSE $(EMPTY_WORKER)/build $(EMPTY_WORKER)/target
+	rm -rf build target www/dist pkg/dist pkg/LICENSE $(EMPTY_WORKER)/build $(EMPTY_WORKER)/target
 
 # A stamp carries the time at which its build began, so that a file saved meanwhile is built next time.
 define begin-build
@@ -139,7 +145,12 @@ build/pkg.stamp: $(SOURCES) $(PACKAGE_SOURCES) $(WASM_BINDGEN_STAMP) $(NODE_MODU
 	node scripts/pkg.mjs build
 	$(end-build)
 
-build/assets.stamp: scripts/assets.mjs $(wildcard www/*/*) build/pkg.stamp $(NODE_MODULES)
+build/dashboard.stamp: $(DASHBOARD_SOURCES) $(NODE_MODULES)
+	@mkdir -p build
+	node_modules/.bin/vite build --logLevel warn www --config www/vite.config.ts
+	@touch $@
+
+build/assets.stamp: scripts/assets.mjs $(wildcard www/api-docs/*) build/dashboard.stamp build/pkg.stamp $(NODE_MODULES)
 	node scripts/assets.mjs build/assets
 	@touch $@
 
