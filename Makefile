@@ -22,7 +22,7 @@ NODE_MODULES := node_modules/.package-lock.json
 PROMTOOL_STAMP := .tools/promtool/.stamp
 
 SOURCES := Cargo.toml Cargo.lock .cargo/config.toml $(shell find src -type f)
-DASHBOARD_SOURCES := www/index.html www/vite.config.ts www/svelte.config.mjs www/tsconfig.json scripts/store.mjs $(shell find www/src -type f)
+DASHBOARD_SOURCES := www/index.html www/vite.config.mjs www/svelte.config.mjs www/tsconfig.json scripts/store.mjs $(shell find www/src -type f)
 PACKAGE_SOURCES := scripts/pkg.mjs scripts/bundle.mjs scripts/third-party.mjs $(shell find pkg/src -type f)
 EMPTY_WORKER := benches/empty-worker
 EMPTY_WORKER_SOURCES := $(EMPTY_WORKER)/Cargo.toml $(EMPTY_WORKER)/Cargo.lock .cargo/config.toml \
@@ -147,7 +147,7 @@ build/pkg.stamp: $(SOURCES) $(PACKAGE_SOURCES) $(WASM_BINDGEN_STAMP) $(NODE_MODU
 
 build/dashboard.stamp: $(DASHBOARD_SOURCES) $(NODE_MODULES)
 	@mkdir -p build
-	node_modules/.bin/vite build --logLevel warn www --config www/vite.config.ts
+	node_modules/.bin/vite build --logLevel warn www --config www/vite.config.mjs
 	@touch $@
 
 build/assets.stamp: scripts/assets.mjs $(wildcard www/api-docs/*) build/dashboard.stamp build/pkg.stamp $(NODE_MODULES)
