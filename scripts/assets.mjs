@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const VIEWER = 'node_modules/swagger-ui-dist';
 const PACKAGE = 'pkg/dist';
+const DASHBOARD = 'www/dist';
 const FILES = {
   'api-docs/index.html': 'www/api-docs/index.html',
   'api-docs/page.js': 'www/api-docs/page.js',
@@ -16,10 +17,11 @@ const FILES = {
   'api-docs/swagger-ui-bundle.js': `${VIEWER}/swagger-ui-bundle.js`,
   'api-docs/swagger-ui-bundle.js.LICENSE.txt': `${VIEWER}/swagger-ui-bundle.js.LICENSE.txt`,
   'api-docs/favicon-32x32.png': `${VIEWER}/favicon-32x32.png`,
-  'demo/index.html': 'www/demo/index.html',
-  'demo/page.js': 'www/demo/page.js',
-  'demo/page.css': 'www/demo/page.css',
+  'index.html': `${DASHBOARD}/index.html`,
 };
+
+for (const name of readdirSync(join(ROOT, DASHBOARD, 'dashboard'))) FILES[`dashboard/${name}`] = `${DASHBOARD}/dashboard/${name}`;
+
 
 // What pages load, and the licences of it; not what other environments do.
 for (const name of readdirSync(join(ROOT, PACKAGE))) {

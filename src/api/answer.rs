@@ -28,6 +28,16 @@ pub struct Features<'a> {
     pub features: BTreeMap<&'a str, bool>,
 }
 
+/// The answer to GET /v0/access.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Access {
+    /// Whether requests need tokens.
+    pub authentication: bool,
+    /// What the caller may do, ascending: `admin`, `ingest`, `read`; none of them without a token that is known.
+    pub scopes: Vec<&'static str>,
+}
+
 /// The answer to GET /healthz.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -4,3 +4,4 @@
 pub mod answer;
 pub mod code;
 pub mod routes;
+pub mod status;

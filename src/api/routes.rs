@@ -33,6 +33,8 @@ pub enum Method {
     Get,
     /// POST
     Post,
+    /// DELETE
+    Delete,
 }
 
 impl Method {
@@ -42,6 +44,7 @@ impl Method {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Delete => "DELETE",
         }
     }
 }
@@ -58,19 +61,21 @@ pub enum Endpoint {
     Features,
     AddFeatureSpec,
     FeatureSpecs,
+    RemoveFeatureSpec,
     Predictions,
     Nudges,
+    Access,
+    Status,
     Metrics,
     CounterMetrics,
     PredictionMetrics,
     Alive,
     Ready,
     Health,
-    Welcome,
+    Dashboard,
     ApiPage,
     OpenApi,
     Swagger,
-    DemoPage,
     SdkClient,
     SdkAggregator,
     SdkWasm,
@@ -83,7 +88,7 @@ pub enum Endpoint {
 /// One path with one method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
-    /// The path, without a trailing slash.
+    /// The path, without a trailing slash. A last segment in braces stands for any one that is not empty.
     pub path: &'static str,
     /// The method.
     pub method: Method,
@@ -101,6 +106,27 @@ const fn post(path: &'static str, scope: Scope, endpoint: Endpoint) -> Route {
     Route { path, method: Method::Post, scope, endpoint }
 }
 
+impl Route {
+    /// Whether this is the route of a path.
+    ///
+    /// # Example
+    /// ```
+    /// use kimball_edge::api::routes::ROUTES;
+    /// let route = ROUTES.iter().find(|route| route.is_of("/v0/featureSpecs/dark%20mode")).unwrap();
+    /// assert_eq!(route.path, "/v0/featureSpecs/{name}");
+    /// assert!(!ROUTES.iter().any(|route| route.is_of("/v0/featureSpecs/dark/mode")));
+    /// ```
+    #[must_use]
+    pub fn is_of(&self, path: &str) -> bool {
+        match self.path.split_once('{') {
+            None => self.path == path,
+            Some((folder, _)) => {
+                path.strip_prefix(folder).is_some_and(|segment| !segment.is_empty() && !segment.contains('/'))
+            }
+        }
+    }
+}
+
 /// Every route there is.
 pub const ROUTES: &[Route] = &[
     post("/v0/analytics", Scope::Ingest, Endpoint::Record),
@@ -111,19 +137,26 @@ pub const ROUTES: &[Route] = &[
     get("/v0/features", Scope::Ingest, Endpoint::Features),
     post("/v0/featureSpecs", Scope::Admin, Endpoint::AddFeatureSpec),
     get("/v0/featureSpecs", Scope::Read, Endpoint::FeatureSpecs),
+    Route {
+        path: "/v0/featureSpecs/{name}",
+        method: Method::Delete,
+        scope: Scope::Admin,
+        endpoint: Endpoint::RemoveFeatureSpec,
+    },
     get("/v0/predictions", Scope::Read, Endpoint::Predictions),
     get("/v0/nudges", Scope::Read, Endpoint::Nudges),
+    get("/v0/access", Scope::Anyone, Endpoint::Access),
+    get("/v0/status", Scope::Read, Endpoint::Status),
     get("/metrics", Scope::Read, Endpoint::Metrics),
     get("/metrics/counters", Scope::Read, Endpoint::CounterMetrics),
     get("/metrics/predictions", Scope::Read, Endpoint::PredictionMetrics),
     get("/alive", Scope::Anyone, Endpoint::Alive),
     get("/ready", Scope::Anyone, Endpoint::Ready),
     get("/healthz", Scope::Anyone, Endpoint::Health),
-    get("/", Scope::Anyone, Endpoint::Welcome),
+    get("/", Scope::Anyone, Endpoint::Dashboard),
     get("/api-docs/index.html", Scope::Anyone, Endpoint::ApiPage),
     get("/api-docs/openapi.json", Scope::Anyone, Endpoint::OpenApi),
     get("/api-docs/swagger.json", Scope::Anyone, Endpoint::Swagger),
-    get("/demo/index.html", Scope::Anyone, Endpoint::DemoPage),
     get("/sdk/index.js", Scope::Anyone, Endpoint::SdkClient),
     get("/sdk/aggregator.js", Scope::Anyone, Endpoint::SdkAggregator),
     get("/sdk/aggregator.wasm", Scope::Anyone, Endpoint::SdkWasm),
@@ -136,6 +169,6 @@ pub const ROUTES: &[Route] = &[
 /// Whatever else lies in the folders of files: scripts and styles of pages, licences.
 pub const FOLDERS: &[Route] = &[
     get("/api-docs/", Scope::Anyone, Endpoint::ApiPage),
-    get("/demo/", Scope::Anyone, Endpoint::DemoPage),
+    get("/dashboard/", Scope::Anyone, Endpoint::Dashboard),
     get("/sdk/", Scope::Anyone, Endpoint::SdkClient),
 ];

@@ -23,24 +23,34 @@ pub struct CounterSettings(Vec<CounterSetting>);
 /// One setting.
 #[derive(Debug, Clone)]
 pub struct CounterSetting {
+    draft: Draft,
     pattern: Regex,
     is_weekly: bool,
     users_max: Option<u64>,
     false_positive_rate: Option<f64>,
 }
 
-/// The values of one setting before they were checked.
-#[derive(Debug, Clone, Default)]
+/// The values of one setting as they were given.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = CounterSetting))]
 pub struct Draft {
     /// A regular expression on the event name, matching anywhere in it.
     pub pattern: String,
     /// `weekly`, or absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub date_cohort: Option<String>,
     /// Users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub size: Option<u64>,
     /// The greatest false-positive rate, between 0 and 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub error_probability: Option<f64>,
     /// `bloom_scalable` (the default: grows) or `bloom_fixed_size` (takes `size` users).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub r#type: Option<String>,
 }
 
@@ -62,6 +72,11 @@ impl CounterSettings {
                 .map_err(|(key, must)| Invalid { what: format!("COUNTERS: {key} of setting {index}: {must}") })
         });
         settings.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The settings as they were given, in their order.
+    pub fn given(&self) -> impl Iterator<Item = &Draft> {
+        self.0.iter().map(|setting| &setting.draft)
     }
 
     /// The first setting that matches an event's name.
@@ -99,7 +114,7 @@ impl CounterSetting {
             _ => return Err(("type", "must be `bloom_scalable` or `bloom_fixed_size`".into())),
         };
         let false_positive_rate = draft.error_probability.map(|rate| rate.min(RATE_MAX));
-        Ok(Self { pattern, is_weekly, users_max, false_positive_rate })
+        Ok(Self { draft: draft.clone(), pattern, is_weekly, users_max, false_positive_rate })
     }
 
     /// Whether events of this name have weekly cohorts.

@@ -13,6 +13,8 @@ use super::user_set::UserSet;
 pub struct Limit {
     /// The name of the configuration variable, also given in refusals.
     pub name: &'static str,
+    /// What it counts, for people.
+    pub unit: &'static str,
     /// The value where nothing is configured.
     pub default: u64,
     /// The least value that can be configured.
@@ -51,46 +53,89 @@ impl Limit {
 const MIB: u64 = 1 << 20;
 
 /// Bytes of a request body, after decoding.
-pub const BODY_BYTES: Limit = Limit { name: "BODY_BYTES_MAX", default: 5 * MIB, min: 64, max: 16 * MIB };
+pub const BODY_BYTES: Limit =
+    Limit { name: "BODY_BYTES_MAX", unit: "bytes of a body", default: 5 * MIB, min: 64, max: 16 * MIB };
 /// Events in one request.
-pub const BATCH_EVENTS: Limit = Limit { name: "BATCH_EVENTS_MAX", default: 10_000, min: 1, max: 100_000 };
+pub const BATCH_EVENTS: Limit =
+    Limit { name: "BATCH_EVENTS_MAX", unit: "events in a request", default: 10_000, min: 1, max: 100_000 };
 /// Bytes of UTF-8 in a name (event, goal, namespace) or a user id.
-pub const NAME_BYTES: Limit = Limit { name: "NAME_BYTES_MAX", default: 256, min: 1, max: 1_024 };
+pub const NAME_BYTES: Limit =
+    Limit { name: "NAME_BYTES_MAX", unit: "bytes of a name or user id", default: 256, min: 1, max: 1_024 };
 /// Namespaces of a deployment.
-pub const NAMESPACES: Limit = Limit { name: "NAMESPACES_MAX", default: 1_000, min: 1, max: 10_000 };
+pub const NAMESPACES: Limit = Limit { name: "NAMESPACES_MAX", unit: "namespaces", default: 1_000, min: 1, max: 10_000 };
 /// Event names in one namespace.
-pub const EVENTS_PER_NAMESPACE: Limit = Limit { name: "EVENTS_PER_NAMESPACE_MAX", default: 1_000, min: 1, max: 10_000 };
+pub const EVENTS_PER_NAMESPACE: Limit =
+    Limit { name: "EVENTS_PER_NAMESPACE_MAX", unit: "event names in a namespace", default: 1_000, min: 1, max: 10_000 };
 /// Combinations of prior events listed per goal; further new ones count in `other`.
-pub const COMBINATIONS_PER_GOAL: Limit =
-    Limit { name: "COMBINATIONS_PER_GOAL_MAX", default: 1_000, min: 1, max: 10_000 };
+pub const COMBINATIONS_PER_GOAL: Limit = Limit {
+    name: "COMBINATIONS_PER_GOAL_MAX",
+    unit: "combinations listed per goal",
+    default: 1_000,
+    min: 1,
+    max: 10_000,
+};
 /// Unique users per event of a namespace, divided evenly between its shards.
-pub const USERS_PER_EVENT: Limit = Limit { name: "USERS_PER_EVENT_MAX", default: 16_000_000, min: 1, max: 64_000_000 };
+pub const USERS_PER_EVENT: Limit =
+    Limit { name: "USERS_PER_EVENT_MAX", unit: "users of an event", default: 16_000_000, min: 1, max: 64_000_000 };
 /// Bytes of memory that the state of one shard may take.
-pub const SHARD_MEMORY_BYTES: Limit =
-    Limit { name: "SHARD_MEMORY_BYTES_MAX", default: 16 * MIB, min: 4_096, max: 32 * MIB };
+pub const SHARD_MEMORY_BYTES: Limit = Limit {
+    name: "SHARD_MEMORY_BYTES_MAX",
+    unit: "bytes of memory of a shard",
+    default: 16 * MIB,
+    min: 4_096,
+    max: 32 * MIB,
+};
 /// Bytes of memory that all loaded shards of one isolate may take together.
-pub const ISOLATE_MEMORY_BYTES: Limit =
-    Limit { name: "ISOLATE_MEMORY_BYTES_MAX", default: 64 * MIB, min: 4_096, max: 96 * MIB };
+pub const ISOLATE_MEMORY_BYTES: Limit = Limit {
+    name: "ISOLATE_MEMORY_BYTES_MAX",
+    unit: "bytes of memory of all loaded shards",
+    default: 64 * MIB,
+    min: 4_096,
+    max: 96 * MIB,
+};
 /// Weekly cohorts of one event in one shard; further weeks count in the overflow cohort `other`.
-pub const WEEKS_PER_EVENT: Limit = Limit { name: "WEEKS_PER_EVENT_MAX", default: 520, min: 1, max: 5_200 };
+pub const WEEKS_PER_EVENT: Limit =
+    Limit { name: "WEEKS_PER_EVENT_MAX", unit: "weekly cohorts of an event", default: 520, min: 1, max: 5_200 };
 /// Flags of a deployment.
-pub const FLAGS: Limit = Limit { name: "FLAGS_MAX", default: 1_000, min: 1, max: 10_000 };
+pub const FLAGS: Limit = Limit { name: "FLAGS_MAX", unit: "flags", default: 1_000, min: 1, max: 10_000 };
 /// Conditions of one flag.
-pub const FLAG_CONDITIONS: Limit = Limit { name: "FLAG_CONDITIONS_MAX", default: 100, min: 1, max: 1_000 };
+pub const FLAG_CONDITIONS: Limit =
+    Limit { name: "FLAG_CONDITIONS_MAX", unit: "conditions of a flag", default: 100, min: 1, max: 1_000 };
 /// Values of one condition `in`.
-pub const FLAG_VALUES: Limit = Limit { name: "FLAG_VALUES_MAX", default: 1_000, min: 1, max: 10_000 };
+pub const FLAG_VALUES: Limit =
+    Limit { name: "FLAG_VALUES_MAX", unit: "values of a condition `in`", default: 1_000, min: 1, max: 10_000 };
 /// Bytes of all flags together, as they are stored.
-pub const FLAGS_BYTES: Limit = Limit { name: "FLAGS_BYTES_MAX", default: 4 * MIB, min: 1_024, max: 16 * MIB };
+pub const FLAGS_BYTES: Limit =
+    Limit { name: "FLAGS_BYTES_MAX", unit: "bytes of all flags", default: 4 * MIB, min: 1_024, max: 16 * MIB };
 /// Bytes of one answer of metrics.
-pub const METRICS_BYTES: Limit = Limit { name: "METRICS_BYTES_MAX", default: 16 * MIB, min: 1_024, max: 32 * MIB };
+pub const METRICS_BYTES: Limit = Limit {
+    name: "METRICS_BYTES_MAX",
+    unit: "bytes of an answer of metrics",
+    default: 16 * MIB,
+    min: 1_024,
+    max: 32 * MIB,
+};
 /// Shards of a namespace, fixed when the namespace is created.
-pub const SHARDS: Limit = Limit { name: "SHARDS", default: 4, min: 1, max: 64 };
+pub const SHARDS: Limit = Limit { name: "SHARDS", unit: "shards of a new namespace", default: 4, min: 1, max: 64 };
 /// Bytes of journal after which a shard compacts at once.
-pub const JOURNAL_BYTES: Limit = Limit { name: "JOURNAL_BYTES_MAX", default: MIB, min: 1_024, max: 8 * MIB };
+pub const JOURNAL_BYTES: Limit = Limit {
+    name: "JOURNAL_BYTES_MAX",
+    unit: "bytes of journal before compaction",
+    default: MIB,
+    min: 1_024,
+    max: 8 * MIB,
+};
 /// Journal rows after which a shard compacts at once.
-pub const JOURNAL_ROWS: Limit = Limit { name: "JOURNAL_ROWS_MAX", default: 4_096, min: 1, max: 65_536 };
+pub const JOURNAL_ROWS: Limit =
+    Limit { name: "JOURNAL_ROWS_MAX", unit: "rows of journal before compaction", default: 4_096, min: 1, max: 65_536 };
 /// Milliseconds from the first journal row after a compaction to the compaction by alarm.
-pub const COMPACTION_IDLE_MS: Limit = Limit { name: "COMPACTION_IDLE_MS", default: 10_000, min: 10, max: 3_600_000 };
+pub const COMPACTION_IDLE_MS: Limit = Limit {
+    name: "COMPACTION_IDLE_MS",
+    unit: "milliseconds from a write to the compaction",
+    default: 10_000,
+    min: 10,
+    max: 3_600_000,
+};
 
 /// Bytes of one stored snapshot row (Durable Objects refuse values from about 2 MB).
 pub const SNAPSHOT_ROW_BYTES: usize = 1 << 20;

@@ -1,5 +1,7 @@
-//! Files that lie beside the Worker: the page that shows the API with its document, the demo, and the scripts that pages
-//! of any origin load.
+//! Files that lie beside the Worker: the dashboard, the page that shows the API with its document, and the scripts that
+//! pages of any origin load.
+
+use worker::{Request, RequestInit};
 
 use super::error::ApiError;
 use super::response::Reply;
@@ -10,9 +12,11 @@ use crate::api::code::Code;
 const API_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The demo's own files and the aggregator, which is WebAssembly.
-const DEMO_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src data:; \
-    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// The dashboard's own files and the aggregator of its demo, which is WebAssembly.
+const DASHBOARD_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
+    img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Files whose names have a hash of their content in them never change.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 /// GET: a file of the page that shows the API.
 ///
@@ -22,12 +26,24 @@ pub async fn api(call: Call<'_>) -> Result<Reply, ApiError> {
     Ok(file(call).await?.header("content-security-policy", API_POLICY))
 }
 
-/// GET: a file of the demo.
+/// GET: the dashboard, which is asked for again every time, or one of its files.
 ///
 /// # Errors
 /// Those of [`file()`].
-pub async fn demo(call: Call<'_>) -> Result<Reply, ApiError> {
-    Ok(file(call).await?.header("content-security-policy", DEMO_POLICY))
+pub async fn dashboard(call: Call<'_>) -> Result<Reply, ApiError> {
+    if call.request.path() != "/" {
+        return Ok(file(call).await?.header("cache-control", FOR_EVER));
+    }
+    let mut init = RequestInit::new();
+    init.with_method(call.request.method()).with_headers(call.request.headers().clone());
+    let request =
+        Request::new_with_init("https://assets/index.html", &init).map_err(|error| ApiError::storage(&error))?;
+    Ok(file(Call { request, ..call })
+        .await?
+        .header("cache-control", "no-cache")
+        .header("content-security-policy", DASHBOARD_POLICY)
+        .header("cross-origin-opener-policy", "same-origin")
+        .header("referrer-policy", "no-referrer"))
 }
 
 /// GET: a file of the npm package. Pages of all origins may load it: module scripts are always loaded with CORS.

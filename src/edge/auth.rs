@@ -31,6 +31,16 @@ impl Principal {
         }
     }
 
+    /// The names of what it may do, ascending.
+    pub fn scopes(self) -> Vec<&'static str> {
+        let all = [
+            (Scope::Admin, self.is_admin),
+            (Scope::Ingest, self.is_admin || self.is_ingester),
+            (Scope::Read, self.is_admin || self.is_reader),
+        ];
+        all.into_iter().filter(|(_, may)| *may).filter_map(|(scope, _)| scope.name()).collect()
+    }
+
     /// Lets through who may.
     ///
     /// # Errors

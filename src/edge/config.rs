@@ -59,6 +59,8 @@ pub struct Config {
     pub shard_memory_bytes_max: u64,
     /// Weekly cohorts of an event, in each shard.
     pub weeks_per_event_max: u64,
+    /// All of these limits with their values.
+    pub limits: Vec<(Limit, u64)>,
 }
 
 thread_local! {
@@ -90,9 +92,14 @@ impl Config {
     }
 
     fn read(variable: impl Fn(&str) -> String) -> Result<Self, Invalid> {
-        let limit = |limit: Limit| limit.read(&variable(limit.name));
+        let read = RefCell::new(Vec::new());
+        let limit = |limit: Limit| {
+            let value = limit.read(&variable(limit.name))?;
+            read.borrow_mut().push((limit, value));
+            Ok::<u64, Invalid>(value)
+        };
         let hash_key = variable("HASH_KEY");
-        let config = Self {
+        let mut config = Self {
             auth_disabled: choice("API_AUTH", &variable("API_AUTH"), "enable", "disable")?,
             admin_tokens: tokens("API_TOKENS", &variable("API_TOKENS"))?,
             read_tokens: tokens("READ_TOKENS", &variable("READ_TOKENS"))?,
@@ -124,7 +131,9 @@ impl Config {
             users_per_event_max: limit(limits::USERS_PER_EVENT)?,
             shard_memory_bytes_max: limit(limits::SHARD_MEMORY_BYTES)?,
             weeks_per_event_max: limit(limits::WEEKS_PER_EVENT)?,
+            limits: Vec::new(),
         };
+        config.limits = read.into_inner();
         if config.shard_memory_bytes_max > config.isolate_memory_bytes_max as u64 {
             let (shard, isolate) = (limits::SHARD_MEMORY_BYTES.name, limits::ISOLATE_MEMORY_BYTES.name);
             return Err(Invalid { what: format!("{shard}: must not be above {isolate}") });

@@ -5,8 +5,9 @@ use super::error::ApiError;
 use super::response::Reply;
 use super::routes::Call;
 use super::{clock, flags};
+use crate::api::code::Code;
 use crate::core::flag::{FeatureSpecs, FlagJson};
-use crate::core::request::parse_flag_spec;
+use crate::core::request::{parse_flag_spec, parse_path_name};
 
 /// POST: adds a flag or replaces the one of its name.
 ///
@@ -27,4 +28,20 @@ pub async fn add(mut call: Call<'_>) -> Result<Reply, ApiError> {
 pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
     let flags = flags::current(call.env).await?;
     Reply::json(&FeatureSpecs { feature_specs: flags.iter().map(FlagJson::shown).collect() })
+}
+
+/// DELETE: removes the flag that the last segment of the path names.
+///
+/// # Errors
+/// When the name is no name, there is no such flag, or the registry cannot be reached.
+pub async fn remove(call: Call<'_>) -> Result<Reply, ApiError> {
+    let path = call.request.path();
+    let path = path.trim_end_matches('/');
+    let segment = path.rsplit_once('/').map_or(path, |(_, segment)| segment);
+    let name = parse_path_name(segment, &call.config.request)?;
+    if flags::remove(call.env, name).await? {
+        Ok(Reply::no_content())
+    } else {
+        Err(ApiError::new(Code::FlagUnknown, "there is no flag of this name"))
+    }
 }

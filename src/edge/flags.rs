@@ -73,12 +73,27 @@ pub async fn current(env: &Env) -> Result<Rc<Vec<FlagSpec>>, ApiError> {
 /// # Errors
 /// When a limit refuses it, or the registry cannot be reached.
 pub async fn put(env: &Env, flag: NewFlag, now: i64) -> Result<(), ApiError> {
-    let asked = ask(env, "REGISTRY", REGISTRY_NAME, &RegistryRequest::PutFlag { flag, now }).await;
-    // Also where the answer was lost: the flag may be there.
-    WRITTEN.set(WRITTEN.get() + 1);
-    CACHE.set(None);
-    match asked? {
+    match write(env, &RegistryRequest::PutFlag { flag, now }).await? {
         RegistryReply::Done => Ok(()),
         _ => Err(ApiError::unexpected("the registry")),
     }
+}
+
+/// Removes a flag; answers whether there was one.
+///
+/// # Errors
+/// When the registry cannot be reached.
+pub async fn remove(env: &Env, name: String) -> Result<bool, ApiError> {
+    match write(env, &RegistryRequest::RemoveFlag { name }).await? {
+        RegistryReply::Removed(was_there) => Ok(was_there),
+        _ => Err(ApiError::unexpected("the registry")),
+    }
+}
+
+/// Asks for a change, and forgets what was cached. Also where the answer was lost: the change may have been made.
+async fn write(env: &Env, request: &RegistryRequest) -> Result<RegistryReply, ApiError> {
+    let asked = ask(env, "REGISTRY", REGISTRY_NAME, request).await;
+    WRITTEN.set(WRITTEN.get() + 1);
+    CACHE.set(None);
+    asked
 }

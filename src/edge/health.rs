@@ -1,4 +1,4 @@
-//! Liveness, health and the page at `/`.
+//! Liveness and health.
 
 use super::directory;
 use super::error::ApiError;
@@ -6,14 +6,6 @@ use super::keys::keys;
 use super::response::Reply;
 use super::routes::Call;
 use crate::api::answer::Health;
-
-/// What `/` says until there is a dashboard.
-pub const WELCOME: &str = concat!(
-    "Kimball Edge ",
-    env!("CARGO_PKG_VERSION"),
-    "\n\nGET  /v0/analytics   the numbers\nPOST /v0/analytics   record events\n",
-    "GET  /healthz        is storage reachable?\n\nThe README has a session to paste.\n"
-);
 
 /// GET /healthz: whether configuration, key and storage are in order.
 ///

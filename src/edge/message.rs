@@ -32,8 +32,10 @@ pub enum ShardRequest {
         /// The user.
         user: UserKey,
     },
-    /// Answer with the [`Status`].
+    /// Answer with the [`Status`], without loading the state.
     Status,
+    /// Load the state, so that it is known to be readable, and answer with the [`Status`].
+    Check,
     /// Compact now (fault-injection builds only).
     Compact,
     /// Answer with the state of storage (fault-injection builds only).
@@ -123,12 +125,17 @@ pub enum RegistryRequest {
     },
     /// The names of all namespaces.
     Namespaces,
-    /// All namespaces and the number of counters.
+    /// All namespaces, and how much there is of everything else.
     Overview,
     /// All flags, if they are not those of the known version.
     Flags {
         /// What is known.
         known: Option<u64>,
+    },
+    /// Remove a flag.
+    RemoveFlag {
+        /// Its name.
+        name: String,
     },
     /// Add a flag, or put it in the place of the one of its name.
     PutFlag {
@@ -159,6 +166,8 @@ pub enum RegistryReply {
     Registered(Vec<NamespaceRecord>),
     /// Done, and durable once this arrives.
     Done,
+    /// Whether what was to be removed was there.
+    Removed(bool),
     /// Names of namespaces.
     Namespaces(Vec<String>),
     /// The answer to [`RegistryRequest::Overview`].
@@ -167,6 +176,10 @@ pub enum RegistryReply {
         namespaces: Vec<(String, u32)>,
         /// Events that have a counter.
         counters: u64,
+        /// Flags.
+        flags: u64,
+        /// Bytes of all flags, as they are stored.
+        flags_bytes: u64,
     },
     /// The flags.
     Flags {

@@ -5,6 +5,7 @@
 //!
 //! All awaits of a request come before the first borrow of a shard's state; no borrow lives across an await.
 
+mod access;
 mod analytics;
 mod assets;
 mod auth;
@@ -32,6 +33,7 @@ mod response;
 mod routes;
 mod shard;
 mod sql;
+mod status;
 mod store;
 
 pub use registry::Registry;

@@ -71,6 +71,7 @@ impl Registry {
             }
             RegistryRequest::Flags { known } => self.flags(known),
             RegistryRequest::PutFlag { flag, now } => self.put_flag(flag, now).map(|()| RegistryReply::Done),
+            RegistryRequest::RemoveFlag { name } => self.remove_flag(&name).map(RegistryReply::Removed),
             RegistryRequest::Overview => self.overview(),
             RegistryRequest::Namespaces => self.namespaces().map(RegistryReply::Namespaces),
         };
@@ -208,14 +209,18 @@ impl Registry {
 
     fn overview(&self) -> std::result::Result<RegistryReply, Fault> {
         let sql = self.sql()?;
-        let counters = sql::value(&sql, "SELECT count(*) FROM event", vec![])?.as_ref().map_or(0, sql::integer);
         let mut namespaces = Vec::new();
         for row in sql::rows(&sql, "SELECT name, shards FROM namespace ORDER BY name", vec![])? {
             if let [SqlStorageValue::String(name), shards] = row.as_slice() {
                 namespaces.push((name.clone(), sql::integer(shards) as u32));
             }
         }
-        Ok(RegistryReply::Overview { namespaces, counters })
+        let number =
+            |query: &str| -> Result<u64> { Ok(sql::value(&sql, query, vec![])?.as_ref().map_or(0, sql::integer)) };
+        let counters = number("SELECT count(*) FROM event")?;
+        let flags = number("SELECT count(*) FROM flag")?;
+        let flags_bytes = number("SELECT sum(length(CAST(spec AS BLOB))) FROM flag")?;
+        Ok(RegistryReply::Overview { namespaces, counters, flags, flags_bytes })
     }
 
     fn flags(&self, known: Option<u64>) -> std::result::Result<RegistryReply, Fault> {
@@ -267,6 +272,19 @@ impl Registry {
             put_setting(&sql, "flags_version", &version.to_le_bytes())
         })?;
         Ok(())
+    }
+
+    fn remove_flag(&self, name: &str) -> std::result::Result<bool, Fault> {
+        let sql = self.sql()?;
+        if sql::value(&sql, "SELECT 1 FROM flag WHERE name = ?", vec![name.into()])?.is_none() {
+            return Ok(false);
+        }
+        let version = flags_version(&sql)? + 1;
+        sql::transaction(&self.state.storage(), || {
+            sql.exec("DELETE FROM flag WHERE name = ?", vec![name.into()])?;
+            put_setting(&sql, "flags_version", &version.to_le_bytes())
+        })?;
+        Ok(true)
     }
 
     fn namespaces(&self) -> std::result::Result<Vec<String>, Fault> {

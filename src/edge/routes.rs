@@ -8,7 +8,8 @@ use super::error::ApiError;
 use super::faults::Fault;
 use super::response::{Reply, without_body};
 use super::{
-    analytics, assets, cors, feature_specs, features, goals, health, metrics, namespaces, nudges, predictions,
+    access, analytics, assets, cors, feature_specs, features, goals, health, metrics, namespaces, nudges, predictions,
+    status,
 };
 use crate::api::code::Code;
 use crate::api::routes::{Endpoint, FOLDERS, Method, ROUTES, Route};
@@ -68,9 +69,9 @@ enum Found {
 fn find(request: &Request) -> Result<Found, Reply> {
     let path = request.path();
     let path = path.strip_suffix('/').filter(|path| path.starts_with("/v0/")).unwrap_or(&path);
-    let is_listed = ROUTES.iter().any(|route| route.path == path);
+    let is_listed = ROUTES.iter().any(|route| route.is_of(path));
     let folder = FOLDERS.iter().find(|folder| !is_listed && path.starts_with(folder.path));
-    let same_path = || ROUTES.iter().filter(|route| route.path == path).chain(folder);
+    let same_path = || ROUTES.iter().filter(|route| route.is_of(path)).chain(folder);
     if same_path().next().is_none() {
         return Err(Reply::error(&ApiError::new(Code::NotFound, "there is nothing at this path")));
     }
@@ -121,16 +122,18 @@ async fn dispatch(
         Endpoint::Features => features::read(call, context).await,
         Endpoint::AddFeatureSpec => feature_specs::add(call).await,
         Endpoint::FeatureSpecs => feature_specs::read(call).await,
+        Endpoint::RemoveFeatureSpec => feature_specs::remove(call).await,
         Endpoint::Predictions => predictions::read(call).await,
         Endpoint::Nudges => nudges::read(call).await,
+        Endpoint::Access => access::read(&call),
+        Endpoint::Status => status::read(call).await,
         Endpoint::Metrics => metrics::service(call).await,
         Endpoint::CounterMetrics => metrics::counters(call).await,
         Endpoint::PredictionMetrics => metrics::predictions(call).await,
         Endpoint::Alive | Endpoint::Ready => Ok(Reply::text("ok")),
         Endpoint::Health => health::read(call).await,
-        Endpoint::Welcome => Ok(Reply::text(health::WELCOME)),
+        Endpoint::Dashboard => assets::dashboard(call).await,
         Endpoint::ApiPage | Endpoint::OpenApi | Endpoint::Swagger => assets::api(call).await,
-        Endpoint::DemoPage => assets::demo(call).await,
         Endpoint::SdkClient | Endpoint::SdkAggregator | Endpoint::SdkWasm => assets::sdk(call).await,
         #[cfg(feature = "faults")]
         Endpoint::Inspect => health::inspect(call).await,

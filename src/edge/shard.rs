@@ -87,6 +87,11 @@ impl Shard {
                 Ok(ShardReply::Events(events))
             }
             ShardRequest::Status => self.status().map(ShardReply::Status),
+            ShardRequest::Check => {
+                let (config, keys) = self.prepare().await?;
+                self.with(&config, &keys, |_| Ok(()))?;
+                self.status().map(ShardReply::Status)
+            }
             ShardRequest::Compact => self.compact().await.map(|()| ShardReply::Done),
             ShardRequest::Inspect => {
                 let (config, keys) = self.prepare().await?;
@@ -121,7 +126,7 @@ impl Shard {
         Ok(())
     }
 
-    /// How the shard is, without loading it.
+    /// How the shard is, as it is: loaded or not.
     fn status(&self) -> Outcome<Status> {
         let measures = Store::measure(&self.state.storage().sql()).map_err(|error| storage(&error))?;
         let content = self.slot.content();

@@ -92,6 +92,19 @@ pub struct FeatureSpec {
     pub rollout_end: Option<Time>,
     /// Any one of these switches the flag on.
     pub user: Option<Conditions>,
+    /// In answers only, where the end of a running rollout was changed: what it goes on from. Ignored where it is sent.
+    #[schema(read_only)]
+    pub rollout_reached: Option<RolloutReached>,
+}
+
+/// How far a rollout had come when its end was changed.
+#[derive(Serialize, ToSchema)]
+pub struct RolloutReached {
+    /// When that was.
+    pub at: Time,
+    /// The share of users who had the flag then.
+    #[schema(minimum = 0.0, maximum = 1.0)]
+    pub share: f64,
 }
 
 /// Conditions, any of which is enough.

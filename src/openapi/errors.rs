@@ -70,6 +70,7 @@ const fn meaning(code: Code) -> &'static str {
         Code::Forbidden => "the token is not for this",
         Code::NotFound => "there is nothing at this path",
         Code::UserUnknown => "the user has done no event of the namespace",
+        Code::FlagUnknown => "there is no flag of this name",
         Code::MethodNotAllowed => "the path does not take this method; `Allow` says which",
         Code::BodyTooLarge => "the body has more than BODY_BYTES_MAX bytes, inflated",
         Code::BatchTooLarge => "the batch has more than BATCH_EVENTS_MAX events",

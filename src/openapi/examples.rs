@@ -22,6 +22,34 @@ pub fn of(schema: &str) -> Option<Value> {
         "Namespaces" => json!({"namespaces": ["default", "shop"]}),
         "Features" => json!({"features": {"new-checkout": true, "old-search": false}}),
         "Health" => json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
+        "Access" => json!({"authentication": true, "scopes": ["read"]}),
+        "Usage" => json!({"count": 12, "limit": 1_000}),
+        "FlagUsage" => json!({"count": 2, "limit": 1_000, "bytes": 412, "bytes_limit": 4_194_304}),
+        "TokenCounts" => json!({"admin": 1, "ingest": 2, "read": 1}),
+        "CounterSetting" => json!({"pattern": "^Login$", "date_cohort": "weekly"}),
+        "LimitStatus" => {
+            json!({"name": "NAMESPACES_MAX", "value": 1_000, "default": 1_000, "unit": "namespaces"})
+        }
+        "Configuration" => json!({
+            "authentication": true, "tokens": of("TokenCounts")?, "ingest_may_add_goals": false,
+            "allowed_origins": ["https://shop.example"], "hash_key": "configured",
+            "counters": [of("CounterSetting")?], "limits": [of("LimitStatus")?],
+        }),
+        "ShardStatus" => json!({
+            "index": 0, "reachable": true, "memory_bytes": 91_204, "memory_limit_bytes": 16_777_216,
+            "journal_rows": 3, "journal_rows_limit": 4_096, "journal_bytes": 512, "journal_bytes_limit": 1_048_576,
+            "snapshot_counters": 12, "snapshot_age_s": 120,
+        }),
+        "NamespaceStatus" => {
+            json!({"name": "shop", "events": of("Usage")?, "goals": 1, "shards": [of("ShardStatus")?]})
+        }
+        "EventTotals" => json!({"accepted": 1_000, "repeated": 200, "refused": {"shard_memory_full": 3}}),
+        "ServiceStatus" => json!({
+            "version": env!("CARGO_PKG_VERSION"), "started": "2022-02-14T09:30:00Z", "isolate_memory_bytes": 2_097_152,
+            "configuration": of("Configuration")?, "namespaces": of("Usage")?, "flags": of("FlagUsage")?,
+            "namespace": of("NamespaceStatus")?, "events": of("EventTotals")?,
+        }),
+        "RolloutReached" => json!({"at": "2022-01-14T09:30:00Z", "share": 0.4}),
         "EventPrediction" => json!({"bayes": 0.5, "probability": 0.5, "support": 120}),
         "GoalEvents" => json!({"events": {"Searched for a product": of("EventPrediction")?}}),
         "Predictions" | "EventPredictions" => json!({"goals": {"Completed purchase": of("GoalEvents")?}}),

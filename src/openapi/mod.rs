@@ -13,8 +13,9 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::api::answer::{ErrorBody, Features, Goals, Health, Namespaces};
+use crate::api::answer::{Access, ErrorBody, Features, Goals, Health, Namespaces};
 use crate::api::routes::{ROUTES, Route, Scope};
+use crate::api::status::ServiceStatus;
 use crate::core::answer::Analytics;
 use crate::core::limits::{BATCH_EVENTS, FLAG_CONDITIONS, FLAG_VALUES, NAME_BYTES};
 use crate::core::prediction::Nudges;
@@ -106,6 +107,8 @@ fn schemas() -> Map<String, Value> {
     add::<bodies::Predictions>(&mut found);
     add::<Nudges<'static>>(&mut found);
     add::<Health>(&mut found);
+    add::<Access>(&mut found);
+    add::<ServiceStatus<'static>>(&mut found);
     add::<bodies::NewEvents>(&mut found);
     add::<bodies::NewGoal>(&mut found);
     add::<bodies::FeatureSpec>(&mut found);

@@ -70,6 +70,17 @@ pub fn docs(endpoint: Endpoint) -> Docs {
             "Ascending by name; absent parts are left out.",
             "FeatureSpecs",
         ),
+        Endpoint::RemoveFeatureSpec => Docs {
+            id: "removeFeatureSpec",
+            tag: "flags",
+            summary: "Remove a flag",
+            description: REMOVE_SPEC,
+            parameters: vec![flag_name()],
+            body: None,
+            responses: Map::new(),
+            codes: STORAGE.into_iter().chain([Code::FlagUnknown, Code::NameTooLong]).collect(),
+        }
+        .answering("204", &json!({"description": "It is removed durably."})),
         Endpoint::Predictions => {
             read("getPredictions", "predictions", "How likely are goals?", PREDICTIONS, "Predictions")
                 .taking(events())
@@ -82,6 +93,10 @@ pub fn docs(endpoint: Endpoint) -> Docs {
             .taking(user_id(true))
             .taking(namespace())
             .refusing(&[Code::FieldMissing]),
+        Endpoint::Access => read("getAccess", "service", "What may I do?", ACCESS, "Access"),
+        Endpoint::Status => {
+            read("getStatus", "service", "How is the service?", STATUS, "ServiceStatus").taking(namespace())
+        }
         Endpoint::Metrics => metrics("getMetrics", "The state of the service", METRICS, "kimball_counters 12"),
         Endpoint::CounterMetrics => metrics(
             "getCounterMetrics",
@@ -101,11 +116,10 @@ pub fn docs(endpoint: Endpoint) -> Docs {
             let docs = read("getHealth", "service", "Is the service in order?", HEALTH, "Health");
             Docs { parameters: Vec::new(), responses: Map::new(), ..docs }.answering("200", &json_ok("Health", false))
         }
-        Endpoint::Welcome => text("getWelcome", "What this is", "A page for people.", "Kimball Edge"),
+        Endpoint::Dashboard => file("getDashboard", "The dashboard", DASHBOARD, "text/html"),
         Endpoint::ApiPage => file("getApiPage", "This document for people", "A page that shows it.", "text/html"),
         Endpoint::OpenApi => document("getOpenApi"),
         Endpoint::Swagger => document("getSwagger"),
-        Endpoint::DemoPage => file("getDemoPage", "What leaves a page, and what does not", DEMO, "text/html"),
         Endpoint::SdkClient => file("getSdkClient", "The client for pages", SDK, "text/javascript"),
         Endpoint::SdkAggregator => file("getSdkAggregator", "The aggregator for pages", SDK, "text/javascript"),
         Endpoint::SdkWasm => file("getSdkWasm", "The aggregator's WebAssembly", SDK, "application/wasm"),
@@ -135,7 +149,14 @@ const PREDICTIONS: &str = "Without `event` and `user_id`: per goal and prior eve
     has done. Not with both.";
 const NUDGES: &str = "The events that led others to the goal and that the user has not done, best first.";
 const METRICS: &str = "Requests, events, shards and storage in Prometheus text format, of every namespace or of one.";
-const DEMO: &str = "A page that shows raw events going in and first occurrences going out.";
+const REMOVE_SPEC: &str = "From then on the flag is in no answer. A name that is `.` or `..` cannot stand in a path; such a \
+    flag can be replaced, not removed.";
+const ACCESS: &str = "Whether the service asks for tokens, and what the caller's may do. Answered for every caller, also \
+    without a token.";
+const STATUS: &str = "Versions, settings without secrets, and how near the shards of a namespace are to their limits. Every \
+    shard is loaded for it; one that cannot be read is told as such. What was done with events is counted since the \
+    isolates at hand began.";
+const DASHBOARD: &str = "A page that shows all numbers, flags and the status.";
 const SDK: &str = "A file of the npm package `kimball-edge`, for pages of all origins.";
 const HEALTH: &str = "Whether configuration, key and storage are in order.";
 
@@ -272,6 +293,13 @@ fn goal() -> Value {
     json!({
         "name": "goal", "in": "query", "description": "A goal of the namespace.", "required": true,
         "schema": {"$ref": "#/components/schemas/Name"}, "example": "Completed purchase",
+    })
+}
+
+fn flag_name() -> Value {
+    json!({
+        "name": "name", "in": "path", "description": "The name of the flag, percent-encoded.", "required": true,
+        "schema": {"$ref": "#/components/schemas/Name"}, "example": "new-checkout",
     })
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat};
 use serde::{Serialize, Serializer};
 
-use super::{Condition, FlagSpec, Reached, Test, Value};
+use super::{Condition, EVERYBODY, FlagSpec, Reached, Test, Value};
 
 /// The answer to GET /v0/featureSpecs.
 #[derive(Serialize)]
@@ -26,7 +26,15 @@ pub struct FlagJson<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     user: Vec<ConditionJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    rollout_reached: Option<Reached>,
+    rollout_reached: Option<ReachedJson>,
+}
+
+/// What a rollout goes on from: for people when and how much, for storage the exact threshold.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ReachedJson {
+    Shown { at: String, share: f64 },
+    Stored(Reached),
 }
 
 #[derive(Serialize)]
@@ -55,7 +63,7 @@ impl Serialize for ValueJson<'_> {
 }
 
 impl<'a> FlagJson<'a> {
-    /// A flag as it is shown: times in UTC, without what is kept for continuity.
+    /// A flag as it is shown: times in UTC, the share that a rollout goes on from as a number from 0 to 1.
     #[must_use]
     pub fn shown(flag: &'a FlagSpec) -> Self {
         Self {
@@ -64,14 +72,18 @@ impl<'a> FlagJson<'a> {
             rollout_start: flag.rollout.map(|rollout| rfc_3339(rollout.start)),
             rollout_end: flag.rollout.map(|rollout| rfc_3339(rollout.end)),
             user: flag.conditions.iter().map(ConditionJson::of).collect(),
-            rollout_reached: None,
+            rollout_reached: flag.rollout.and_then(|rollout| rollout.reached).map(|reached| ReachedJson::Shown {
+                at: rfc_3339(reached.at),
+                share: reached.threshold as f64 / EVERYBODY as f64,
+            }),
         }
     }
 
     /// A flag as it is stored, to be read by [`crate::core::request::parse_stored_flag`].
     #[must_use]
     pub fn stored(flag: &'a FlagSpec) -> Self {
-        Self { rollout_reached: flag.rollout.and_then(|rollout| rollout.reached), ..Self::shown(flag) }
+        let reached = flag.rollout.and_then(|rollout| rollout.reached);
+        Self { rollout_reached: reached.map(ReachedJson::Stored), ..Self::shown(flag) }
     }
 }
 
@@ -85,6 +97,8 @@ impl<'a> ConditionJson<'a> {
     }
 }
 
-fn rfc_3339(unix_s: i64) -> String {
+/// A time in Unix seconds as RFC 3339, in UTC.
+#[must_use]
+pub fn rfc_3339(unix_s: i64) -> String {
     DateTime::from_timestamp(unix_s, 0).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -7,7 +7,7 @@ mod rollout;
 
 use std::collections::BTreeMap;
 
-pub use json::{FeatureSpecs, FlagJson};
+pub use json::{FeatureSpecs, FlagJson, rfc_3339};
 pub use rollout::{EVERYBODY, Reached, Rollout, draw};
 
 /// A flag. It is on where `boolean` is true, else where a condition matches, else by its rollout.

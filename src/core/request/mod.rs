@@ -277,6 +277,26 @@ pub fn namespace_of<'a>(query: &'a Query, limits: &RequestLimits) -> Result<&'a 
     }
 }
 
+/// The name that a segment of a path stands for.
+///
+/// # Errors
+/// [`BadRequest`] when it is not percent-encoded UTF-8, or no name of at most `name_bytes`.
+///
+/// # Example
+/// ```
+/// use kimball_edge::core::limits::RequestLimits;
+/// use kimball_edge::core::request::parse_path_name;
+/// let limits = RequestLimits { body_bytes: 1_000, batch_events: 10, name_bytes: 9 };
+/// assert_eq!(parse_path_name("web%2Fshop", &limits).as_deref(), Ok("web/shop"));
+/// assert!(parse_path_name("%ff", &limits).is_err());
+/// ```
+pub fn parse_path_name(segment: &str, limits: &RequestLimits) -> Result<String, BadRequest> {
+    let refused = |fault| BadRequest::Parameter { parameter: "name", fault };
+    let name = query::decode(segment, false).ok_or_else(|| refused(Fault::Invalid("must be percent-encoded UTF-8")))?;
+    check_name(&name, limits.name_bytes).map_err(refused)?;
+    Ok(name)
+}
+
 fn text(body: &[u8]) -> Result<&str, BadRequest> {
     if body.is_empty() {
         return Err(BadRequest::Empty);

@@ -63,7 +63,7 @@ impl Query {
     }
 }
 
-fn decode(text: &str, plus_is_space: bool) -> Option<String> {
+pub(super) fn decode(text: &str, plus_is_space: bool) -> Option<String> {
     let text: Cow<'_, str> = if plus_is_space { text.replace('+', " ").into() } else { text.into() };
     percent_decode(text.as_bytes()).decode_utf8().ok().map(Cow::into_owned)
 }

@@ -6,8 +6,6 @@
 pub mod record;
 mod text;
 
-use std::collections::BTreeMap;
-
 use futures_util::{StreamExt, stream};
 use worker::Env;
 
@@ -31,17 +29,7 @@ use text::Families;
 pub async fn service(call: Call<'_>) -> Result<Reply, ApiError> {
     let (namespaces, counters) = overview(&call).await?;
     let shards = statuses(call.env, &namespaces).await?;
-    let mut isolates: BTreeMap<u64, ShardTotals> = BTreeMap::new();
-    for (_, _, status) in &shards {
-        isolates.insert(status.isolate, status.totals);
-    }
-    let mut totals = ShardTotals::default();
-    for isolate in isolates.into_values() {
-        totals.accepted += isolate.accepted;
-        totals.repeated += isolate.repeated;
-        totals.loads.merge(isolate.loads);
-        totals.compactions.merge(isolate.compactions);
-    }
+    let totals = ShardTotals::of_isolates(shards.iter().map(|(_, _, status)| (status.isolate, status.totals)));
     let mut families = Families::new(call.config.metrics_bytes_max);
     of_counters(&mut families, counters, &shards)?;
     of_isolate(&mut families)?;
@@ -122,7 +110,7 @@ async fn overview(call: &Call<'_>) -> Result<(Vec<(String, u32)>, u64), ApiError
         None => None,
     };
     match ask(call.env, "REGISTRY", REGISTRY_NAME, &RegistryRequest::Overview).await? {
-        RegistryReply::Overview { mut namespaces, counters } => {
+        RegistryReply::Overview { mut namespaces, counters, .. } => {
             namespaces.retain(|(name, _)| wanted.is_none_or(|wanted| wanted == name));
             Ok((namespaces, counters))
         }
@@ -179,13 +167,15 @@ fn of_isolate(families: &mut Families) -> Result<(), ApiError> {
     families.gauges("process_resident_memory_bytes", help).sample(&[], bytes as f64)
 }
 
+/// Bytes of memory of the isolate's WebAssembly instance.
 #[cfg(target_arch = "wasm32")]
-fn wasm_memory_bytes() -> usize {
+pub fn wasm_memory_bytes() -> usize {
     std::arch::wasm32::memory_size::<0>() << 16
 }
 
+/// Bytes of memory of the isolate's WebAssembly instance.
 #[cfg(not(target_arch = "wasm32"))]
-const fn wasm_memory_bytes() -> usize {
+pub const fn wasm_memory_bytes() -> usize {
     0
 }
 

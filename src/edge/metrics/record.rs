@@ -44,6 +44,21 @@ pub struct ShardTotals {
     pub compactions: Durations,
 }
 
+impl ShardTotals {
+    /// What all these isolates have done, each named by its number and counted once.
+    pub fn of_isolates(isolates: impl IntoIterator<Item = (u64, Self)>) -> Self {
+        let isolates: BTreeMap<u64, Self> = isolates.into_iter().collect();
+        let mut totals = Self::default();
+        for isolate in isolates.into_values() {
+            totals.accepted += isolate.accepted;
+            totals.repeated += isolate.repeated;
+            totals.loads.merge(isolate.loads);
+            totals.compactions.merge(isolate.compactions);
+        }
+        totals
+    }
+}
+
 /// Work of a shard that is timed.
 #[derive(Debug, Clone, Copy)]
 pub enum Work {

@@ -1,0 +1,120 @@
+//! /v0/status: how the service is set up, and how near a namespace is to its limits.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, stream};
+use worker::Env;
+
+use super::config::Config;
+use super::directory::{self, Namespace};
+use super::error::ApiError;
+use super::keys::keys;
+use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest, ShardReply, ShardRequest, Status, ask};
+use super::metrics::record::{self, ShardTotals};
+use super::metrics::wasm_memory_bytes;
+use super::response::Reply;
+use super::routes::Call;
+use crate::api::status::{
+    Configuration, EventTotals, FlagUsage, LimitStatus, NamespaceStatus, ServiceStatus, ShardStatus, TokenCounts, Usage,
+};
+use crate::core::flag::rfc_3339;
+use crate::core::limits::FAN_OUT;
+use crate::core::request::namespace_of;
+
+/// GET: the status. A shard that cannot be read is told as such, and fails nothing else.
+///
+/// # Errors
+/// When the registry cannot be reached.
+pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
+    let config = call.config;
+    let name = namespace_of(&call.query, &config.request)?;
+    let keys = keys(call.env, config).await?;
+    let overview = ask(call.env, "REGISTRY", REGISTRY_NAME, &RegistryRequest::Overview).await?;
+    let RegistryReply::Overview { namespaces, flags, flags_bytes, .. } = overview else {
+        return Err(ApiError::unexpected("the registry"));
+    };
+    let namespace = directory::look_up(call.env, &keys, name).await?;
+    let checks = match &namespace {
+        Some(namespace) => check(call.env, namespace).await,
+        None => Vec::new(),
+    };
+    let known = checks.iter().filter_map(|check| check.as_ref().ok());
+    let totals = ShardTotals::of_isolates(known.map(|status| (status.isolate, status.totals)));
+    let (worker, began_ms) = record::worker();
+    let mut refused = BTreeMap::new();
+    for (code, count) in worker.refused {
+        *refused.entry(code.parts().1).or_default() += count;
+    }
+    Reply::json(&ServiceStatus {
+        version: env!("CARGO_PKG_VERSION"),
+        started: rfc_3339(i64::try_from(began_ms / 1_000).unwrap_or_default()),
+        isolate_memory_bytes: wasm_memory_bytes() as u64,
+        configuration: configuration(config),
+        namespaces: Usage { count: namespaces.len() as u64, limit: config.namespaces_max },
+        flags: FlagUsage {
+            count: flags,
+            limit: config.flags.flags,
+            bytes: flags_bytes,
+            bytes_limit: config.flags.bytes,
+        },
+        namespace: NamespaceStatus {
+            name,
+            events: Usage {
+                count: namespace.as_ref().map_or(0, |namespace| namespace.names.len()) as u64,
+                limit: config.events_per_namespace_max,
+            },
+            goals: namespace.as_ref().map_or(0, |namespace| namespace.goals().count()),
+            shards: (0..).zip(checks).map(|(index, check)| shard(index, check, config)).collect(),
+        },
+        events: EventTotals { accepted: totals.accepted, repeated: totals.repeated, refused },
+    })
+}
+
+/// Every shard's answer, in order.
+async fn check(env: &Env, namespace: &Namespace) -> Vec<Result<Status, ApiError>> {
+    let ask_one = |index| async move {
+        match ask(env, "SHARD", &namespace.shard_name(index), &ShardRequest::Check).await? {
+            ShardReply::Status(status) => Ok(status),
+            _ => Err(ApiError::unexpected("a shard")),
+        }
+    };
+    stream::iter(0..namespace.shards).map(ask_one).buffered(FAN_OUT).collect().await
+}
+
+fn shard(index: u32, check: Result<Status, ApiError>, config: &Config) -> ShardStatus {
+    match check {
+        Ok(status) => ShardStatus::Reachable {
+            index,
+            reachable: true,
+            memory_bytes: status.memory_bytes,
+            memory_limit_bytes: config.shard_memory_bytes_max,
+            journal_rows: status.journal_rows,
+            journal_rows_limit: config.journal_rows_max,
+            journal_bytes: status.journal_bytes,
+            journal_bytes_limit: config.journal_bytes_max,
+            snapshot_counters: status.stored_counters,
+            snapshot_age_s: status.snapshot_age_s,
+        },
+        Err(error) => ShardStatus::Unreachable { index, reachable: false, what: error.what().to_owned() },
+    }
+}
+
+fn configuration(config: &Config) -> Configuration<'_> {
+    Configuration {
+        authentication: !config.auth_disabled,
+        tokens: TokenCounts {
+            admin: config.admin_tokens.len(),
+            ingest: config.ingest_tokens.len(),
+            read: config.read_tokens.len(),
+        },
+        ingest_may_add_goals: config.ingest_may_add_goals,
+        allowed_origins: &config.allowed_origins,
+        hash_key: if config.keys.is_some() { "configured" } else { "generated" },
+        counters: config.counters.given().collect(),
+        limits: config
+            .limits
+            .iter()
+            .map(|&(limit, value)| LimitStatus { name: limit.name, value, default: limit.default, unit: limit.unit })
+            .collect(),
+    }
+}
