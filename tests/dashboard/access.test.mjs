@@ -1,12 +1,11 @@
 // Tokens: asked for where the server wants one, kept for the tab or not at all, and their scopes respected.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 
 import { TOKENS, createWorld } from './harness/world.mjs';
 
-let world;
-before(async () => { world = await createWorld({ after }); });
+const world = await createWorld({ after });
 
 const field = (page) => page.getByLabel('Token', { exact: true });
 async function give(page, token) {

@@ -1,18 +1,13 @@
 // A goal's page: conversion, the UpSet plot, filters with their totals, lift, tables and files, against the API's own answer.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 
 import { cells, createWorld, download, number } from './harness/world.mjs';
 
-let world;
-let report;
-let goal;
-before(async () => {
-  world = await createWorld({ after });
-  report = await world.api('/v0/analytics');
-  goal = report.counts.find(({ name }) => name === world.goals[0]);
-});
+const world = await createWorld({ after });
+const report = await world.api('/v0/analytics');
+const goal = report.counts.find(({ name }) => name === world.goals[0]);
 
 const hash = (extra = {}) => `#/goal?${new URLSearchParams({ goal: world.goals[0], ...extra })}`;
 const total = (list) => list.reduce((sum, { count }) => sum + count, 0);

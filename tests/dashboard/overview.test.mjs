@@ -1,16 +1,12 @@
 // The overview shows what GET /v0/analytics answers, sorted, searched and saved as asked.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 
 import { cells, createWorld, download, number } from './harness/world.mjs';
 
-let world;
-let report;
-before(async () => {
-  world = await createWorld({ after });
-  report = await world.api('/v0/analytics');
-});
+const world = await createWorld({ after });
+const report = await world.api('/v0/analytics');
 
 const named = () => report.counts.filter(({ type }) => type === 'named');
 const table = (page) => page.getByRole('table');

@@ -1,16 +1,12 @@
 // Predictions: the heat map, "what if" and nudges show what the API answers.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 
 import { cells, createWorld, download, number } from './harness/world.mjs';
 
-let world;
-let goals;
-before(async () => {
-  world = await createWorld({ after });
-  ({ goals } = await world.api('/v0/predictions'));
-});
+const world = await createWorld({ after });
+const { goals } = await world.api('/v0/predictions');
 
 const near = (text, share, what) => assert.ok(Math.abs(Number.parseFloat(text.replace(/[<>]/, '')) - 100 * share) <= 0.1, `${what}: ${text}, exactly ${share}`);
 
@@ -48,7 +44,7 @@ test('what if: the goals after the chosen events, shared by the address', async 
   const page = await world.page(t, '#/predictions');
   const [goal] = Object.keys(goals);
   const [first, second] = Object.keys(goals[goal].events).filter((name) => !(name in goals));
-  const picker = page.getByLabel('A user has done these, and nothing else');
+  const picker = page.getByRole('combobox', { name: 'A user has done these, and nothing else' });
   await picker.fill(first);
   await page.getByRole('button', { name: `Remove ${first}` }).waitFor();
   await picker.fill(second);

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 
 import { ROOT } from '../http/harness/server.mjs';
 import { createWorld } from './harness/world.mjs';
@@ -15,41 +15,35 @@ const FIRST_LOAD_BYTES_MAX = 120 * 1024;
 const SHIFT_MAX = 0.02;
 const SIZES = { phone: { width: 390, height: 844 }, wide: { width: 1440, height: 900 } };
 
-let world;
-let empty;
-let views;
-before(async () => {
-  world = await createWorld({ after });
-  empty = await createWorld({ after }, { empty: true });
-  const now = Date.now();
-  const at = (days) => new Date(now + days * 86_400_000).toISOString();
-  for (const spec of [
-    { name: 'new-checkout', user: [{ property: 'plan', comparator: '=', value: 'pro' }, { property: 'country', comparator: 'in', value: ['CH', 'AT'] }] },
-    { name: 'dark-mode', rollout_start: at(-9), rollout_end: at(12) },
-    { name: 'gift-cards', boolean: true },
-  ]) await world.api('/v0/featureSpecs', { method: 'POST', body: spec });
-  const [goal] = world.goals;
-  const report = await world.api('/v0/analytics');
-  const [first, second] = report.counts.find(({ name }) => name === goal).single_event_counts.map(({ name }) => name);
-  const query = (fields) => new URLSearchParams(fields);
-  const numbers = (page) => page.getByRole('table').first();
-  // Each with what it shows once it is whole.
-  views = [
-    ['overview', world, '', numbers],
-    ['goal', world, `#/goal?${query({ goal })}`, numbers],
-    ['goal-filtered', world, `#/goal?${query({ goal, include: first, exclude: second })}`, numbers],
-    ['predictions', world, `#/predictions?${query([['event', first], ['event', second]])}`, (page) => page.locator('.result b').first()],
-    ['flags', world, '#/flags', (page) => page.getByText('gift-cards').first()],
-    ['flag', world, `#/flags?${query({ flag: 'dark-mode' })}`, (page) => page.getByRole('heading', { name: 'dark-mode' }).first()],
-    ['status', world, '#/status', (page) => page.getByRole('heading', { level: 1 })],
-    ['demo', world, '#/demo', (page) => page.getByRole('heading', { level: 1 })],
-    ['first-run', empty, '', (page) => page.getByText('curl').first()],
-    ['no-goals', empty, '#/goal', (page) => page.getByRole('heading', { name: 'No goals yet' })],
-    ['no-flags', empty, '#/flags', (page) => page.getByRole('heading', { level: 1 })],
-    ['sign-in', world, '', (page) => page.getByLabel('Token', { exact: true }), { token: null }],
-  ];
-  mkdirSync(SCREENSHOTS, { recursive: true });
-});
+const world = await createWorld({ after });
+const empty = await createWorld({ after }, { empty: true });
+const at = (days) => new Date(Date.now() + days * 86_400_000).toISOString();
+for (const spec of [
+  { name: 'new-checkout', user: [{ property: 'plan', comparator: '=', value: 'pro' }, { property: 'country', comparator: 'in', value: ['CH', 'AT'] }] },
+  { name: 'dark-mode', rollout_start: at(-9), rollout_end: at(12) },
+  { name: 'gift-cards', boolean: true },
+]) await world.api('/v0/featureSpecs', { method: 'POST', body: spec });
+
+const [goal] = world.goals;
+const [first, second] = (await world.api('/v0/analytics')).counts.find(({ name }) => name === goal).single_event_counts.map(({ name }) => name);
+const query = (fields) => new URLSearchParams(fields);
+const numbers = (page) => page.getByRole('table').first();
+// Each with what it shows once it is whole.
+const views = [
+  ['overview', world, '', numbers],
+  ['goal', world, `#/goal?${query({ goal })}`, numbers],
+  ['goal-filtered', world, `#/goal?${query({ goal, include: first, exclude: second })}`, numbers],
+  ['predictions', world, `#/predictions?${query([['event', first], ['event', second]])}`, (page) => page.locator('.result b').first()],
+  ['flags', world, '#/flags', (page) => page.getByText('gift-cards').first()],
+  ['flag', world, `#/flags?${query({ flag: 'dark-mode' })}`, (page) => page.getByRole('heading', { name: 'dark-mode' }).first()],
+  ['status', world, '#/status', (page) => page.getByRole('heading', { level: 1 })],
+  ['demo', world, '#/demo', (page) => page.getByRole('heading', { level: 1 })],
+  ['first-run', empty, '', (page) => page.getByText('curl').first()],
+  ['no-goals', empty, '#/goal', (page) => page.getByRole('heading', { name: 'No goals yet' })],
+  ['no-flags', empty, '#/flags', (page) => page.getByRole('heading', { level: 1 })],
+  ['sign-in', world, '', (page) => page.getByLabel('Token', { exact: true }), { token: null }],
+];
+mkdirSync(SCREENSHOTS, { recursive: true });
 
 async function violations(page) {
   await page.evaluate(AXE);

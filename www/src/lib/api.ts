@@ -134,8 +134,8 @@ export const namespaces = (signal?: AbortSignal): Promise<string[]> =>
   read<{ namespaces: string[] }>('/v0/namespaces', { signal }).then((answer) => answer.namespaces);
 
 /** Records events; safe to repeat. */
-export const record = async (events: NewEvent[], signal?: AbortSignal): Promise<void> => {
-  await request('/v0/analytics', { method: 'POST', body: { events }, signal });
+export const record = async (events: NewEvent[], signal?: AbortSignal, token?: string): Promise<void> => {
+  await request('/v0/analytics', { method: 'POST', body: { events }, signal, token });
 };
 
 /** Makes an event a goal from now on; safe to repeat. */
@@ -158,3 +158,44 @@ export const nudges = (namespace: string, goal: string, user_id: string, signal?
 
 /** JSON in which whole numbers of 64 bits stay what they are. */
 export const readExactly = async (path: string, call: Call = {}): Promise<unknown> => parse(await request(path, call));
+
+export interface Usage {
+  count: number;
+  limit: number;
+}
+
+export interface Shard {
+  index: number;
+  reachable: boolean;
+  /** Why it is not reachable. */
+  what?: string;
+  memory_bytes?: number;
+  memory_limit_bytes?: number;
+  journal_rows?: number;
+  journal_rows_limit?: number;
+  journal_bytes?: number;
+  journal_bytes_limit?: number;
+  snapshot_counters?: number;
+  snapshot_age_s?: number;
+}
+
+export interface Status {
+  version: string;
+  started: string;
+  isolate_memory_bytes: number;
+  configuration: {
+    authentication: boolean;
+    tokens: { admin: number; ingest: number; read: number };
+    ingest_may_add_goals: boolean;
+    allowed_origins: string[];
+    hash_key: 'configured' | 'generated';
+    counters: { pattern: string; date_cohort?: string; type?: string; size?: number; error_probability?: number }[];
+    limits: { name: string; value: number; default: number; unit: string }[];
+  };
+  namespaces: Usage;
+  flags: Usage & { bytes: number; bytes_limit: number };
+  namespace: { name: string; events: Usage; goals: number; shards: Shard[] };
+  events: { accepted: number; repeated: number; refused: Record<string, number> };
+}
+
+export const status = (namespace: string, signal?: AbortSignal): Promise<Status> => read('/v0/status', { query: { namespace }, signal });
