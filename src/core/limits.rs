@@ -103,7 +103,7 @@ pub const FLAG_CONDITIONS: Limit =
     Limit { name: "FLAG_CONDITIONS_MAX", unit: "conditions of a flag", default: 100, min: 1, max: 1_000 };
 /// Values of one condition `in`.
 pub const FLAG_VALUES: Limit =
-    Limit { name: "FLAG_VALUES_MAX", unit: "values of a condition `in`", default: 1_000, min: 1, max: 10_000 };
+    Limit { name: "FLAG_VALUES_MAX", unit: "values of a condition", default: 1_000, min: 1, max: 10_000 };
 /// Bytes of all flags together, as they are stored.
 pub const FLAGS_BYTES: Limit =
     Limit { name: "FLAGS_BYTES_MAX", unit: "bytes of all flags", default: 4 * MIB, min: 1_024, max: 16 * MIB };

@@ -156,9 +156,6 @@ export const whatIf = (namespace: string, event: string[], signal?: AbortSignal)
 export const nudges = (namespace: string, goal: string, user_id: string, signal?: AbortSignal): Promise<Nudge[]> =>
   read<{ nudges: Nudge[] }>('/v0/nudges', { query: { namespace, goal, user_id }, signal }).then((answer) => answer.nudges);
 
-/** JSON in which whole numbers of 64 bits stay what they are. */
-export const readExactly = async (path: string, call: Call = {}): Promise<unknown> => parse(await request(path, call));
-
 export interface Usage {
   count: number;
   limit: number;
@@ -199,3 +196,23 @@ export interface Status {
 }
 
 export const status = (namespace: string, signal?: AbortSignal): Promise<Status> => read('/v0/status', { query: { namespace }, signal });
+
+/** All flags, ascending by name, as JSON in which whole numbers of 64 bits stay what they are. */
+export const featureSpecs = async (signal?: AbortSignal): Promise<unknown[]> =>
+  (parse(await request('/v0/featureSpecs', { signal })) as { featureSpecs: unknown[] }).featureSpecs;
+
+/** Adds a flag, or puts it in the place of the one of its name. */
+export const putFlag = async (spec: Record<string, unknown>): Promise<void> => {
+  await request('/v0/featureSpecs', { method: 'POST', body: spec });
+};
+
+export const removeFlag = async (name: string): Promise<void> => {
+  await request(`/v0/featureSpecs/${encodeURIComponent(name)}`, { method: 'DELETE' });
+};
+
+/** Every flag for a user, who is given as JSON. Nothing is recorded. */
+export const features = async (user: string): Promise<Record<string, boolean>> => {
+  const bytes = new TextEncoder().encode(user);
+  const user_obj = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
+  return (await read<{ features: Record<string, boolean> }>('/v0/features', { query: { user_obj } })).features;
+};

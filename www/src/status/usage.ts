@@ -8,6 +8,8 @@ export const NEAR = 0.8;
 
 export interface Gauge {
   name: string;
+  /** Of which event. */
+  of?: string;
   used: number;
   limit: number;
   show: (value: number) => string;
@@ -21,8 +23,8 @@ export function gauges({ namespaces, namespace, flags, configuration }: Status, 
   const combined = named.reduce((most, each) => (each.event_counts.length > most.event_counts.length ? each : most), { name: '', event_counts: [] as unknown[] });
   return [
     { name: 'Event names', used: namespace.events.count, limit: namespace.events.limit, show: number },
-    { name: largest.name ? `Users of ${largest.name}, the largest event` : 'Users of an event', used: largest.count, limit: limit('USERS_PER_EVENT_MAX'), show: number },
-    { name: combined.name ? `Combinations of ${combined.name}, the goal with most` : 'Combinations of a goal', used: combined.event_counts.length, limit: limit('COMBINATIONS_PER_GOAL_MAX'), show: number },
+    { name: 'Users of the largest event', of: largest.name, used: largest.count, limit: limit('USERS_PER_EVENT_MAX'), show: number },
+    { name: 'Combinations of a goal', of: combined.name, used: combined.event_counts.length, limit: limit('COMBINATIONS_PER_GOAL_MAX'), show: number },
     { name: 'Namespaces', used: namespaces.count, limit: namespaces.limit, show: number },
     { name: 'Flags', used: flags.count, limit: flags.limit, show: number },
     { name: 'Size of all flags', used: flags.bytes, limit: flags.bytes_limit, show: bytes },
