@@ -25,7 +25,7 @@ async function fillCondition(page, index, { property, comparator, kind, value })
 test('a flag with conditions and a rollout is made, and stands in the list in words', async (t) => {
   const page = await world.page(t, '#/flags');
   await page.getByRole('button', { name: 'New flag' }).click();
-  await page.getByLabel('Name').fill('new/checkout "é" %');
+  await page.getByLabel('Name', { exact: true }).fill('new/checkout "é" %');
   for (const [index, condition] of [
     { property: 'plan', comparator: 'exactly', kind: 'text', value: 'pro' },
     { property: 'country', comparator: 'one of', kind: 'text', value: 'CH\nAT, or so' },
@@ -101,7 +101,7 @@ test('what the API would refuse is said at its field, and nothing is sent', asyn
   await fault(/Ends with everybody/, 'A time is needed');
   assert.equal(await page.evaluate(() => document.activeElement.getAttribute('aria-invalid')), 'true');
 
-  await page.getByLabel('Name').fill('checked');
+  await page.getByLabel('Name', { exact: true }).fill('checked');
   for (const [value, text] of [['1.5', 'not a whole number'], ['', 'not a whole number'], ['18446744073709551616', 'beyond 64 bits']]) {
     await fillCondition(page, 1, { property: 'n', comparator: 'exactly', kind: 'whole number', value });
     await save.click();
@@ -121,10 +121,10 @@ test('what only the server knows is shown at its field or above the buttons', as
   const page = await world.page(t, '#/flags');
   page.allow(/400|403/);
   await page.getByRole('button', { name: 'New flag' }).click();
-  await page.getByLabel('Name').fill('é'.repeat(129));
+  await page.getByLabel('Name', { exact: true }).fill('é'.repeat(129));
   await page.getByRole('button', { name: 'Save' }).click();
-  await page.locator('.field').filter({ has: page.getByLabel('Name') }).getByText('256').waitFor();
-  await page.getByLabel('Name').fill('refused');
+  await page.locator('.field').filter({ has: page.getByLabel('Name', { exact: true }) }).getByText('256').waitFor();
+  await page.getByLabel('Name', { exact: true }).fill('refused');
   await page.route('**/v0/featureSpecs', (route) => (route.request().method() === 'POST'
     ? route.fulfill({ status: 403, json: { error: { what: 'this needs an admin token', code: 'forbidden' } } })
     : route.continue()));
@@ -137,7 +137,7 @@ test('a name that is taken is warned about before it is replaced', async (t) => 
   await put({ name: 'taken' });
   const page = await world.page(t, '#/flags');
   await page.getByRole('button', { name: 'New flag' }).click();
-  await page.getByLabel('Name').fill('taken');
+  await page.getByLabel('Name', { exact: true }).fill('taken');
   await said(page, 'saving replaces it');
 });
 

@@ -55,7 +55,7 @@ test('a shard that cannot be read is said first, and the rest is still shown', a
   await broken.server.start();
   const page = await broken.page(t, '#/status');
   page.allow(/503/);
-  await page.getByText('Shard 0 cannot be read').waitFor();
+  await page.getByText('Shard 0 cannot be read').first().waitFor();
   await page.getByRole('region', { name: 'Limits' }).waitFor();
   await page.getByRole('link', { name: 'Overview' }).click();
   await page.getByRole('alert').filter({ hasText: 'The numbers could not be loaded' }).waitFor();

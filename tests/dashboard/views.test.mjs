@@ -68,7 +68,7 @@ for (const [size, viewport] of Object.entries(SIZES)) {
         await page.waitForLoadState('networkidle');
         assert.deepEqual(await violations(page), [], name);
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-        assert.equal(wide, 0, `${name} is ${wide} px wider than the screen`);
+        assert.ok(wide <= 0, `${name} is ${wide} px wider than the screen`);
         await page.screenshot({ path: join(SCREENSHOTS, `${name}-${size}-${colorScheme}.png`), fullPage: true });
         await page.close();
       }
@@ -124,7 +124,7 @@ test('every view can be reached and left by keyboard', async (t) => {
     const link = page.getByRole('navigation').getByRole('link', { name: view });
     await link.focus();
     await page.keyboard.press('Enter');
-    assert.equal(await link.getAttribute('aria-current'), 'page');
+    await link.and(page.locator('[aria-current=page]')).waitFor();
     await page.getByRole('heading', { level: 1 }).first().waitFor();
   }
   await page.goBack();

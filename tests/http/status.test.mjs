@@ -83,12 +83,14 @@ test('status: a shard whose state cannot be read is told, and fails nothing else
   await broken.ingest(people(200));
   await broken.ingest([{ event_name: 'Login', user_id: 1, namespace: 'sound' }]);
   await broken.stop();
-  assert.ok(flipSnapshotBit(broken.stateDir) >= 3);
+  flipSnapshotBit(broken.stateDir);
   await broken.start();
   const all = [...(await status(broken)).namespace.shards, ...(await status(broken, 'sound')).namespace.shards];
   const lost = all.filter(({ reachable }) => !reachable);
   assert.equal(lost.length, 1);
   assert.match(lost[0].what, /storage/);
   assert.deepEqual(Object.keys(lost[0]).sort(), ['index', 'reachable', 'what']);
-  for (const shard of all.filter(({ reachable }) => reachable)) assert.ok(shard.memory_bytes > 0 && shard.snapshot_age_s >= 0);
+  const sound = all.filter(({ snapshot_counters: counters }) => counters > 0);
+  assert.ok(sound.length >= 3);
+  for (const shard of sound) assert.ok(shard.memory_bytes > 0 && shard.snapshot_age_s >= 0);
 });

@@ -1,20 +1,26 @@
 // Damage to what a stopped server has stored.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
 
 import { filesUnder } from './files.mjs';
-import { tables } from './sqlite.mjs';
 
-/** Flips one bit in the middle of the first snapshot row of one shard; answers how many shards have snapshots. */
+// Through SQLite itself: it would take a damaged frame of its write-ahead log for the log's end.
+const FLIP = `
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+has_table = database.execute("SELECT count(*) FROM sqlite_master WHERE name = 'snapshot'").fetchone()[0]
+row = database.execute("SELECT id, row FROM snapshot LIMIT 1").fetchone() if has_table else None
+if row:
+    content = bytearray(row[1])
+    content[len(content) // 2] ^= 1
+    database.execute("UPDATE snapshot SET row = ? WHERE id = ?", (bytes(content), row[0]))
+    database.commit()
+    print("flipped")
+`;
+
+/** Flips one bit in the middle of a snapshot row of one shard under a directory. */
 export function flipSnapshotBit(directory) {
-  const shards = tables(directory, 'snapshot').filter(({ rows }) => rows.length > 0);
-  const bytes = shards[0].rows[0].values.find((value) => value instanceof Uint8Array);
-  for (const path of filesUnder(directory)) {
-    const content = readFileSync(path);
-    const at = content.indexOf(bytes);
-    if (at < 0) continue;
-    content[at + Math.floor(bytes.length / 2)] ^= 1;
-    writeFileSync(path, content);
-  }
-  return shards.length;
+  const databases = filesUnder(directory).filter((path) => path.endsWith('.sqlite'));
+  const isFlipped = databases.some((path) => execFileSync('python3', ['-c', FLIP, path], { encoding: 'utf8' }) !== '');
+  if (!isFlipped) throw new Error(`no shard under ${directory} has a snapshot`);
 }

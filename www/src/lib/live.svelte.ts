@@ -62,8 +62,10 @@ export interface Live<T> {
 /** Loads for a key. What was loaded stays while it is loaded again; another key drops it. To be called from a component. */
 export function live<T>(key: () => string, load: (signal: AbortSignal) => Promise<T>): Live<T> {
   let state = $state.raw<{ key?: string; value?: T; problem?: Problem }>({});
+  // An address that changes in other parts loads nothing again.
+  const current = $derived(key());
   $effect(() => {
-    const wanted = key();
+    const wanted = current;
     void refresh.tick;
     void session.token;
     const abort = new AbortController();

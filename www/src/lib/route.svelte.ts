@@ -34,19 +34,14 @@ const address = (view: View, params: URLSearchParams) => `#/${view}${params.size
 
 class Route {
   #place = $state.raw(parse(location.hash));
+  // Derived, so that who looks at one of them does not see the others change.
+  readonly view = $derived(this.#place.view);
+  readonly namespace = $derived(this.#place.params.get('namespace') ?? DEFAULT_NAMESPACE);
 
   constructor() {
     addEventListener('hashchange', () => {
       this.#place = parse(location.hash);
     });
-  }
-
-  get view(): View {
-    return this.#place.view;
-  }
-
-  get namespace(): string {
-    return this.get('namespace') ?? DEFAULT_NAMESPACE;
   }
 
   get(name: string): string | undefined {
