@@ -92,8 +92,14 @@ pub struct FeatureSpec {
     pub rollout_end: Option<Time>,
     /// Any one of these switches the flag on.
     pub user: Option<Conditions>,
-    /// In answers only, where the end of a running rollout was changed: what it goes on from. Ignored where it is sent.
-    #[schema(read_only)]
+}
+
+/// A feature flag as it is answered.
+#[derive(Serialize, ToSchema)]
+pub struct ShownFeatureSpec {
+    #[serde(flatten)]
+    pub spec: FeatureSpec,
+    /// Where the end of a running rollout was changed: what it goes on from.
     pub rollout_reached: Option<RolloutReached>,
 }
 
@@ -186,7 +192,7 @@ pub struct PropertyNumbers(Vec<WholeNumber>);
 #[schema(rename_all = "camelCase")]
 pub struct FeatureSpecs {
     /// Ascending by name. Times are whole seconds of UTC.
-    pub feature_specs: Vec<FeatureSpec>,
+    pub feature_specs: Vec<ShownFeatureSpec>,
 }
 
 /// Per goal what single events say of it, or what several events, or a user's, say together.

@@ -85,7 +85,8 @@ pub fn of(schema: &str) -> Option<Value> {
             "rollout_start": "2022-01-01T00:00:00Z", "rollout_end": "2022-02-01T00:00:00Z",
             "user": of("Conditions")?,
         }),
-        "FeatureSpecs" => json!({"featureSpecs": [of("FeatureSpec")?]}),
+        "ShownFeatureSpec" => of("FeatureSpec")?,
+        "FeatureSpecs" => json!({"featureSpecs": [of("ShownFeatureSpec")?]}),
         _ => return None,
     })
 }

@@ -28,7 +28,7 @@ test('every event with its users, share, value and mean, the goals marked', asyn
     assert.ok(Math.abs(Number.parseFloat(row[at('Of all users')]) - share) <= 0.051, `${name}: ${row[at('Of all users')]}, exactly ${share}`);
     const two = { maximumFractionDigits: 2 };
     assert.equal(row[at('Value')], value.sum === undefined ? '' : value.sum.toLocaleString('en-US', two), name);
-    assert.equal(row[at('Value per user')], value.sum === undefined ? '' : (value.sum / count).toLocaleString('en-US', two), name);
+    assert.equal(row[at('Mean')], value.sum === undefined ? '' : (value.sum / count).toLocaleString('en-US', two), name);
   }
   const facts = await page.locator('dl .card').allInnerTexts();
   assert.deepEqual(facts.map((text) => text.split(/\n+/)), [

@@ -259,7 +259,10 @@ for (const [how, change] of [
     await put({ name, ...changed }, own);
     const latest = seconds();
     const shown = (await specs(own)).get(name);
-    assert.deepEqual(Object.keys(shown).sort(), ['name', 'rollout_end', 'rollout_start'], 'nothing else is shown');
+    assert.deepEqual(Object.keys(shown).sort(), ['name', 'rollout_end', 'rollout_reached', 'rollout_start'], 'nothing else is shown');
+    const reachedAt = Date.parse(shown.rollout_reached.at) / 1_000;
+    assert.ok(reachedAt >= earliest && reachedAt <= latest, shown.rollout_reached.at);
+    assert.ok(Math.abs(shown.rollout_reached.share - (reachedAt - start) / (end - start)) < 1e-9, `${shown.rollout_reached.share}`);
     assert.equal(shown.rollout_end, changed.rollout_end);
     const newEnd = Date.parse(changed.rollout_end) / 1_000;
     const from = (at) => ({ start: at, end: newEnd, from: threshold({ start, end }, at) });
@@ -417,4 +420,43 @@ test('a request with a user and a feature records an event, HEAD and what is mal
   await until('one user elsewhere', async () => (await counted('other')).length === 1);
   assert.deepEqual(await counted(), [['seen', 2]]);
   assert.deepEqual(await counted('other'), [['seen', 1]]);
+});
+
+test('a flag is removed, once, durably, whatever its name', async (t) => {
+  const own = await serve(t);
+  const remove = (name, headers) => own.request('DELETE', `/v0/featureSpecs/${encodeURIComponent(name)}`, { headers });
+  const names = ['plain', 'a/b', '"quoted" %41', 'ünïcode ☃', '?#&=', 'a b+c', '...', 'x'.repeat(256)];
+  for (const name of ['stays', ...names]) await put({ name, boolean: true }, own);
+  for (const name of names) {
+    const answer = (await remove(name)).expect(204);
+    assert.equal(answer.bytes.length, 0);
+    assert.ok(!(await specs(own)).has(name), name);
+    assert.ok(!(name in (await own.get('/v0/features')).json().features), name);
+    (await remove(name)).refused(404, 'flag_unknown');
+  }
+  assert.deepEqual([...(await specs(own)).keys()], ['stays']);
+  await own.restart({ signal: 'SIGKILL' });
+  assert.deepEqual([...(await specs(own)).keys()], ['stays']);
+  await put({ name: 'plain' }, own);
+  assert.deepEqual((await specs(own)).get('plain'), { name: 'plain' });
+});
+
+test('a path that names no flag is refused, and removes nothing', async (t) => {
+  const own = await serve(t);
+  await put({ name: 'stays' }, own);
+  for (const [segment, code] of [['%ff', 'parameter_invalid'], ['a%00', 'parameter_invalid'], ['x'.repeat(257), 'name_too_long']]) {
+    (await own.request('DELETE', `/v0/featureSpecs/${segment}`)).refused(400, code);
+  }
+  for (const path of ['/v0/featureSpecs/a/b', '/v0/featureSpecs/stays/x']) (await own.request('DELETE', path)).refused(404, 'not_found');
+  for (const path of ['/v0/featureSpecs', '/v0/featureSpecs/']) {
+    const answer = await own.request('DELETE', path);
+    answer.refused(405, 'method_not_allowed');
+    assert.equal(answer.headers.allow, 'POST, GET, HEAD, OPTIONS');
+  }
+  for (const method of ['GET', 'POST', 'PUT']) {
+    const answer = await own.request(method, '/v0/featureSpecs/stays');
+    answer.refused(405, 'method_not_allowed');
+    assert.equal(answer.headers.allow, 'DELETE, OPTIONS');
+  }
+  (await own.request('DELETE', '/v0/featureSpecs/stays/')).expect(204);
 });
