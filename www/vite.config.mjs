@@ -14,5 +14,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     target: 'es2022',
+    // What the licences of bundled packages ask for.
+    license: { fileName: 'dashboard/THIRD-PARTY.txt' },
   },
 });

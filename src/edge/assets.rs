@@ -15,7 +15,7 @@ const API_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self
 /// The dashboard's own files and the aggregator of its demo, which is WebAssembly.
 const DASHBOARD_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// Files whose names have a hash of their content in them never change.
+/// Files whose names have a hash of their content in them never change; the text of the licences has none.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 /// GET: a file of the page that shows the API.
@@ -31,8 +31,11 @@ pub async fn api(call: Call<'_>) -> Result<Reply, ApiError> {
 /// # Errors
 /// Those of [`file()`].
 pub async fn dashboard(call: Call<'_>) -> Result<Reply, ApiError> {
-    if call.request.path() != "/" {
-        return Ok(file(call).await?.header("cache-control", FOR_EVER));
+    let path = call.request.path();
+    if path != "/" {
+        let is_text = path.ends_with(".txt");
+        let reply = file(call).await?;
+        return Ok(if is_text { reply } else { reply.header("cache-control", FOR_EVER) });
     }
     let mut init = RequestInit::new();
     init.with_method(call.request.method()).with_headers(call.request.headers().clone());

@@ -120,6 +120,38 @@ test('new numbers come by themselves, at the chosen interval and at once by the 
   assert.match(await page.getByRole('status').filter({ hasText: 'Last update' }).innerText(), /\d:\d\d:\d\d/);
 });
 
+test('numbers and times are those of the viewer', async (t) => {
+  const page = await world.page(t, '', { locale: 'de-DE', timezoneId: 'Asia/Tokyo' });
+  await table(page).waitFor();
+  const { count, name } = named().reduce((most, each) => (each.count > most.count ? each : most));
+  const row = page.getByRole('row').filter({ has: page.getByRole('rowheader', { name, exact: true }) });
+  await row.getByRole('cell', { name: count.toLocaleString('de-DE'), exact: true }).waitFor();
+  const said = await page.getByRole('status').filter({ hasText: 'Last update' }).innerText();
+  const hours = [0, 60_000].map((ago) => new Date(Date.now() - ago).toLocaleTimeString('de-DE', { timeZone: 'Asia/Tokyo', hour: '2-digit', minute: '2-digit' }));
+  assert.ok(hours.some((time) => said.includes(time)), `${said}, now ${hours[0]}`);
+});
+
+test('a slow server is waited for: no tick gives up what is being loaded', async (t) => {
+  const page = await world.page(t);
+  await table(page).waitFor();
+  await page.clock.install();
+  await page.getByRole('combobox', { name: 'Refresh' }).selectOption('10');
+  let asked = 0;
+  let go;
+  const held = new Promise((resolve) => { go = resolve; });
+  await page.route('**/v0/analytics**', async (route) => {
+    asked += 1;
+    await held;
+    await route.continue();
+  });
+  await page.clock.runFor(10_500);
+  await page.clock.runFor(15_000);
+  assert.equal(asked, 1);
+  const answered = page.waitForResponse('**/v0/analytics**');
+  go();
+  await answered;
+});
+
 test('while the server cannot be reached, what was loaded stays and the page says so', async (t) => {
   const page = await world.page(t);
   page.allow(/ERR_FAILED/);

@@ -46,6 +46,12 @@ test('its files have hashes in their names and may be kept for ever', async () =
   assert.ok(zipped.bytes.length < 120 * 1024);
 });
 
+test('the licences of what it is made of are beside it', async () => {
+  const { text, headers } = (await server.get('/dashboard/THIRD-PARTY.txt')).expect(200);
+  for (const name of ['svelte', 'd3-scale', 'lossless-json']) assert.ok(text.includes(name), name);
+  assert.doesNotMatch(headers['cache-control'], /immutable/);
+});
+
 test('what is not there is 404 and is not kept, and nothing but reading is taken', async () => {
   for (const path of ['/dashboard', '/dashboard/', '/dashboard/gone-12345678.js', '/dashboard/..%2findex.html', '/index.html', '/overview']) {
     const answer = await server.get(path);

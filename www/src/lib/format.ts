@@ -8,6 +8,9 @@ const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeSty
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto' });
 
+/** Orders names as the viewer's language does. */
+export const byName = new Intl.Collator().compare;
+
 /** A whole number, such as 1,234. */
 export const number = (value: number): string => integer.format(value);
 

@@ -30,8 +30,9 @@ export function eventRows({ counts, users }: Analytics): EventRow[] {
     if (!parts) continue;
     const [, event = '', year, week] = parts;
     const label = year && week ? `${year}-W${week.padStart(2, '0')}` : 'other';
-    const list = weeks.get(event) ?? [];
-    weeks.set(event, [...list, { label, users: count }]);
+    const list = weeks.get(event);
+    if (list) list.push({ label, users: count });
+    else weeks.set(event, [{ label, users: count }]);
   }
   return counts
     .filter(({ type }) => type === 'named')

@@ -26,6 +26,7 @@ class Refresh {
   tick = $state(0);
   /** When data last came, in Unix milliseconds. */
   at = $state<number>();
+  #loading = 0;
 
   now(): void {
     this.tick += 1;
@@ -40,12 +41,22 @@ class Refresh {
     }
   }
 
-  /** Ticks while the page is visible; to be called once, from a component. */
+  /** Counts a load while it goes on. */
+  async while<T>(load: Promise<T>): Promise<T> {
+    this.#loading += 1;
+    try {
+      return await load;
+    } finally {
+      this.#loading -= 1;
+    }
+  }
+
+  /** Ticks while the page is visible and nothing is being loaded; to be called once, from a component. */
   run(): void {
     $effect(() => {
       if (this.every === 0) return;
       const timer = setInterval(() => {
-        if (document.visibilityState === 'visible') this.now();
+        if (document.visibilityState === 'visible' && this.#loading === 0) this.now();
       }, this.every * 1000);
       return () => clearInterval(timer);
     });
@@ -71,7 +82,7 @@ export function live<T>(key: () => string, load: (signal: AbortSignal) => Promis
     const abort = new AbortController();
     untrack(() => {
       if (state.key !== wanted) state = { key: wanted };
-      load(abort.signal).then(
+      refresh.while(load(abort.signal)).then(
         (value) => {
           if (abort.signal.aborted) return;
           state = { key: wanted, value };
