@@ -33,7 +33,7 @@ pub async fn api(call: Call<'_>) -> Result<Reply, ApiError> {
 pub async fn dashboard(call: Call<'_>) -> Result<Reply, ApiError> {
     let path = call.request.path();
     if path != "/" {
-        let is_text = path.ends_with(".txt");
+        let is_text = path.rsplit_once('.').is_some_and(|(_, extension)| extension == "txt");
         let reply = file(call).await?;
         return Ok(if is_text { reply } else { reply.header("cache-control", FOR_EVER) });
     }
