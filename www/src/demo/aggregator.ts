@@ -1,19 +1,11 @@
 // The npm package's aggregator, as this server serves it to every page.
-import type { Analytics, NewEvent } from '../lib/api';
-import type { Raw } from './events';
+import type { Aggregator } from '../../../pkg/src/aggregator';
 
-export interface Aggregator {
-  record(event: Raw): boolean;
-  pending(max?: number): { events: NewEvent[] };
-  drain(count: number): void;
-  report(): Analytics;
-  readonly pendingEvents: number;
-  free(): void;
-}
+export type { Aggregator };
 
 interface Module {
   default: () => Promise<unknown>;
-  Aggregator: new () => Aggregator;
+  Aggregator: typeof Aggregator;
 }
 
 /** Loads it; it is a file of the server and not a part of this page. */

@@ -1,29 +1,15 @@
 // The server's API: one function a request. Types are those of /api-docs/openapi.json.
 import { parse, stringify } from 'lossless-json';
 
+import type { Analytics, CombinationCount as Combination, Count, WireEvent } from '../../../pkg/src/aggregator';
 import { session, type Access } from './session.svelte';
 
 const DEADLINE_MS = 30_000;
 
-export interface Combination {
-  events: string[];
-  count: number;
-}
+export type { Analytics, Combination, Count };
 
-export interface Count {
-  name: string;
-  type: 'named' | 'weekly';
-  count: number;
-  event_counts: Combination[];
-  event_counts_other?: number;
-  single_event_counts: { name: string; count: number }[];
-  value: { sum?: number };
-}
-
-export interface Analytics {
-  counts: Count[];
-  users: number;
-}
+/** An event as the API takes it: with any time, or none. */
+export type NewEvent = Omit<WireEvent, 'datetime' | 'ensure_goal'> & { datetime?: string; ensure_goal?: boolean };
 
 export interface SinglePrediction {
   bayes: number;
@@ -45,15 +31,6 @@ export interface Nudge {
   prediction: number;
   probability: number;
   support: number;
-}
-
-export interface NewEvent {
-  event_name: string;
-  user_id: string | number;
-  namespace?: string;
-  ensure_goal?: boolean;
-  value?: number;
-  datetime?: string;
 }
 
 /** What went wrong with a request: the server's own words where there are some. */
@@ -110,7 +87,7 @@ export async function request(path: string, { method = 'GET', query = {}, body, 
     });
     if (!response.ok) {
       const problem = await refusal(response);
-      if (problem.status === 401 && token === session.token) session.close();
+      if (problem.status === 401 && token && token === session.token) session.expire();
       throw problem;
     }
     return await response.text();

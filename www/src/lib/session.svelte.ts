@@ -40,12 +40,23 @@ class Session {
   open(token: string, access: Access, isKept: boolean): void {
     this.token = token;
     this.access = access;
+    this.reason = '';
     keep(isKept ? token : '');
+  }
+
+  /** Why the token is asked for again; empty where there is nothing to say. */
+  reason = $state('');
+
+  /** The server no longer takes the token. */
+  expire(): void {
+    this.close();
+    this.reason = 'The server no longer takes the token that was used.';
   }
 
   /** Forgets the token. */
   close(): void {
     this.token = '';
+    this.reason = '';
     this.access = { authentication: true, scopes: [] };
     keep('');
   }
