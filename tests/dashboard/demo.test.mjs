@@ -5,7 +5,7 @@ import { after, test } from 'node:test';
 
 import { TOKENS, createWorld } from './harness/world.mjs';
 
-const world = await createWorld({ after }, { empty: true });
+const world = await createWorld({ after }, { empty: true, env: { COUNTERS: '' } });
 
 async function demo(t, { hash = '#/demo', ...options } = {}) {
   const page = await world.page(t, hash, options);
