@@ -5,6 +5,7 @@
 
 WASM_BINDGEN_VERSION := 0.2.130
 WORKER_BUILD_VERSION := 0.8.7
+CARGO_FUZZ_VERSION := 0.13.2
 
 # What worker-build would otherwise download, from .tools/ and node_modules/ instead.
 export WASM_BINDGEN_BIN := $(CURDIR)/.tools/bin/wasm-bindgen
@@ -17,6 +18,7 @@ WORKER_BUILD := $(CURDIR)/.tools/bin/worker-build
 WASM_BINDGEN_STAMP := .tools/wasm-bindgen-$(WASM_BINDGEN_VERSION)
 WORKER_BUILD_STAMP := .tools/worker-build-$(WORKER_BUILD_VERSION)
 TOOL_STAMPS := $(WASM_BINDGEN_STAMP) $(WORKER_BUILD_STAMP)
+CARGO_FUZZ_STAMP := .tools/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 PYTHON_STAMP := .tools/python.stamp
 NODE_MODULES := node_modules/.package-lock.json
 PROMTOOL_STAMP := .tools/promtool/.stamp
@@ -33,13 +35,16 @@ EMPTY_WORKER_SOURCES := $(EMPTY_WORKER)/Cargo.toml $(EMPTY_WORKER)/Cargo.lock .c
 WASM_FEATURES := $(addprefix --enable-,mutable-globals sign-ext nontrapping-float-to-int bulk-memory multivalue \
 	reference-types exception-handling simd)
 
+# Seconds for each target of `make fuzz`.
+FUZZ_SECONDS := 7
+
 # Tests share the machine with the servers that they start.
 TEST_CONCURRENCY := 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help openapi install build build-faults pkg pkg-size start demo load test test-core test-wasm test-http test-pkg test-e2e \
-	test-dashboard deploy-check deploy bench clean
+	test-dashboard fuzz deploy-check deploy bench clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -101,6 +106,9 @@ test-dashboard: $(NODE_MODULES) build/.stamp build/assets.stamp ## Check the das
 	node_modules/.bin/svelte-check --workspace www --tsconfig ./tsconfig.json --fail-on-warnings
 	@scripts/chromium.sh >/dev/null
 	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/dashboard/*.test.mjs
+
+fuzz: $(CARGO_FUZZ_STAMP) ## Fuzz every decoder and parser, and both models (FUZZ_SECONDS for each); needs a C++ compiler
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh
 
 deploy-check: $(NODE_MODULES) build/.stamp build/assets.stamp ## Prove that Cloudflare would get this very build
 	@scripts/deploy-check.sh
@@ -177,14 +185,19 @@ $(PYTHON_STAMP): tests/http/requirements.txt
 
 # Compiled with less optimisation, which takes a third less time and makes no difference to their use, and in one
 # directory, because they share many crates.
-$(TOOL_STAMPS): export CARGO_TARGET_DIR := $(CURDIR)/target/tools
-$(TOOL_STAMPS): export CARGO_PROFILE_RELEASE_OPT_LEVEL := 1
-$(TOOL_STAMPS): export CARGO_PROFILE_RELEASE_LTO := off
-$(TOOL_STAMPS): export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
+$(TOOL_STAMPS) $(CARGO_FUZZ_STAMP): export CARGO_TARGET_DIR := $(CURDIR)/target/tools
+$(TOOL_STAMPS) $(CARGO_FUZZ_STAMP): export CARGO_PROFILE_RELEASE_OPT_LEVEL := 1
+$(TOOL_STAMPS) $(CARGO_FUZZ_STAMP): export CARGO_PROFILE_RELEASE_LTO := off
+$(TOOL_STAMPS) $(CARGO_FUZZ_STAMP): export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
 
 $(WASM_BINDGEN_STAMP):
 	@scripts/require.sh rust
 	cargo install --root .tools wasm-bindgen-cli --version $(WASM_BINDGEN_VERSION)
+	@touch $@
+
+$(CARGO_FUZZ_STAMP):
+	@scripts/require.sh rust
+	cargo install --root .tools cargo-fuzz --version $(CARGO_FUZZ_VERSION)
 	@touch $@
 
 $(WORKER_BUILD_STAMP):

@@ -156,7 +156,7 @@ impl PreAggregator {
             return Err(Rejection::PendingFull { bytes_max: self.bounds.pending_bytes });
         }
         if self.remember(event).is_err() {
-            self.passed_unseen += 1;
+            self.passed_unseen = self.passed_unseen.saturating_add(1);
         }
         Ok(known == Known::Nothing)
     }
@@ -233,7 +233,7 @@ impl PreAggregator {
         if merged.memory_bytes() > self.bounds.memory_bytes {
             return Err(MergeError::Full);
         }
-        merged.passed_unseen += other.passed_unseen;
+        merged.passed_unseen = merged.passed_unseen.saturating_add(other.passed_unseen);
         *self = merged;
         Ok(())
     }

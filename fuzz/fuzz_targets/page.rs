@@ -1,0 +1,20 @@
+//! What a page has stored is refused, or goes on working: events are taken, drained and merged without a panic.
+#![no_main]
+
+use kimball_edge::core::pre_aggregation::{Bounds, Day, Event, PreAggregator};
+use kimball_edge_fuzz::framed;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(mut page) = PreAggregator::decode(&framed(b'P', 1, data), Bounds::default()) else { return };
+    let stored = page.encode();
+    let again = PreAggregator::decode(&stored, Bounds::default()).expect("what was encoded decodes");
+    assert_eq!(again.encode(), stored);
+    let _ = page.merge(&again);
+    let Some(day) = Day::of_unix_ms(1.7e12) else { return };
+    let _ = page.record(&Event { ensure_goal: true, ..Event::new("Arrived", "ann", day) });
+    let pending = page.pending_len();
+    assert_eq!(page.pending().count(), pending);
+    page.drain(pending + 1);
+    assert_eq!(page.pending_len(), 0);
+});
