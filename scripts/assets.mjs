@@ -30,7 +30,9 @@ for (const name of readdirSync(join(ROOT, PACKAGE))) {
 
 const [directory] = process.argv.slice(2);
 if (!directory) throw new Error('usage: assets.mjs DIRECTORY');
-rmSync(directory, { recursive: true, force: true });
+// The directory itself stays: a server that is running has it open.
+mkdirSync(directory, { recursive: true });
+for (const name of readdirSync(directory)) rmSync(join(directory, name), { recursive: true });
 for (const [name, source] of Object.entries(FILES)) {
   const target = join(directory, name);
   mkdirSync(dirname(target), { recursive: true });

@@ -122,6 +122,8 @@ impl Shard {
         if has_journal && !self.has_alarm.replace(true) {
             let set = self.state.storage().set_alarm(config.compaction_idle_ms).await;
             set.map_err(|error| storage(&error)).inspect_err(|_| self.has_alarm.set(false))?;
+            // Setting one is billed as a row.
+            record::wrote(1);
         }
         Ok(())
     }

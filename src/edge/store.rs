@@ -101,7 +101,7 @@ impl Store {
         let sealed =
             self.seal.close(nonce, &effect::encode(effects)).ok_or_else(|| Error::from("a row cannot be sealed"))?;
         let bytes = sealed.len() as u64;
-        self.sql.exec("INSERT INTO journal(row) VALUES(?)", vec![sealed.into()])?;
+        write(&self.sql, "INSERT INTO journal(row) VALUES(?)", vec![sealed.into()])?;
         self.journal_rows += 1;
         self.journal_bytes += bytes;
         Ok(())
@@ -115,22 +115,22 @@ impl Store {
         if self.journal_rows == 0 {
             return Ok(());
         }
-        let write = || {
+        let rewrite = || {
             for section in state.changed() {
                 let Some(bytes) = snapshot::encode(state, section) else {
                     continue;
                 };
                 self.put_section(section.number() * PARTS, &bytes)?;
             }
-            self.sql.exec("DELETE FROM journal", None)?;
+            write(&self.sql, "DELETE FROM journal", vec![])?;
             self.sql.exec(
                 "CREATE TABLE IF NOT EXISTS setting(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
                 None,
             )?;
             let now = vec![clock::now_s().into()];
-            self.sql.exec("INSERT OR REPLACE INTO setting(name, value) VALUES('compacted_s', ?)", now).map(|_| ())
+            write(&self.sql, "INSERT OR REPLACE INTO setting(name, value) VALUES('compacted_s', ?)", now)
         };
-        record::timed(Work::Compaction, || sql::transaction(&self.storage, write))?;
+        record::timed(Work::Compaction, || sql::transaction(&self.storage, rewrite))?;
         state.mark_stored();
         (self.journal_rows, self.journal_bytes) = (0, 0);
         Ok(())
@@ -184,12 +184,11 @@ impl Store {
     fn put_section(&self, first_id: u64, bytes: &[u8]) -> Result<()> {
         for (id, part) in (first_id..first_id + PARTS).zip(bytes.chunks(SNAPSHOT_ROW_BYTES)) {
             let bindings = vec![(id as i64).into(), part.to_vec().into()];
-            self.sql.exec("INSERT OR REPLACE INTO snapshot(id, row) VALUES(?, ?)", bindings)?;
+            write(&self.sql, "INSERT OR REPLACE INTO snapshot(id, row) VALUES(?, ?)", bindings)?;
         }
         let unused = first_id + bytes.len().div_ceil(SNAPSHOT_ROW_BYTES) as u64;
         let bindings = vec![(unused as i64).into(), ((first_id + PARTS) as i64).into()];
-        self.sql.exec("DELETE FROM snapshot WHERE id >= ? AND id < ?", bindings)?;
-        Ok(())
+        write(&self.sql, "DELETE FROM snapshot WHERE id >= ? AND id < ?", bindings)
     }
 
     fn create_tables(&mut self) -> Result<()> {
@@ -203,6 +202,13 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Runs a statement and counts the rows that it wrote.
+fn write(sql: &SqlStorage, query: &str, bindings: Vec<SqlStorageValue>) -> Result<()> {
+    let cursor = sql.exec(query, bindings)?;
+    record::wrote(cursor.rows_written() as u64);
+    Ok(())
 }
 
 fn corrupt(corrupt: Corrupt) -> Error {

@@ -37,6 +37,10 @@ pub async fn service(call: Call<'_>) -> Result<Reply, ApiError> {
         families.counters("kimball_events_total", "Events that shards took: first occurrences, and repeats.");
     events.sample(&[("outcome", "accepted")], totals.accepted as f64)?;
     events.sample(&[("outcome", "repeated")], totals.repeated as f64)?;
+    let help = "Batches that shards took: the requests to their objects that record events.";
+    families.counters("kimball_shard_batches_total", help).sample(&[], totals.batches as f64)?;
+    let help = "Rows that shards wrote as Cloudflare bills them, deletions and alarms included.";
+    families.counters("kimball_rows_written_total", help).sample(&[], totals.rows_written as f64)?;
     let help = "Loads of a shard's state from storage.";
     families.summary("kimball_shard_load_duration_seconds", help, totals.loads, 1_000.0)?;
     let help = "Compactions of a shard's journal.";

@@ -38,6 +38,10 @@ pub struct ShardTotals {
     pub accepted: u64,
     /// Events that were known.
     pub repeated: u64,
+    /// Batches: requests to shards that record events.
+    pub batches: u64,
+    /// Rows written, as Cloudflare bills them: inserted, replaced and deleted ones, and alarms that were set.
+    pub rows_written: u64,
     /// Loads of a shard's state from storage.
     pub loads: Durations,
     /// Compactions.
@@ -52,6 +56,8 @@ impl ShardTotals {
         for isolate in isolates.into_values() {
             totals.accepted += isolate.accepted;
             totals.repeated += isolate.repeated;
+            totals.batches += isolate.batches;
+            totals.rows_written += isolate.rows_written;
             totals.loads.merge(isolate.loads);
             totals.compactions.merge(isolate.compactions);
         }
@@ -125,9 +131,15 @@ pub fn refused(events: u64, reason: Code) {
 /// Counts what a batch was to a shard.
 pub fn applied(accepted: u64, repeated: u64) {
     with(|isolate| {
+        isolate.shards.batches += 1;
         isolate.shards.accepted += accepted;
         isolate.shards.repeated += repeated;
     });
+}
+
+/// Counts rows that a shard has written.
+pub fn wrote(rows: u64) {
+    with(|isolate| isolate.shards.rows_written += rows);
 }
 
 /// Does some work of a shard without I/O that is awaited, and counts it with its time if it succeeds.
