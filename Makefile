@@ -44,7 +44,7 @@ TEST_CONCURRENCY := 2
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help openapi install build build-faults pkg pkg-size start demo load test test-core test-wasm test-http test-pkg test-e2e \
-	test-dashboard fuzz deploy-check deploy bench clean
+	test-dashboard fuzz deploy-check deploy bench bill clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -121,6 +121,9 @@ bench: $(NODE_MODULES) build/.stamp $(EMPTY_WORKER)/build/.stamp build/assets.st
 	node scripts/bench-wasm.mjs
 	node scripts/bench-page.mjs $(EVENTS)
 	node scripts/bench.mjs $(ARGS)
+
+bill: $(NODE_MODULES) build/.stamp build/assets.stamp ## Print what a month on Cloudflare costs, from its prices and runs of its own
+	node scripts/bill.mjs
 
 clean: ## Remove all that was built; tools and state stay
 	rm -rf build target www/dist pkg/dist pkg/LICENSE $(EMPTY_WORKER)/build $(EMPTY_WORKER)/target
