@@ -1,11 +1,11 @@
 // A flag while it is edited: texts as they stand in a form. What was not touched is sent back as it came.
-import type { Condition, Flag, Rollout, Value } from './spec';
+import { shareAt, type Condition, type Flag, type Rollout, type Value } from './spec';
 
 export interface ConditionDraft {
   property: string;
   comparator: '=' | 'in';
   kind: 'text' | 'number';
-  /** For `=` the value; for `in` one a line. */
+  /** For `=` the value; for `in` one a line, in quotes where it could not stand in a line otherwise. */
   text: string;
   /** What the text was made from. */
   from?: { text: string; kind: 'text' | 'number'; values: Value[] };
@@ -36,9 +36,21 @@ const isoText = (local: string) => new Date(local).toISOString().replace(/\.\d+Z
 
 export const emptyCondition = (): ConditionDraft => ({ property: '', comparator: '=', kind: 'text', text: '' });
 
+/** A text that is empty, has line breaks or begins with a quote, as JSON; any other value as it is. */
+const lineOf = (value: Value) => (typeof value === 'string' && /^$|^"|[\r\n]/.test(value) ? JSON.stringify(value) : String(value));
+
+function textOf(line: string): string {
+  try {
+    const value: unknown = line.startsWith('"') ? JSON.parse(line) : line;
+    return typeof value === 'string' ? value : line;
+  } catch {
+    return line;
+  }
+}
+
 function conditionDraft({ property, comparator, values }: Condition): ConditionDraft {
   const kind = typeof values[0] === 'bigint' ? 'number' : 'text';
-  const text = values.join('\n');
+  const text = comparator === '=' ? String(values[0]) : values.map(lineOf).join('\n');
   return { property, comparator, kind, text, from: { text, kind, values } };
 }
 
@@ -61,8 +73,9 @@ const WHOLE_MAX = 2n ** 64n - 1n;
 function valuesOf({ comparator, kind, text, from }: ConditionDraft): Value[] | string {
   const isSameLength = comparator === 'in' || from?.values.length === 1;
   if (from && isSameLength && text === from.text && kind === from.kind) return from.values;
+  if (comparator === '=' && /[\r\n]/.test(text)) return 'This is more than one value: choose “one of”, or leave one.';
   const lines = comparator === '=' ? [text] : text.split('\n').filter((line) => line !== '');
-  if (kind === 'text') return lines;
+  if (kind === 'text') return comparator === '=' ? lines : lines.map(textOf);
   const values: bigint[] = [];
   for (const line of lines) {
     if (!/^\s*-?\d+\s*$/.test(line)) return `“${line.trim()}” is not a whole number.`;
@@ -97,6 +110,17 @@ export function check({ name, conditions, isRolledOut, start, end }: Draft, now:
   if (end === '') put('rollout_end', 'A time is needed at which everybody has the flag.');
   else if (Date.parse(end) < (start === '' ? now : Date.parse(start))) put('rollout_end', start === '' ? 'It must not lie in the past.' : 'It must not be before the start.');
   return faults;
+}
+
+/** What becomes of the rollout that a flag has, by the rule of the API. */
+export type Change = 'goes-on' | 'begins-anew' | 'ends';
+
+/** Absent where nobody has the flag by its rollout yet, so that nobody can lose it. */
+export function rolloutChange({ isOn, isRolledOut, start }: Draft, { rollout }: Flag, now: number): Change | undefined {
+  if (isOn || !rollout || shareAt(rollout, now) === 0) return undefined;
+  if (!isRolledOut) return 'ends';
+  const goesOn = start === '' ? now < rollout.end : start === localText(rollout.start) || Date.parse(start) === rollout.start;
+  return goesOn ? 'goes-on' : 'begins-anew';
 }
 
 /** The body of POST /v0/featureSpecs. `flag` is what was edited. */
