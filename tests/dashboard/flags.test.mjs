@@ -46,7 +46,7 @@ test('a flag with conditions and a rollout is made, and stands in the list in wo
   assert.deepEqual(plan, { property: 'plan', comparator: '=', value: 'pro' });
   assert.deepEqual(country, { property: 'country', comparator: 'in', value: ['CH', 'AT, or so'] });
   assert.deepEqual([rest.rollout_start, rest.rollout_end, rest.boolean], ['2026-07-01T08:00:05Z', '2099-07-01T08:00:00Z', undefined]);
-  await page.getByRole('row').filter({ hasText: 'On where plan is pro, or country is one of CH, AT, or so' }).waitFor();
+  await page.getByRole('row').filter({ hasText: 'On where plan is pro, or country is one of CH, "AT, or so"' }).waitFor();
 });
 
 test('an edit that touches nothing sends back what was there, to the last digit', async (t) => {
@@ -117,6 +117,74 @@ test('what the API would refuse is said at its field, and nothing is sent', asyn
   assert.deepEqual(posts, []);
 });
 
+test('a date typed in part is not taken for now, nor several values for one', async (t) => {
+  const page = await world.page(t, '#/flags');
+  await page.getByRole('button', { name: 'New flag' }).click();
+  await page.getByLabel('Name', { exact: true }).fill('half-typed');
+  await page.getByRole('button', { name: 'Add a condition' }).click();
+  await fillCondition(page, 1, { property: 'plan', comparator: 'one of', kind: 'text', value: 'pro\nteam' });
+  await page.getByLabel('Must be').selectOption({ label: 'exactly' });
+  await page.getByLabel('Roll out over time').check();
+  await page.getByLabel(/Starts with nobody/).pressSequentially('07');
+  await page.getByLabel(/Ends with everybody/).fill('2099-07-01T10:00:00');
+  await page.getByRole('button', { name: 'Save' }).click();
+  const fault = (label, text) => page.locator('.field').filter({ has: page.getByLabel(label) }).getByText(text).waitFor();
+  await fault(/Starts with nobody/, 'not a whole date and time');
+  await fault(/^Value/, 'more than one value');
+  assert.equal(await spec('half-typed'), undefined);
+});
+
+test('texts that are empty or have line breaks survive a change of their list', async (t) => {
+  const value = ['', 'two\nlines', '"quoted"', 'plain'];
+  await put({ name: 'odd-texts', user: [{ property: 'note', comparator: 'in', value }] });
+  const page = await world.page(t, flagHash('odd-texts'));
+  await page.getByRole('button', { name: 'Edit' }).click();
+  const field = page.getByLabel(/^Value/);
+  await page.getByText('Quotes are read as in JSON').waitFor();
+  await field.fill(`${await field.inputValue()}\nmore`);
+  await page.getByRole('button', { name: 'Save' }).click();
+  await said(page, 'odd-texts is saved.');
+  assert.deepEqual((await spec('odd-texts')).user[0].value, [...value, 'more']);
+});
+
+test('the form says what becomes of a running rollout', async (t) => {
+  const start = Date.now() - 10 * HOUR_MS;
+  await put({ name: 'restarted', rollout_start: iso(start), rollout_end: iso(start + 20 * HOUR_MS) });
+  const page = await world.page(t, flagHash('restarted'));
+  await page.getByRole('button', { name: 'Edit' }).click();
+  await said(page, 'It goes on from 50');
+  await page.getByLabel(/Starts with nobody/).fill('2026-07-01T10:00:00');
+  await said(page, 'This begins a new rollout.');
+  await page.getByLabel(/Starts with nobody/).fill('');
+  await said(page, 'It goes on from 50');
+  await page.getByLabel('Roll out over time').uncheck();
+  await said(page, 'This ends the rollout.');
+  await page.getByLabel('On for everybody').check();
+  await page.getByText('This ends the rollout.').waitFor({ state: 'detached' });
+});
+
+test('opening another flag keeps the search, asks for unsaved changes, and moves the focus', async (t) => {
+  for (const name of ['way-one', 'way-two']) await put({ name });
+  const page = await world.page(t, `#/flags?${new URLSearchParams({ flag: 'way-one', search: 'way-' })}`);
+  const focused = () => page.evaluate(() => document.activeElement.textContent.trim());
+  await page.getByRole('button', { name: 'Edit' }).click();
+  assert.equal(await focused(), 'Change way-one');
+  await page.getByRole('button', { name: 'Add a condition' }).click();
+  await page.getByLabel('Property of the user').and(page.locator(':focus')).waitFor();
+  await page.getByRole('link', { name: 'way-two' }).click();
+  await said(page, 'Save or cancel your changes first. Then way-two opens.');
+  assert.equal(await page.getByRole('group', { name: 'Condition 1' }).count(), 1);
+  await page.getByRole('button', { name: 'Remove condition 1' }).click();
+  assert.equal(await focused(), 'Add a condition');
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await page.getByRole('heading', { name: 'way-two' }).waitFor();
+  assert.equal(await page.getByRole('searchbox').inputValue(), 'way-');
+  await page.getByRole('button', { name: 'Edit' }).click();
+  assert.equal(await page.getByLabel('Name', { exact: true }).getAttribute('readonly'), '');
+  await page.getByRole('link', { name: 'way-one' }).click();
+  await page.getByRole('heading', { name: 'way-one' }).and(page.locator(':focus')).waitFor();
+});
+
 test('what only the server knows is shown at its field or above the buttons', async (t) => {
   const page = await world.page(t, '#/flags');
   page.allow(/400|403/);
@@ -181,6 +249,35 @@ test('the tester says what the API says, and keeps the user to the page', async 
     await page.getByRole('alert').filter({ hasText: message }).waitFor();
   }
   assert.equal((await world.api('/v0/analytics')).users, 0);
+});
+
+test('an answer of the tester stays through a refresh, and follows a change of a flag', async (t) => {
+  await put({ name: 'followed', boolean: true });
+  const page = await world.page(t, flagHash('followed'));
+  await page.getByLabel('The user, as your program describes them').fill('{"user_id": "ann"}');
+  await page.getByRole('button', { name: 'Evaluate' }).click();
+  const first = page.getByRole('list', { name: 'Flags of this user' }).getByRole('listitem').first();
+  await first.filter({ hasText: /followed\s*on$/ }).waitFor();
+  const asked = [];
+  page.on('request', (request) => { if (request.url().includes('/v0/features?')) asked.push(request.url()); });
+  const answered = page.waitForResponse('**/v0/featureSpecs');
+  await page.getByRole('button', { name: 'Refresh now' }).click();
+  await (await answered).finished();
+  await first.filter({ hasText: /followed\s*on$/ }).waitFor();
+  assert.deepEqual(asked, []);
+  await put({ name: 'followed' });
+  await page.getByRole('button', { name: 'Refresh now' }).click();
+  await first.filter({ hasText: /followed\s*off$/ }).waitFor();
+});
+
+test('without flags the page says what one is for, and leads to the first', async (t) => {
+  for (const { name } of await specs()) await world.api(`/v0/featureSpecs/${encodeURIComponent(name)}`, { method: 'DELETE' });
+  const page = await world.page(t, '#/flags');
+  await page.getByRole('button', { name: 'Make the first flag' }).click();
+  await page.getByLabel('Name', { exact: true }).fill('first');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('heading', { name: 'first', exact: true }).waitFor();
+  assert.deepEqual(await specs(), [{ name: 'first' }]);
 });
 
 test('a read token sees flags, and no way to change or try them', async (t) => {

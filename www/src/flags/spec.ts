@@ -71,11 +71,17 @@ export const isForAll = ({ boolean, rollout }: Flag, now: number): boolean => bo
 
 const LISTED = 3;
 
-export function conditionWords({ property, comparator, values }: Condition): string {
-  if (comparator === '=') return `${property} is ${values[0] ?? ''}`;
+/** A value as it stands in a sentence. A text that would be taken for a number, for several values or for nothing is in quotes. */
+export function valueWords(value: Value): string {
+  if (typeof value === 'bigint') return String(value);
+  return value !== value.trim() || /^$|[,\n]|^-?\d+$/.test(value) ? JSON.stringify(value) : value;
+}
+
+export function conditionWords({ property, comparator, values }: Condition, listed = LISTED): string {
   if (values.length === 0) return `${property} is one of nothing`;
-  const more = values.length - LISTED;
-  return `${property} is one of ${values.slice(0, LISTED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  const more = values.length - listed;
+  const list = values.slice(0, listed).map(valueWords).join(', ');
+  return `${property} ${comparator === '=' ? 'is' : 'is one of'} ${list}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 /** Whom a flag is on for, as a sentence without a full stop. */
@@ -83,12 +89,12 @@ export function words(flag: Flag, now: number): string {
   const { boolean, conditions, rollout } = flag;
   if (boolean === true) return 'On for everybody';
   if (isForAll(flag, now)) return `On for everybody since ${dateTime(rollout?.end ?? now)}`;
-  const some = conditions.map(conditionWords).join(', or ');
+  const some = conditions.map((condition) => conditionWords(condition)).join(', or ');
   let share = '';
   if (rollout) {
     const reached = shareAt(rollout, now);
     share = reached > 0
-      ? `${some ? 'and for' : 'On for'} ${percent(reached)} of users, for everybody by ${dateTime(rollout.end)}`
+      ? `${some ? 'and for' : 'On for'} ${percent(reached)} of users, everybody by ${dateTime(rollout.end)}`
       : `${some ? 'and for' : 'Off now; for'} a growing share of users from ${dateTime(rollout.start)}`;
   }
   if (!some && !share) return 'Off for everybody';
