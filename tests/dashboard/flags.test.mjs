@@ -243,7 +243,12 @@ test('the tester says what the API says, and keeps the user to the page', async 
     const found = Object.fromEntries((await rows.allInnerTexts()).map((text) => text.split(/\n+/)));
     assert.deepEqual(found, Object.fromEntries(Object.entries(features).map(([name, isOn]) => [name, isOn ? 'on' : 'off'])));
   }
-  for (const [text, message] of [['{"a"', 'This is not JSON'], ['[1]', 'must be a JSON object']]) {
+  for (const [text, message] of [
+    ['{"a"', 'This is not JSON: look at line 1, character 5.'],
+    ['{\n "user_id": ann\n}', 'This is not JSON: look at line 2, character 13.'],
+    ['', 'This is not JSON'],
+    ['[1]', 'must be a JSON object'],
+  ]) {
     await field.fill(text);
     await page.getByRole('button', { name: 'Evaluate' }).click();
     await page.getByRole('alert').filter({ hasText: message }).waitFor();
