@@ -42,10 +42,12 @@ pub struct Access {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Health {
-    /// Always `ok`; whatever is not is an error.
+    /// `ok`, or `degraded` where shards cannot be read; whatever concerns all is an error.
     pub status: &'static str,
     /// The version of the service.
     pub version: &'static str,
+    /// Shards whose stored state could not be read when that was last tried; their namespaces answer 503, all others go on.
+    pub unreadable_shards: u64,
 }
 
 /// The body of every error.

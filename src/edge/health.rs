@@ -1,20 +1,32 @@
 //! Liveness and health.
 
-use super::directory;
 use super::error::ApiError;
 use super::keys::keys;
+use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest, ask};
+use super::metrics::record;
 use super::response::Reply;
 use super::routes::Call;
 use crate::api::answer::Health;
 
-/// GET /healthz: whether configuration, key and storage are in order.
+/// GET /healthz: whether configuration, key and storage are in order. A shard that cannot be read fails no other, so it
+/// is told and no error.
 ///
 /// # Errors
 /// What is not.
 pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
     keys(call.env, call.config).await?;
-    directory::namespaces(call.env).await?;
-    Reply::json(&Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
+    match ask(call.env, "REGISTRY", REGISTRY_NAME, &RegistryRequest::Unreadable).await? {
+        RegistryReply::Unreadable(unreadable) => {
+            // A database that is so damaged that its object cannot be made tells nothing itself.
+            let unreadable_shards = unreadable + record::unreachable();
+            Reply::json(&Health {
+                status: if unreadable_shards == 0 { "ok" } else { "degraded" },
+                version: env!("CARGO_PKG_VERSION"),
+                unreadable_shards,
+            })
+        }
+        _ => Err(ApiError::unexpected("the registry")),
+    }
 }
 
 #[cfg(feature = "faults")]
@@ -22,8 +34,8 @@ pub use injected::{compact, inspect};
 
 #[cfg(feature = "faults")]
 mod injected {
-    use super::super::message::{ShardReply, ShardRequest, ask};
-    use super::{ApiError, Call, Reply};
+    use super::super::message::{ShardReply, ShardRequest};
+    use super::{ApiError, Call, Reply, ask};
 
     async fn ask_shard(call: &Call<'_>, request: ShardRequest) -> Result<ShardReply, ApiError> {
         let namespace = call.query.get("namespace")?.unwrap_or("default");

@@ -7,7 +7,7 @@ use worker::{Env, Method, Request, RequestInit, Response, js_sys};
 
 use super::error::ApiError;
 use super::faults::Fault;
-use super::metrics::record::ShardTotals;
+use super::metrics::record::{self, ShardTotals};
 use crate::core::aggregator::Operation;
 use crate::core::error::Refusal;
 use crate::core::flag::{FlagSpec, NewFlag};
@@ -87,6 +87,8 @@ pub struct Status {
     pub snapshot_age_s: Option<u64>,
     /// Bytes of memory of the state; 0 where it is not loaded.
     pub memory_bytes: u64,
+    /// Whether the state could not be read when that was last tried.
+    pub is_unreadable: bool,
 }
 
 /// The state of a shard's storage and memory.
@@ -123,6 +125,27 @@ pub enum RegistryRequest {
         /// The numbers of the events.
         events: Vec<u32>,
     },
+    /// The greatest generation of storage that this shard has told.
+    MarkOf {
+        /// The id of the shard's object.
+        shard: String,
+    },
+    /// Note that storage of this generation is durable.
+    Mark {
+        /// The id of the shard's object.
+        shard: String,
+        /// The generation.
+        generation: u64,
+    },
+    /// Note whether the state of a shard can be read.
+    Readable {
+        /// The id of the shard's object.
+        shard: String,
+        /// Whether it can.
+        is_readable: bool,
+    },
+    /// How many shards have last told that their state cannot be read.
+    Unreadable,
     /// The names of all namespaces.
     Namespaces,
     /// All namespaces, and how much there is of everything else.
@@ -164,6 +187,10 @@ pub enum RegistryReply {
     Namespace(Option<NamespaceRecord>),
     /// Those asked for, in that order.
     Registered(Vec<NamespaceRecord>),
+    /// The answer to [`RegistryRequest::MarkOf`]; 0 where nothing was told.
+    Mark(u64),
+    /// The answer to [`RegistryRequest::Unreadable`].
+    Unreadable(u64),
     /// Done, and durable once this arrives.
     Done,
     /// Whether what was to be removed was there.
@@ -241,8 +268,10 @@ pub enum Failure {
     KeyChanged,
     /// A configuration variable is wrong.
     Configuration(String),
-    /// Storage failed or holds what cannot be read.
+    /// Storage failed.
     Storage,
+    /// Storage holds what cannot be read, or less than was acknowledged.
+    Unreadable,
 }
 
 /// Asks a Durable Object.
@@ -255,7 +284,9 @@ pub async fn ask<Q: Serialize, A: DeserializeOwned>(
     name: &str,
     question: &Q,
 ) -> Result<A, ApiError> {
-    let answer = exchange(env, binding, name, question).await.map_err(|error| ApiError::storage(&error))?;
+    let answer = exchange(env, binding, name, question).await;
+    record::reached(name, answer.is_ok());
+    let answer = answer.map_err(|error| ApiError::storage(&error))?;
     let answer: Result<A, Failure> =
         postcard::from_bytes(&answer).map_err(|error| ApiError::storage(&error.to_string().into()))?;
     answer.map_err(ApiError::from)

@@ -10,18 +10,20 @@
 //! | `setting` | `name TEXT` primary key, `value BLOB`: `hash_key` (32 bytes, generated) or `hash_key_check` (8 bytes, LE); `flags_version` (8 bytes, LE), one more with every change of a flag |
 //! | `namespace` | `id INTEGER` primary key, `name TEXT` unique, `shards INTEGER` |
 //! | `flag` | `name TEXT` primary key, `spec TEXT`: the JSON of GET /v0/featureSpecs with `rollout_reached` |
+//! | `mark` | `shard TEXT` primary key, the id of a shard's object; `generation INTEGER`, the greatest that it told |
 //! | `event` | `namespace INTEGER`, `name TEXT` primary key together; `number INTEGER` from 0, `goal INTEGER` 0 or 1 |
 
 // The constructors that the attribute makes have no place for docs.
 #![allow(missing_docs)]
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 use worker::{DurableObject, Env, Request, Response, Result, SqlStorage, SqlStorageValue, State, durable_object};
 
 use super::config::Config;
 use super::message::{Failure, FlagLimit, NamespaceRecord, Registration, RegistryReply, RegistryRequest, reply};
+use super::metrics::record;
 use super::sql;
 use crate::core::flag::{FlagJson, FlagSpec, NewFlag};
 use crate::core::identity::Keys;
@@ -33,11 +35,12 @@ pub struct Registry {
     state: State,
     env: Env,
     has_tables: Cell<bool>,
+    unreadable: RefCell<BTreeSet<String>>,
 }
 
 impl DurableObject for Registry {
     fn new(state: State, env: Env) -> Self {
-        Self { state, env, has_tables: Cell::new(false) }
+        Self { state, env, has_tables: Cell::new(false), unreadable: RefCell::default() }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
@@ -72,6 +75,13 @@ impl Registry {
             RegistryRequest::Flags { known } => self.flags(known),
             RegistryRequest::PutFlag { flag, now } => self.put_flag(flag, now).map(|()| RegistryReply::Done),
             RegistryRequest::RemoveFlag { name } => self.remove_flag(&name).map(RegistryReply::Removed),
+            RegistryRequest::MarkOf { shard } => self.mark_of(&shard).map(RegistryReply::Mark),
+            RegistryRequest::Mark { shard, generation } => self.mark(&shard, generation).map(|()| RegistryReply::Done),
+            RegistryRequest::Readable { shard, is_readable } => {
+                self.note_readable(shard, is_readable);
+                Ok(RegistryReply::Done)
+            }
+            RegistryRequest::Unreadable => self.unreadable().map(RegistryReply::Unreadable),
             RegistryRequest::Overview => self.overview(),
             RegistryRequest::Namespaces => self.namespaces().map(RegistryReply::Namespaces),
         };
@@ -92,6 +102,7 @@ impl Registry {
                  CREATE TABLE IF NOT EXISTS namespace(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, shards INTEGER NOT NULL);
                  CREATE TABLE IF NOT EXISTS event(namespace INTEGER NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL,
                    goal INTEGER NOT NULL, PRIMARY KEY(namespace, name)) WITHOUT ROWID;
+                 CREATE TABLE IF NOT EXISTS mark(shard TEXT PRIMARY KEY, generation INTEGER NOT NULL) WITHOUT ROWID;
                  CREATE TABLE IF NOT EXISTS flag(name TEXT PRIMARY KEY, spec TEXT NOT NULL) WITHOUT ROWID;",
                 None,
             )?;
@@ -205,6 +216,35 @@ impl Registry {
             Ok(())
         })?;
         Ok(())
+    }
+
+    fn mark_of(&self, shard: &str) -> std::result::Result<u64, Fault> {
+        let mark = sql::value(&self.sql()?, "SELECT generation FROM mark WHERE shard = ?", vec![shard.into()])?;
+        Ok(mark.as_ref().map_or(0, sql::integer))
+    }
+
+    fn mark(&self, shard: &str, generation: u64) -> std::result::Result<(), Fault> {
+        let put = "INSERT INTO mark(shard, generation) VALUES(?, ?)
+                   ON CONFLICT DO UPDATE SET generation = max(generation, excluded.generation)";
+        let cursor = self.sql()?.exec(put, vec![shard.into(), (generation as i64).into()])?;
+        record::wrote(cursor.rows_written() as u64);
+        Ok(())
+    }
+
+    /// In memory only: after a restart it is the shards that know.
+    fn note_readable(&self, shard: String, is_readable: bool) {
+        let mut unreadable = self.unreadable.borrow_mut();
+        if is_readable {
+            unreadable.remove(&shard);
+        } else {
+            unreadable.insert(shard);
+        }
+    }
+
+    /// Reads a table too, so that an answer means that the registry's own storage can be read.
+    fn unreadable(&self) -> std::result::Result<u64, Fault> {
+        sql::value(&self.sql()?, "SELECT count(*) FROM setting", vec![])?;
+        Ok(self.unreadable.borrow().len() as u64)
     }
 
     fn overview(&self) -> std::result::Result<RegistryReply, Fault> {

@@ -1,7 +1,8 @@
 //! A shard: the Durable Object that holds all events of its share of a namespace's users.
 //!
-//! Named `namespace/index`. Calls: [`ShardRequest`] by [`super::message::ask`]; it asks the registry for the generated
-//! key, once per isolate and only where `HASH_KEY` is not set. Storage: [`super::store`].
+//! Named `namespace/index`. Calls: [`ShardRequest`] by [`super::message::ask`]. It asks the registry for its mark (see
+//! [`super::store`], which has its storage), once per instance, and for the generated key, once per isolate and only where
+//! `HASH_KEY` is not set; it tells it of every generation, and when its state cannot be read.
 //!
 //! State is loaded on first use and dropped whenever in doubt: memory is a cache of storage. A batch is applied and
 //! journalled in one synchronous stretch, and the runtime holds the answer back until the row is durable.
@@ -18,7 +19,10 @@ use super::clock;
 use super::config::Config;
 use super::error::ApiError;
 use super::keys::keys;
-use super::message::{Apply, Failure, Inspection, ShardReply, ShardRequest, Status, reply};
+use super::message::{
+    Apply, Failure, Inspection, REGISTRY_NAME, RegistryReply, RegistryRequest, ShardReply, ShardRequest, Status, ask,
+    reply,
+};
 use super::metrics::record::{self, Work};
 use super::store::Store;
 use crate::api::code::Code;
@@ -46,23 +50,38 @@ pub struct Shard {
     env: Env,
     slot: Rc<Slot<Loaded>>,
     has_alarm: Cell<bool>,
+    mark: Cell<Option<u64>>,
+    is_marking: Cell<bool>,
+    is_unreadable: Cell<bool>,
 }
 
 type Outcome<T> = std::result::Result<T, Failure>;
 
 impl DurableObject for Shard {
     fn new(state: State, env: Env) -> Self {
-        Self { state, env, slot: BUDGET.with(Budget::slot), has_alarm: Cell::new(false) }
+        Self {
+            state,
+            env,
+            slot: BUDGET.with(Budget::slot),
+            has_alarm: Cell::new(false),
+            mark: Cell::new(None),
+            is_marking: Cell::new(false),
+            is_unreadable: Cell::new(false),
+        }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let question = request.bytes().await?;
-        reply(&self.answer(&question).await)
+        let answer = self.answer(&question).await;
+        self.tell(answer.as_ref().err()).await;
+        reply(&answer)
     }
 
     async fn alarm(&self) -> Result<Response> {
         self.has_alarm.set(false);
-        match self.compact().await {
+        let outcome = self.compact().await;
+        self.tell(outcome.as_ref().err()).await;
+        match outcome {
             Ok(()) => Response::empty(),
             // An alarm that fails is tried again by the runtime.
             Err(_) => Err("compaction failed".into()),
@@ -77,13 +96,13 @@ impl Shard {
             ShardRequest::Report => {
                 let (config, keys) = self.prepare().await?;
                 let report = self.with(&config, &keys, |loaded| Ok(loaded.state.report()))?;
-                self.ensure_alarm(&config, &keys).await?;
+                self.settle(&config, &keys).await?;
                 Ok(ShardReply::Report(report))
             }
             ShardRequest::EventsOf { unlink, user } => {
                 let (config, keys) = self.prepare().await?;
                 let events = self.with(&config, &keys, |loaded| Ok(loaded.state.events_of(user, &unlink)))?;
-                self.ensure_alarm(&config, &keys).await?;
+                self.settle(&config, &keys).await?;
                 Ok(ShardReply::Events(events))
             }
             ShardRequest::Status => self.status().map(ShardReply::Status),
@@ -104,21 +123,64 @@ impl Shard {
     async fn prepare(&self) -> Outcome<(Rc<Config>, Rc<Keys>)> {
         let config = Config::of(&self.env).map_err(|error| unprepared(&error))?;
         let keys = keys(&self.env, &config).await.map_err(|error| unprepared(&error))?;
+        if self.mark.get().is_none() {
+            let question = RegistryRequest::MarkOf { shard: self.state.id().to_string() };
+            match ask(&self.env, "REGISTRY", REGISTRY_NAME, &question).await {
+                // Another call may have gone on to a greater one meanwhile.
+                Ok(RegistryReply::Mark(mark)) => self.mark.set(self.mark.get().max(Some(mark))),
+                _ => return Err(Failure::Storage),
+            }
+        }
         Ok((config, keys))
     }
 
     async fn apply(&self, batch: &Apply) -> Outcome<()> {
         let (config, keys) = self.prepare().await?;
         batch.fault.delay_shard().await;
-        self.with(&config, &keys, |loaded| loaded.apply(batch, &config))?;
+        self.with(&config, &keys, |loaded| loaded.apply(batch, &config, self.known_mark()))?;
         batch.fault.strike_shard();
-        self.ensure_alarm(&config, &keys).await
+        self.settle(&config, &keys).await
     }
 
-    /// Sets the alarm that compacts, where there is something to compact and none is set. Reads do it too: a process
-    /// may have died between a journal row and its alarm.
-    async fn ensure_alarm(&self, config: &Config, keys: &Keys) -> Outcome<()> {
-        let has_journal = self.with(config, keys, |loaded| Ok(loaded.store.journal().0 > 0))?;
+    /// What is due after a change. Reads do it too: a process may have died between a journal row and its alarm, or
+    /// between a compaction and its mark.
+    async fn settle(&self, config: &Config, keys: &Keys) -> Outcome<()> {
+        let (generation, rows) =
+            self.with(config, keys, |loaded| Ok((loaded.store.generation(), loaded.store.journal().0)))?;
+        self.ensure_mark(generation).await;
+        self.ensure_alarm(config, rows > 0).await
+    }
+
+    /// Tells the registry of the generation that is stored. The runtime lets the message out once the generation is
+    /// durable. Where the registry cannot be reached, the next call tells it.
+    async fn ensure_mark(&self, generation: u64) {
+        if self.mark.get() < Some(generation) && !self.is_marking.replace(true) {
+            let mark = RegistryRequest::Mark { shard: self.state.id().to_string(), generation };
+            let told = ask::<_, RegistryReply>(&self.env, "REGISTRY", REGISTRY_NAME, &mark).await;
+            self.is_marking.set(false);
+            if told.is_ok() {
+                self.mark.set(self.mark.get().max(Some(generation)));
+            }
+        }
+    }
+
+    /// Tells the registry when the state cannot be read, and when it can be again.
+    async fn tell(&self, failure: Option<&Failure>) {
+        let is_unreadable = match failure {
+            Some(Failure::Unreadable) => true,
+            // Not every call reads the state.
+            None if self.slot.content().is_some_and(|content| content.is_some()) => false,
+            _ => return,
+        };
+        if self.is_unreadable.replace(is_unreadable) || is_unreadable {
+            let told = RegistryRequest::Readable { shard: self.state.id().to_string(), is_readable: !is_unreadable };
+            // Nothing depends on it: the next failure tells it again.
+            let _ = ask::<_, RegistryReply>(&self.env, "REGISTRY", REGISTRY_NAME, &told).await;
+        }
+    }
+
+    /// Sets the alarm that compacts, where there is something to compact and none is set.
+    async fn ensure_alarm(&self, config: &Config, has_journal: bool) -> Outcome<()> {
         if has_journal && !self.has_alarm.replace(true) {
             let set = self.state.storage().set_alarm(config.compaction_idle_ms).await;
             set.map_err(|error| storage(&error)).inspect_err(|_| self.has_alarm.set(false))?;
@@ -144,12 +206,22 @@ impl Shard {
                 .compacted_s
                 .map(|time| u64::try_from(clock::now_s()).unwrap_or(0).saturating_sub(time)),
             memory_bytes: loaded.map_or(0, |loaded| loaded.state.memory_bytes() as u64),
+            is_unreadable: self.is_unreadable.get(),
         })
     }
 
     async fn compact(&self) -> Outcome<()> {
         let (config, keys) = self.prepare().await?;
-        self.with(&config, &keys, |loaded| loaded.store.compact(&mut loaded.state).map_err(|error| storage(&error)))
+        let generation = self.with(&config, &keys, |loaded| {
+            loaded.store.compact(&mut loaded.state, self.known_mark()).map_err(|error| storage(&error))?;
+            Ok(loaded.store.generation())
+        })?;
+        self.ensure_mark(generation).await;
+        Ok(())
+    }
+
+    fn known_mark(&self) -> u64 {
+        self.mark.get().unwrap_or(0)
     }
 
     /// Runs `work` on the loaded state, in one synchronous stretch. Where it fails for storage, the state is dropped
@@ -158,7 +230,7 @@ impl Shard {
         let mut content = self.slot.content().ok_or(Failure::Storage)?;
         let mut loaded = match content.take() {
             Some(loaded) => loaded,
-            None => self.load(keys)?,
+            None => self.load(config, keys)?,
         };
         let outcome = work(&mut loaded);
         let bytes = if matches!(outcome, Err(Failure::Storage)) {
@@ -173,19 +245,22 @@ impl Shard {
         outcome
     }
 
-    fn load(&self, keys: &Keys) -> Outcome<Loaded> {
+    fn load(&self, config: &Config, keys: &Keys) -> Outcome<Loaded> {
         let load = || {
             let mut store = Store::open(self.state.storage(), Seal::new(&keys.seal()))?;
-            let state = store.load()?;
+            let state = store.load(self.known_mark(), config.accept_older_state)?;
             Ok(Loaded { state, store })
         };
-        record::timed(Work::Load, load).map_err(|error: worker::Error| storage(&error))
+        record::timed(Work::Load, load).map_err(|error: worker::Error| {
+            worker::console_error!("shard {}: what is stored cannot be used: {error}", self.state.id());
+            Failure::Unreadable
+        })
     }
 }
 
 impl Loaded {
     /// Applies and journals a batch, and compacts where the journal has grown long.
-    fn apply(&mut self, batch: &Apply, config: &Config) -> Outcome<()> {
+    fn apply(&mut self, batch: &Apply, config: &Config, mark: u64) -> Outcome<()> {
         let Apply { unlink, limits, operations, fault } = batch;
         let effects = self.state.apply(operations, unlink, limits).map_err(|refusal| refused(refusal, config))?;
         if !effects.is_empty() {
@@ -199,7 +274,7 @@ impl Loaded {
         record::applied(firsts as u64, (events - firsts) as u64);
         let (rows, bytes) = self.store.journal();
         if rows >= config.journal_rows_max || bytes >= config.journal_bytes_max {
-            self.store.compact(&mut self.state).map_err(|error| storage(&error))?;
+            self.store.compact(&mut self.state, mark).map_err(|error| storage(&error))?;
         }
         Ok(())
     }

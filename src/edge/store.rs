@@ -4,10 +4,15 @@
 //! |---|---|
 //! | `snapshot` | `id INTEGER` primary key = section number * 256 + part; `row BLOB`, at most 1 MiB of the section's bytes |
 //! | `journal` | `seq INTEGER` primary key; `row BLOB`, one sealed batch of effects |
-//! | `setting` | `name TEXT` primary key, `value INTEGER`: `compacted_s`, when the snapshot was written, in Unix seconds |
+//! | `setting` | `name TEXT` primary key, `value INTEGER`: `compacted_s`, when the snapshot was written, in Unix seconds; `generation` and `marked`, see below |
 //!
 //! The journal holds exactly what came after the snapshot: a compaction writes the one and empties the other in one
 //! transaction.
+//!
+//! The generation is 1 once there are tables and one more with every compaction. The registry keeps the greatest that it
+//! was told of, the mark; `marked` is the mark as the shard knew it at its last compaction. So storage that has lost its
+//! end shows, which `SQLite` cannot tell: it takes a damaged frame of a write-ahead log for the log's end. What came after
+//! the last compaction has no mark.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +37,7 @@ pub struct Store {
     has_tables: bool,
     journal_rows: u64,
     journal_bytes: u64,
+    generation: u64,
 }
 
 /// What the tables of a shard hold.
@@ -55,18 +61,21 @@ impl Store {
     pub fn open(storage: Storage, seal: Seal) -> Result<Self> {
         let sql = storage.sql();
         let table = sql::value(&sql, "SELECT 1 FROM sqlite_master WHERE name = 'journal'", vec![])?;
-        Ok(Self { storage, sql, seal, has_tables: table.is_some(), journal_rows: 0, journal_bytes: 0 })
+        Ok(Self { storage, sql, seal, has_tables: table.is_some(), journal_rows: 0, journal_bytes: 0, generation: 0 })
     }
 
-    /// Reads snapshot and journal.
+    /// Reads snapshot and journal. `mark` is the registry's; `accept_older` takes storage that is older than it as it is.
     ///
     /// # Errors
-    /// When storage cannot be read, or holds what was not written by this product with this key.
-    pub fn load(&mut self) -> Result<Aggregator> {
+    /// When storage cannot be read, is older than the mark or the mark older than it, or holds what was not written by
+    /// this product with this key.
+    pub fn load(&mut self, mark: u64, accept_older: bool) -> Result<Aggregator> {
+        self.check_age(mark, accept_older)?;
         let mut state = Aggregator::default();
         if !self.has_tables {
             return Ok(state);
         }
+        self.check_pages()?;
         let mut sections: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
         for row in self.sql.exec("SELECT id, row FROM snapshot ORDER BY id", None)?.raw() {
             let [id, SqlStorageValue::Blob(bytes)] = &row?[..] else {
@@ -90,6 +99,38 @@ impl Store {
         Ok(state)
     }
 
+    /// Has `SQLite` look at the structure of the tables, which has no checksums: a bit that hides a row would go unseen.
+    fn check_pages(&self) -> Result<()> {
+        match sql::value(&self.sql, "PRAGMA quick_check(1)", vec![])? {
+            Some(SqlStorageValue::String(found)) if found != "ok" => {
+                Err(format!("the database is damaged: {found}").into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_age(&mut self, mark: u64, accept_older: bool) -> Result<()> {
+        let mut marked = 0;
+        if self.has_tables && has_table(&self.sql, "setting")? {
+            self.generation = setting(&self.sql, "generation")?.unwrap_or(0);
+            marked = setting(&self.sql, "marked")?.unwrap_or(0);
+        }
+        let generation = self.generation;
+        if accept_older {
+            self.generation = generation.max(mark);
+        } else if generation < mark {
+            return Err(format!("it is of generation {generation}, and generation {mark} was acknowledged").into());
+        } else if marked > mark {
+            return Err(format!("the registry is older than it: {mark}, and {marked} was acknowledged").into());
+        }
+        Ok(())
+    }
+
+    /// The generation of what is stored; 0 where nothing is.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Appends the effects of a batch as one row.
     ///
     /// # Errors
@@ -107,11 +148,11 @@ impl Store {
         Ok(())
     }
 
-    /// Rewrites the sections that changed and empties the journal; all or nothing.
+    /// Rewrites the sections that changed and empties the journal; all or nothing. `mark` is the registry's.
     ///
     /// # Errors
     /// When storage is then as before.
-    pub fn compact(&mut self, state: &mut Aggregator) -> Result<()> {
+    pub fn compact(&mut self, state: &mut Aggregator, mark: u64) -> Result<()> {
         if self.journal_rows == 0 {
             return Ok(());
         }
@@ -123,14 +164,13 @@ impl Store {
                 self.put_section(section.number() * PARTS, &bytes)?;
             }
             write(&self.sql, "DELETE FROM journal", vec![])?;
-            self.sql.exec(
-                "CREATE TABLE IF NOT EXISTS setting(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
-                None,
-            )?;
-            let now = vec![clock::now_s().into()];
-            write(&self.sql, "INSERT OR REPLACE INTO setting(name, value) VALUES('compacted_s', ?)", now)
+            self.sql.exec(SETTING_TABLE, None)?;
+            let settings = vec![clock::now_s().into(), (self.generation as i64 + 1).into(), (mark as i64).into()];
+            let put = "INSERT OR REPLACE INTO setting(name, value) VALUES('compacted_s', ?), ('generation', ?), ('marked', ?)";
+            write(&self.sql, put, settings)
         };
         record::timed(Work::Compaction, || sql::transaction(&self.storage, rewrite))?;
+        self.generation += 1;
         state.mark_stored();
         (self.journal_rows, self.journal_bytes) = (0, 0);
         Ok(())
@@ -144,18 +184,10 @@ impl Store {
     pub fn measure(sql: &SqlStorage) -> Result<Measures> {
         let number =
             |query: &str| -> Result<u64> { Ok(sql::value(sql, query, vec![])?.as_ref().map_or(0, sql::integer)) };
-        let has = |table: &str| -> Result<bool> {
-            let found = sql::value(sql, "SELECT 1 FROM sqlite_master WHERE name = ?", vec![table.into()])?;
-            Ok(found.is_some())
-        };
-        if !has("journal")? {
+        if !has_table(sql, "journal")? {
             return Ok(Measures::default());
         }
-        let compacted_s = if has("setting")? {
-            Some(number("SELECT value FROM setting WHERE name = 'compacted_s'")?).filter(|&time| time > 0)
-        } else {
-            None
-        };
+        let compacted_s = if has_table(sql, "setting")? { setting(sql, "compacted_s")? } else { None };
         Ok(Measures {
             journal_rows: number("SELECT count(*) FROM journal")?,
             journal_bytes: number("SELECT sum(length(row)) FROM journal")?,
@@ -193,15 +225,34 @@ impl Store {
 
     fn create_tables(&mut self) -> Result<()> {
         if !self.has_tables {
-            self.sql.exec(
-                "CREATE TABLE snapshot(id INTEGER PRIMARY KEY, row BLOB NOT NULL);
-                 CREATE TABLE journal(seq INTEGER PRIMARY KEY, row BLOB NOT NULL);",
-                None,
-            )?;
+            let generation = self.generation + 1;
+            sql::transaction(&self.storage, || {
+                self.sql.exec(
+                    "CREATE TABLE snapshot(id INTEGER PRIMARY KEY, row BLOB NOT NULL);
+                     CREATE TABLE journal(seq INTEGER PRIMARY KEY, row BLOB NOT NULL);",
+                    None,
+                )?;
+                self.sql.exec(SETTING_TABLE, None)?;
+                let put = "INSERT INTO setting(name, value) VALUES('generation', ?)";
+                write(&self.sql, put, vec![(generation as i64).into()])
+            })?;
+            self.generation = generation;
             self.has_tables = true;
         }
         Ok(())
     }
+}
+
+const SETTING_TABLE: &str =
+    "CREATE TABLE IF NOT EXISTS setting(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID";
+
+fn has_table(sql: &SqlStorage, name: &str) -> Result<bool> {
+    Ok(sql::value(sql, "SELECT 1 FROM sqlite_master WHERE name = ?", vec![name.into()])?.is_some())
+}
+
+fn setting(sql: &SqlStorage, name: &str) -> Result<Option<u64>> {
+    let value = sql::value(sql, "SELECT value FROM setting WHERE name = ?", vec![name.into()])?;
+    Ok(value.as_ref().map(sql::integer).filter(|&value| value > 0))
 }
 
 /// Runs a statement and counts the rows that it wrote.

@@ -21,7 +21,7 @@ pub fn of(schema: &str) -> Option<Value> {
         "Goals" => json!({"goals": ["Completed purchase"]}),
         "Namespaces" => json!({"namespaces": ["default", "shop"]}),
         "Features" => json!({"features": {"new-checkout": true, "old-search": false}}),
-        "Health" => json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
+        "Health" => json!({"status": "ok", "version": env!("CARGO_PKG_VERSION"), "unreadable_shards": 0}),
         "Access" => json!({"authentication": true, "scopes": ["read"]}),
         "Usage" => json!({"count": 12, "limit": 1_000}),
         "FlagUsage" => json!({"count": 2, "limit": 1_000, "bytes": 412, "bytes_limit": 4_194_304}),

@@ -129,7 +129,7 @@ test('the service itself, after traffic that is known', async (t) => {
     'writes that were refused': ['kimball_http_requests_total', { route: '/v0/analytics', method: 'POST', status: '400' }, 3],
     reads: ['kimball_http_requests_total', { route: '/v0/analytics', method: 'GET', status: '200' }, 3],
     batches: ['kimball_shard_batches_total', {}, batches + 1],
-    'rows written: a journal row for each batch with news, and the alarm': ['kimball_rows_written_total', {}, batches + 1],
+    'rows written: a journal row for each batch with news, the alarm, the first generation and its mark': ['kimball_rows_written_total', {}, batches + 3],
     'journal rows': ['kimball_shard_journal_rows', { kimball_namespace: 'default', shard: '0' }, batches],
     'the limit of memory': ['kimball_shard_memory_limit_bytes', { kimball_namespace: 'default', shard: '0' }, 1_048_576],
   };
@@ -150,7 +150,7 @@ test('the service itself, after traffic that is known', async (t) => {
   const types = { kimball_counters: 'gauge', kimball_persist_counters_managed: 'gauge', kimball_event_add_duration_microseconds: 'summary',
     kimball_http_requests_total: 'counter', kimball_events_total: 'counter', kimball_events_refused_total: 'counter',
     kimball_shard_batches_total: 'counter', kimball_rows_written_total: 'counter',
-    kimball_shard_journal_rows: 'gauge', kimball_shard_journal_bytes: 'gauge', kimball_shard_memory_bytes: 'gauge', kimball_shard_memory_limit_bytes: 'gauge',
+    kimball_shard_journal_rows: 'gauge', kimball_shard_journal_bytes: 'gauge', kimball_shard_memory_bytes: 'gauge', kimball_shard_memory_limit_bytes: 'gauge', kimball_shard_unreadable: 'gauge',
     kimball_shard_load_duration_seconds: 'summary', kimball_shard_compaction_duration_seconds: 'summary' };
   for (const [name, type] of Object.entries(types)) {
     assert.equal(families.get(name)?.type, type, name);

@@ -85,7 +85,7 @@ test('the liveness and readiness paths', async () => {
     assert.match(answer.headers['content-type'], /^text\/plain\b/);
   }
   const [, version] = readFileSync(join(ROOT, 'Cargo.toml'), 'utf8').match(/^version = "(.+)"$/m);
-  assert.deepEqual((await server.get('/healthz')).expect(200).json(), { status: 'ok', version });
+  assert.deepEqual((await server.get('/healthz')).expect(200).json(), { status: 'ok', version, unreadable_shards: 0 });
 });
 
 test('reads answer JSON, without parameters too', async () => {

@@ -6,18 +6,24 @@
 pub mod record;
 mod text;
 
+use std::rc::Rc;
+
 use futures_util::{StreamExt, stream};
 use worker::Env;
 
+use super::directory::Namespace;
 use super::error::ApiError;
 use super::keys::keys;
 use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest, ShardReply, ShardRequest, Status, ask};
 use super::response::Reply;
 use super::routes::Call;
 use super::{directory, reports};
+use crate::api::code::Code;
 use crate::core::cohort::Week;
+use crate::core::identity::Keys;
 use crate::core::limits::FAN_OUT;
 use crate::core::prediction::{GoalEvents, Model};
+use crate::core::report::Report;
 use crate::core::request::namespace_of;
 use record::ShardTotals;
 use text::Families;
@@ -28,8 +34,10 @@ use text::Families;
 /// When the registry or a shard cannot be reached.
 pub async fn service(call: Call<'_>) -> Result<Reply, ApiError> {
     let (namespaces, counters) = overview(&call).await?;
-    let shards = statuses(call.env, &namespaces).await?;
-    let totals = ShardTotals::of_isolates(shards.iter().map(|(_, _, status)| (status.isolate, status.totals)));
+    let shards = statuses(call.env, &namespaces).await;
+    let totals = ShardTotals::of_isolates(
+        shards.iter().filter_map(|(_, _, status)| Some((status.as_ref()?.isolate, status.as_ref()?.totals))),
+    );
     let mut families = Families::new(call.config.metrics_bytes_max);
     of_counters(&mut families, counters, &shards)?;
     of_isolate(&mut families)?;
@@ -57,11 +65,12 @@ pub async fn counters(call: Call<'_>) -> Result<Reply, ApiError> {
     let keys = keys(call.env, call.config).await?;
     let mut named_families = Families::new(call.config.metrics_bytes_max);
     let mut weekly_families = named_families.beside();
+    let mut unreadable = Vec::new();
     {
         let mut named = named_families.gauges("kimball_counter", "Unique users of an event.");
         let mut weekly = weekly_families.gauges("kimball_counter_weekly", "Unique users of an event in an ISO week.");
         for (name, _) in overview(&call).await?.0 {
-            let Some((namespace, report)) = reports::fetch(call.env, &keys, &name).await? else {
+            let Some((namespace, report)) = readable(&call, &keys, &name, &mut unreadable).await? else {
                 continue;
             };
             for counter in report.counters.iter().filter(|counter| counter.is_listed()) {
@@ -80,6 +89,7 @@ pub async fn counters(call: Call<'_>) -> Result<Reply, ApiError> {
         }
     }
     named_families.append(&weekly_families);
+    of_unreadable(&mut named_families, &unreadable)?;
     Ok(named_families.reply())
 }
 
@@ -92,8 +102,9 @@ pub async fn predictions(call: Call<'_>) -> Result<Reply, ApiError> {
     let mut families = Families::new(call.config.metrics_bytes_max);
     let mut family = families
         .gauges("kimball_bayes_prediction", "The probability of a goal for users who did an event, by Bayes' theorem.");
+    let mut unreadable = Vec::new();
     for (name, _) in overview(&call).await?.0 {
-        let Some((namespace, report)) = reports::fetch(call.env, &keys, &name).await? else {
+        let Some((namespace, report)) = readable(&call, &keys, &name, &mut unreadable).await? else {
             continue;
         };
         let model = Model::of(&report, &namespace.names)?;
@@ -104,7 +115,30 @@ pub async fn predictions(call: Call<'_>) -> Result<Reply, ApiError> {
             }
         }
     }
+    of_unreadable(&mut families, &unreadable)?;
     Ok(families.reply())
+}
+
+/// What a namespace's shards know; `None` where it does not exist, or one of them cannot be read, which is noted.
+async fn readable(
+    call: &Call<'_>,
+    keys: &Keys,
+    name: &str,
+    unreadable: &mut Vec<String>,
+) -> Result<Option<(Rc<Namespace>, Report)>, ApiError> {
+    match reports::fetch(call.env, keys, name).await {
+        Err(error) if error.code == Code::StorageUnavailable => {
+            unreadable.push(name.to_owned());
+            Ok(None)
+        }
+        outcome => outcome,
+    }
+}
+
+fn of_unreadable(families: &mut Families, unreadable: &[String]) -> Result<(), ApiError> {
+    let help = "1 where a namespace is left out because one of its shards cannot be read; absent else.";
+    let mut family = families.gauges("kimball_namespace_unreadable", help);
+    unreadable.iter().try_for_each(|name| family.sample(&[("kimball_namespace", name)], 1.0))
 }
 
 /// The namespaces that are asked for with their numbers of shards, and the number of counters of all.
@@ -122,30 +156,32 @@ async fn overview(call: &Call<'_>) -> Result<(Vec<(String, u32)>, u64), ApiError
     }
 }
 
-type ShardStatus<'a> = (&'a str, u32, Status);
+/// A namespace, the number of a shard, and how that is, where it can be asked.
+type ShardStatus<'a> = (&'a str, u32, Option<Status>);
 
-async fn statuses<'a>(env: &Env, namespaces: &'a [(String, u32)]) -> Result<Vec<ShardStatus<'a>>, ApiError> {
+/// Asks every shard. One that cannot answer is told as such, and keeps nobody from the others' metrics.
+async fn statuses<'a>(env: &Env, namespaces: &'a [(String, u32)]) -> Vec<ShardStatus<'a>> {
     let shards = namespaces.iter().flat_map(|(name, shards)| (0..*shards).map(move |index| (name.as_str(), index)));
     let mut replies = stream::iter(shards)
         .map(|(name, index)| async move {
             let object = directory::shard_name(name, index);
-            (name, index, ask(env, "SHARD", &object, &ShardRequest::Status).await)
+            match ask(env, "SHARD", &object, &ShardRequest::Status).await {
+                Ok(ShardReply::Status(status)) => (name, index, Some(status)),
+                _ => (name, index, None),
+            }
         })
         .buffered(FAN_OUT);
     let mut statuses = Vec::new();
-    while let Some((name, index, reply)) = replies.next().await {
-        match reply? {
-            ShardReply::Status(status) => statuses.push((name, index, status)),
-            _ => return Err(ApiError::unexpected("a shard")),
-        }
+    while let Some(status) = replies.next().await {
+        statuses.push(status);
     }
-    Ok(statuses)
+    statuses
 }
 
 fn of_counters(families: &mut Families, counters: u64, shards: &[ShardStatus<'_>]) -> Result<(), ApiError> {
     let help = "Events that have a counter, over all namespaces.";
     families.gauges("kimball_counters", help).sample(&[], counters as f64)?;
-    let stored: u64 = shards.iter().map(|(_, _, status)| status.stored_counters).sum();
+    let stored: u64 = shards.iter().filter_map(|(_, _, status)| Some(status.as_ref()?.stored_counters)).sum();
     let help = "Counters that shards keep in snapshots; one that is in the journal only is not among them.";
     families.gauges("kimball_persist_counters_managed", help).sample(&[], stored as f64)
 }
@@ -185,6 +221,15 @@ pub const fn wasm_memory_bytes() -> usize {
 
 fn of_shards(families: &mut Families, shards: &[ShardStatus<'_>], memory_max: u64) -> Result<(), ApiError> {
     type Read = fn(&Status, u64) -> Option<u64>;
+    let labelled = |family: &mut text::Family<'_>, namespace: &str, index: u32, value: u64| {
+        family.sample(&[("kimball_namespace", namespace), ("shard", &*index.to_string())], value as f64)
+    };
+    let help = "1 where a shard's stored state could not be read when that was last tried, else 0.";
+    let mut family = families.gauges("kimball_shard_unreadable", help);
+    for (namespace, index, status) in shards {
+        let is_unreadable = status.as_ref().is_none_or(|status| status.is_unreadable);
+        labelled(&mut family, namespace, *index, u64::from(is_unreadable))?;
+    }
     let gauges: [(&str, &str, Read); 5] = [
         ("kimball_shard_journal_rows", "Rows of a shard's journal.", |status, _| Some(status.journal_rows)),
         ("kimball_shard_journal_bytes", "Bytes of a shard's journal.", |status, _| Some(status.journal_bytes)),
@@ -201,9 +246,8 @@ fn of_shards(families: &mut Families, shards: &[ShardStatus<'_>], memory_max: u6
     for (name, help, read) in gauges {
         let mut family = families.gauges(name, help);
         for (namespace, index, status) in shards {
-            if let Some(value) = read(status, memory_max) {
-                let labels = [("kimball_namespace", *namespace), ("shard", &*index.to_string())];
-                family.sample(&labels, value as f64)?;
+            if let Some(value) = status.as_ref().and_then(|status| read(status, memory_max)) {
+                labelled(&mut family, namespace, *index, value)?;
             }
         }
     }

@@ -4,7 +4,7 @@
 //! next I/O: there, the time is that until a timer set at the end has fired, and includes what else is run before it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -100,6 +100,8 @@ thread_local! {
     static ISOLATE: RefCell<Isolate> = RefCell::default();
     /// Whether the clock was ever seen to go on without I/O.
     static CLOCK_GOES_ON: Cell<bool> = const { Cell::new(false) };
+    /// Objects that could not be asked when that was last tried; no more than there are shards.
+    static UNREACHABLE: RefCell<BTreeSet<String>> = RefCell::default();
 }
 
 fn with<T>(work: impl FnOnce(&mut Isolate) -> T) -> T {
@@ -140,6 +142,22 @@ pub fn applied(accepted: u64, repeated: u64) {
 /// Counts rows that a shard has written.
 pub fn wrote(rows: u64) {
     with(|isolate| isolate.shards.rows_written += rows);
+}
+
+/// Notes whether an object could be asked.
+pub fn reached(object: &str, is_reached: bool) {
+    UNREACHABLE.with_borrow_mut(|unreachable| {
+        if is_reached {
+            unreachable.remove(object);
+        } else {
+            unreachable.insert(object.to_owned());
+        }
+    });
+}
+
+/// How many objects could not be asked when this isolate last tried.
+pub fn unreachable() -> u64 {
+    UNREACHABLE.with_borrow(|unreachable| unreachable.len() as u64)
 }
 
 /// Does some work of a shard without I/O that is awaited, and counts it with its time if it succeeds.

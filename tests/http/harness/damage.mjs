@@ -4,7 +4,17 @@ import { execFileSync } from 'node:child_process';
 
 import { filesUnder } from './files.mjs';
 
-// Through SQLite itself: it would take a damaged frame of its write-ahead log for the log's end.
+/** Moves what is in the write-ahead logs into the databases, as SQLite does by itself once a log is long. */
+export function checkpoint(directory) {
+  for (const path of databases(directory)) {
+    execFileSync('python3', ['-c', 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute("PRAGMA wal_checkpoint(TRUNCATE)")', path]);
+  }
+}
+
+/** The databases under a directory. */
+export const databases = (directory) => filesUnder(directory).filter((path) => path.endsWith('.sqlite'));
+
+// Through SQLite itself, because the row may be in the database or in its log.
 const FLIP = `
 import sqlite3, sys
 database = sqlite3.connect(sys.argv[1])
@@ -20,7 +30,6 @@ if row:
 
 /** Flips one bit in the middle of a snapshot row of one shard under a directory. */
 export function flipSnapshotBit(directory) {
-  const databases = filesUnder(directory).filter((path) => path.endsWith('.sqlite'));
-  const isFlipped = databases.some((path) => execFileSync('python3', ['-c', FLIP, path], { encoding: 'utf8' }) !== '');
+  const isFlipped = databases(directory).some((path) => execFileSync('python3', ['-c', FLIP, path], { encoding: 'utf8' }) !== '');
   if (!isFlipped) throw new Error(`no shard under ${directory} has a snapshot`);
 }
