@@ -10,7 +10,7 @@ import { seeded } from './harness/random.mjs';
 import { FAULTS, PRODUCT, serve } from './harness/server.mjs';
 
 const WRITERS = 8;
-const ROUNDS = 6;
+const ROUNDS = 50;
 const NAMESPACES = ['default', 'second'];
 const GOAL = 'purchase';
 const EVENTS = ['view', 'search', 'cart', GOAL, 'review'];
@@ -109,7 +109,7 @@ async function killAfter(server, writers, acknowledgements) {
   await Promise.all([killed, ...writing]);
 }
 
-test(`${ROUNDS} times SIGKILL in the middle of ${WRITERS} writers: all acknowledged is there, once`, { timeout: 300_000 }, async (t) => {
+test(`${ROUNDS} times SIGKILL in the middle of ${WRITERS} writers: all acknowledged is there, once`, { timeout: 600_000 }, async (t) => {
   const env = { SHARDS: '4', JOURNAL_ROWS_MAX: '7', COMPACTION_IDLE_MS: '50' };
   const server = await serve(t, { env, build: PRODUCT });
   for (const namespace of NAMESPACES) await server.goal(GOAL, namespace);

@@ -1,0 +1,50 @@
+// State that earlier versions have written (tests/golden/state-N/, kept for ever): read exactly, and gone on with.
+//
+// | state | version |
+// |---|---|
+// | 1 | without generations and marks |
+// | 2 | with them |
+
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { test } from 'node:test';
+
+import { batch, ENV, FLAG, model, NAMESPACES, NEXT, unpack } from './harness/golden-state.mjs';
+import { FAULTS, serve, temporaryDirectory } from './harness/server.mjs';
+
+const STATES = readdirSync(new URL('../golden/', import.meta.url)).filter((name) => name.startsWith('state-'));
+
+async function holds(server, expected) {
+  for (const namespace of NAMESPACES) assert.deepEqual(await server.analytics(namespace), expected.analytics(namespace));
+  assert.deepEqual((await server.get('/v0/featureSpecs')).json(), { featureSpecs: [FLAG] });
+  assert.equal((await server.get('/healthz')).json().status, 'ok');
+}
+
+for (const state of STATES) {
+  test(`${state}: answered exactly, gone on with, compacted and read again`, { timeout: 60_000 }, async (t) => {
+    const stateDir = await temporaryDirectory(t);
+    unpack(state, stateDir);
+    const server = await serve(t, { stateDir, env: ENV, build: FAULTS });
+    await holds(server, model());
+    assert.ok((await server.shard()).journal_rows > 0, 'the state has a journal');
+    assert.ok((await server.shard()).snapshot_rows > 0, 'the state has a snapshot');
+    await server.ingest(batch(0));
+    await holds(server, model());
+    await server.ingest(batch(NEXT));
+    await holds(server, model(1));
+    for (const namespace of NAMESPACES) {
+      for (const index of [0, 1]) (await server.post(`/faults/compact?namespace=${encodeURIComponent(namespace)}&index=${index}`)).expect(204);
+    }
+    await holds(server, model(1));
+    await server.restart({ signal: 'SIGKILL' });
+    await holds(server, model(1));
+    assert.equal((await server.shard()).journal_rows, 0);
+  });
+}
+
+test('the check finds another state', async (t) => {
+  const stateDir = await temporaryDirectory(t);
+  unpack(STATES[0], stateDir);
+  const server = await serve(t, { stateDir, env: ENV });
+  await assert.rejects(holds(server, model(1)));
+});
