@@ -83,6 +83,8 @@ pub enum Endpoint {
     Inspect,
     #[cfg(feature = "faults")]
     Compact,
+    #[cfg(feature = "faults")]
+    ShiftClock,
 }
 
 /// One path with one method.
@@ -164,6 +166,8 @@ pub const ROUTES: &[Route] = &[
     get("/faults/shard", Scope::Admin, Endpoint::Inspect),
     #[cfg(feature = "faults")]
     post("/faults/compact", Scope::Admin, Endpoint::Compact),
+    #[cfg(feature = "faults")]
+    post("/faults/clock", Scope::Admin, Endpoint::ShiftClock),
 ];
 
 /// Whatever else lies in the folders of files: scripts and styles of pages, licences.

@@ -30,10 +30,11 @@ pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
 }
 
 #[cfg(feature = "faults")]
-pub use injected::{compact, inspect};
+pub use injected::{compact, inspect, shift_clock};
 
 #[cfg(feature = "faults")]
 mod injected {
+    use super::super::clock;
     use super::super::message::{ShardReply, ShardRequest};
     use super::{ApiError, Call, Reply, ask};
 
@@ -49,6 +50,12 @@ mod injected {
             ShardReply::Inspection(inspection) => Reply::json(&inspection),
             _ => Ok(Reply::no_content()),
         }
+    }
+
+    /// POST /faults/clock: sets this isolate's clock so many milliseconds ahead, or back.
+    pub fn shift_clock(call: &Call<'_>) -> Result<Reply, ApiError> {
+        clock::shift(call.query.get("offset_ms")?.and_then(|text| text.parse().ok()).unwrap_or(0));
+        Ok(Reply::no_content())
     }
 
     /// POST /faults/compact: compacts a shard.

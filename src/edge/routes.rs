@@ -139,6 +139,8 @@ async fn dispatch(
         Endpoint::Inspect => health::inspect(call).await,
         #[cfg(feature = "faults")]
         Endpoint::Compact => health::compact(call).await,
+        #[cfg(feature = "faults")]
+        Endpoint::ShiftClock => health::shift_clock(&call),
     }
 }
 
