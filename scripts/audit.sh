@@ -1,0 +1,47 @@
+#!/bin/sh
+# Checks every dependency: its licence, where it comes from, doubles, and vulnerabilities that are known.
+#
+# The first three need no network and always run. What is known to be vulnerable is asked of databases elsewhere; where
+# one cannot be had this says so and goes on, for it says nothing about the dependencies.
+set -eu
+
+deny=.tools/bin/cargo-deny
+skipped() { echo "audit: SKIPPED $1" >&2; }
+
+manifests='Cargo.toml benches/empty-worker/Cargo.toml fuzz/Cargo.toml'
+for manifest in $manifests; do
+    echo "$manifest: licences, sources, doubles"
+    "$deny" --config deny.toml --manifest-path "$manifest" check --hide-inclusion-graph bans licenses sources
+done
+
+export GIT_TERMINAL_PROMPT=0
+if why=$("$deny" --config deny.toml fetch db 2>&1); then
+    for manifest in $manifests; do
+        echo "$manifest: advisories"
+        "$deny" --config deny.toml --manifest-path "$manifest" check --disable-fetch advisories
+    done
+else
+    skipped "advisories on crates: their database cannot be fetched ($(echo "$why" | grep -m 1 -i 'fatal' || echo "$why" | head -n 1))"
+fi
+
+# npm ends with 1 both where it found something and where it could not ask; only a report has a version.
+npm_audit() {
+    report=$(npm audit --json "$@" 2>/dev/null) && found=false || found=true
+    case $report in
+        *'"auditReportVersion"'*) ;;
+        *) skipped "advisories on npm packages: the registry answers no audit ($(echo "$report" | sed -n 's/^  "message": "\(.*\)",$/\1/p'))"; exit 0 ;;
+    esac
+}
+
+npm_audit --omit=dev
+echo 'npm, packages that run in production: advisories'
+if $found; then
+    npm audit --omit=dev || true
+    exit 1
+fi
+echo none
+
+# Tools see nothing but this repository: what is found is told, and is no reason to refuse a change.
+npm_audit
+echo 'npm, packages that build and test: advisories, for information'
+if $found; then npm audit || true; else echo none; fi
