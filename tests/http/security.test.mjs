@@ -107,7 +107,8 @@ test('no answer and no line of the log has a user id, a token, the key, or a sto
   }
   await own.stop('SIGKILL');
 
-  const fingerprints = tables(own.stateDir, 'snapshot').flatMap(({ rows }) => rows.map(({ values: [, row] }) => decodeSection(row).fingerprints)).flat();
+  const snapshots = tables(own.stateDir, 'snapshot').flatMap(({ rows }) => rows.map(({ values: [, row] }) => row));
+  const fingerprints = snapshots.flatMap((row) => decodeSection(row).fingerprints);
   assert.equal(fingerprints.length, 900, 'all users, A and B');
   const stored = new Set(fingerprints.flatMap((value) => [String(value), value.toString(16).padStart(9, '0')]));
   const secrets = [...Object.values(TOKENS), '4b696d62616c6c'];
@@ -140,7 +141,8 @@ test('a token counts in the Authorization header only, and there once', async ()
     }
   }
   for (const lines of [[admin, 'other'], ['other', admin], [admin, admin]]) {
-    const { statuses } = await exchange(server, `GET /v0/namespaces HTTP/1.1\r\nHost: x\r\n${lines.map((token) => `Authorization: Bearer ${token}\r\n`).join('')}\r\n`);
+    const headers = lines.map((token) => `Authorization: Bearer ${token}\r\n`).join('');
+    const { statuses } = await exchange(server, `GET /v0/namespaces HTTP/1.1\r\nHost: x\r\n${headers}\r\n`);
     assert.deepEqual(statuses, [401]);
   }
 });
@@ -414,7 +416,10 @@ const ALONE = ['(?:a?){1000}a{1000}', '(a{100}){100}'];
 
 test('patterns made to be expensive are refused with the reason, or harmless a hundred times over', { timeout: 300_000 }, async (t) => {
   const names = Array.from({ length: 300 }, (_, i) => did(`${'a'.repeat(240)}${i}`, 'u'));
-  const cases = [...Object.entries(PATTERNS).map(([pattern, fits]) => [pattern, fits, pattern.length > 200 ? 1 : 100]), ...ALONE.flatMap((pattern) => [[pattern, true, 1], [pattern, false, 100]])];
+  const cases = [
+    ...Object.entries(PATTERNS).map(([pattern, fits]) => [pattern, fits, pattern.length > 200 ? 1 : 100]),
+    ...ALONE.flatMap((pattern) => [[pattern, true, 1], [pattern, false, 100]]),
+  ];
   for (const [pattern, fits, times] of cases) {
     const own = await serve(t, { env: { COUNTERS: JSON.stringify(Array(times).fill({ pattern })) } });
     const shown = pattern.slice(0, 40);
@@ -436,7 +441,10 @@ test('control characters in flags are refused in names, and escaped where values
   const put = (spec) => own.post('/v0/featureSpecs', spec);
   const controls = [...Array.from({ length: 32 }, (_, i) => i), 0x7f, 0x85, 0x9b].map((code) => String.fromCharCode(code));
   for (const control of controls) {
-    for (const spec of [{ name: `a${control}b` }, { name: 'f', user: [{ property: `a${control}b`, comparator: '=', value: 'v' }] }]) (await put(spec)).refused(400, 'field_invalid');
+    const named = `a${control}b`;
+    for (const spec of [{ name: named }, { name: 'f', user: [{ property: named, comparator: '=', value: 'v' }] }]) {
+      (await put(spec)).refused(400, 'field_invalid');
+    }
     const features = await own.get(`/v0/features?user_obj=${parameter({ user_id: `u${control}` })}&context_obj=${parameter({ feature: `a${control}` })}`);
     features.refused(400, ['field_invalid', 'parameter_invalid']);
   }
@@ -449,4 +457,18 @@ test('control characters in flags are refused in names, and escaped where values
   assert.equal(listed.headers['x-content-type-options'], 'nosniff');
   const asked = (await own.get(`/v0/features?user_obj=${parameter({ constructor: value })}`)).expect(200);
   assert.equal(asked.text, '{"features":{"__proto__":true}}');
+});
+
+// ── The document ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+test('every test that the threat model names is there', () => {
+  const rows = readFileSync(join(ROOT, 'docs/threat-model.md'), 'utf8').split('\n').filter((line) => line.includes('.test.mjs`'));
+  assert.ok(rows.length >= 25, `${rows.length} rows`);
+  for (const row of rows) {
+    // A file, then the titles of its tests, where not all of it is meant.
+    for (const [, file, titles] of row.split('|')[2].matchAll(/`([\w/]+\.test\.mjs)`([^;]*)/g)) {
+      const source = readFileSync(join(ROOT, 'tests', file), 'utf8').replaceAll("\\'", "'");
+      for (const [, title] of titles.matchAll(/\*([^*]+)\*/g)) assert.ok(source.includes(title.replace(/\b(HASH_KEY|given|generated)\b.*$/, '')), `${file}: ${title}`);
+    }
+  }
 });
