@@ -18,7 +18,7 @@ export GIT_TERMINAL_PROMPT=0
 if why=$("$deny" --config deny.toml fetch db 2>&1); then
     for manifest in $manifests; do
         echo "$manifest: advisories"
-        "$deny" --config deny.toml --manifest-path "$manifest" check --disable-fetch advisories
+        "$deny" --config deny.toml --manifest-path "$manifest" check --hide-inclusion-graph advisories
     done
 else
     skipped "advisories on crates: their database cannot be fetched ($(echo "$why" | grep -m 1 -i 'fatal' || echo "$why" | head -n 1))"
