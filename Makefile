@@ -6,6 +6,7 @@
 WASM_BINDGEN_VERSION := 0.2.130
 WORKER_BUILD_VERSION := 0.8.7
 CARGO_FUZZ_VERSION := 0.13.2
+CARGO_DENY_VERSION := 0.20.2
 
 # What worker-build would otherwise download, from .tools/ and node_modules/ instead.
 export WASM_BINDGEN_BIN := $(CURDIR)/.tools/bin/wasm-bindgen
@@ -19,6 +20,7 @@ WASM_BINDGEN_STAMP := .tools/wasm-bindgen-$(WASM_BINDGEN_VERSION)
 WORKER_BUILD_STAMP := .tools/worker-build-$(WORKER_BUILD_VERSION)
 TOOL_STAMPS := $(WASM_BINDGEN_STAMP) $(WORKER_BUILD_STAMP)
 CARGO_FUZZ_STAMP := .tools/cargo-fuzz-$(CARGO_FUZZ_VERSION)
+CARGO_DENY_STAMP := .tools/cargo-deny-$(CARGO_DENY_VERSION)
 PYTHON_STAMP := .tools/python.stamp
 NODE_MODULES := node_modules/.package-lock.json
 PROMTOOL_STAMP := .tools/promtool/.stamp
@@ -44,7 +46,7 @@ TEST_CONCURRENCY := 2
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help openapi install build build-faults pkg pkg-size start demo load test test-core test-wasm test-http test-pkg test-e2e \
-	test-dashboard fuzz deploy-check deploy bench bill clean
+	test-dashboard fuzz audit deploy-check deploy bench bill clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -109,6 +111,10 @@ test-dashboard: $(NODE_MODULES) build/.stamp build/assets.stamp ## Check the das
 
 fuzz: $(CARGO_FUZZ_STAMP) ## Fuzz every decoder and parser, and both models (FUZZ_SECONDS for each); needs a C++ compiler
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh
+
+audit: $(CARGO_DENY_STAMP) ## Check licences and origins of all dependencies, and where the network allows it, known vulnerabilities
+	@scripts/require.sh rust node
+	@scripts/audit.sh
 
 deploy-check: $(NODE_MODULES) build/.stamp build/assets.stamp ## Prove that Cloudflare would get this very build
 	@scripts/deploy-check.sh
@@ -188,10 +194,10 @@ $(PYTHON_STAMP): tests/http/requirements.txt
 
 # Compiled with less optimisation, which takes a third less time and makes no difference to their use, and in one
 # directory, because they share many crates.
-$(TOOL_STAMPS) $(CARGO_FUZZ_STAMP): export CARGO_TARGET_DIR := $(CURDIR)/target/tools
-$(TOOL_STAMPS) $(CARGO_FUZZ_STAMP): export CARGO_PROFILE_RELEASE_OPT_LEVEL := 1
-$(TOOL_STAMPS) $(CARGO_FUZZ_STAMP): export CARGO_PROFILE_RELEASE_LTO := off
-$(TOOL_STAMPS) $(CARGO_FUZZ_STAMP): export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
+$(TOOL_STAMPS) $(CARGO_FUZZ_STAMP) $(CARGO_DENY_STAMP): export CARGO_TARGET_DIR := $(CURDIR)/target/tools
+$(TOOL_STAMPS) $(CARGO_FUZZ_STAMP) $(CARGO_DENY_STAMP): export CARGO_PROFILE_RELEASE_OPT_LEVEL := 1
+$(TOOL_STAMPS) $(CARGO_FUZZ_STAMP) $(CARGO_DENY_STAMP): export CARGO_PROFILE_RELEASE_LTO := off
+$(TOOL_STAMPS) $(CARGO_FUZZ_STAMP) $(CARGO_DENY_STAMP): export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
 
 $(WASM_BINDGEN_STAMP):
 	@scripts/require.sh rust
@@ -201,6 +207,11 @@ $(WASM_BINDGEN_STAMP):
 $(CARGO_FUZZ_STAMP):
 	@scripts/require.sh rust
 	cargo install --root .tools cargo-fuzz --version $(CARGO_FUZZ_VERSION)
+	@touch $@
+
+$(CARGO_DENY_STAMP):
+	@scripts/require.sh rust
+	cargo install --root .tools cargo-deny --version $(CARGO_DENY_VERSION) --locked
 	@touch $@
 
 $(WORKER_BUILD_STAMP):

@@ -68,7 +68,7 @@ impl CounterSettings {
             return Err(Invalid { what: format!("COUNTERS: must not have more than {COUNTER_SETTINGS} settings") });
         }
         let settings = drafts.iter().enumerate().map(|(index, draft)| {
-            CounterSetting::new(draft)
+            CounterSetting::new(draft, PATTERN_PROGRAM_BYTES / drafts.len())
                 .map_err(|(key, must)| Invalid { what: format!("COUNTERS: {key} of setting {index}: {must}") })
         });
         settings.collect::<Result<_, _>>().map(Self)
@@ -87,12 +87,12 @@ impl CounterSettings {
 }
 
 impl CounterSetting {
-    fn new(draft: &Draft) -> Result<Self, (&'static str, String)> {
+    fn new(draft: &Draft, program_bytes: usize) -> Result<Self, (&'static str, String)> {
         if draft.pattern.len() > PATTERN_BYTES {
             return Err(("pattern", format!("must not be longer than {PATTERN_BYTES} bytes")));
         }
         let pattern = RegexBuilder::new(&draft.pattern)
-            .size_limit(PATTERN_PROGRAM_BYTES)
+            .size_limit(program_bytes)
             .build()
             .map_err(|error| ("pattern", one_line(&error.to_string())))?;
         let is_weekly = match draft.date_cohort.as_deref() {

@@ -151,7 +151,8 @@ pub const DRAIN_BYTES: u64 = 16 * MIB;
 pub const DRAIN_MS: u64 = 1_000;
 /// Settings in `COUNTERS`.
 pub const COUNTER_SETTINGS: usize = 100;
-/// Bytes of the program that one pattern in `COUNTERS` becomes.
+/// Bytes of the programs that all patterns in `COUNTERS` become, divided evenly between them: every new event name may
+/// pass through all of them, which takes a time of their product with its length.
 pub const PATTERN_PROGRAM_BYTES: usize = 256 << 10;
 /// Bytes of one pattern in `COUNTERS`.
 pub const PATTERN_BYTES: usize = 1_024;
