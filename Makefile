@@ -46,7 +46,7 @@ TEST_CONCURRENCY := 2
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help openapi install build build-faults pkg pkg-size start demo load test test-core test-wasm test-http test-pkg test-e2e \
-	test-dashboard fuzz audit deploy-check deploy bench flood bill clean
+	test-dashboard fuzz audit deploy-check deploy bench flood soak bill clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -130,6 +130,9 @@ bench: $(NODE_MODULES) build/.stamp $(EMPTY_WORKER)/build/.stamp build/assets.st
 
 flood: $(NODE_MODULES) build/.stamp build/assets.stamp ## Flood a server with everything that could make it grow, and print its memory (ARGS="--scale 0.1")
 	node scripts/flood.mjs $(ARGS)
+
+soak: $(NODE_MODULES) build/.stamp build/assets.stamp ## Mixed load beside the exact model for SOAK_MINUTES (60), with restarts every five
+	node tests/soak/soak.mjs
 
 bill: $(NODE_MODULES) build/.stamp build/assets.stamp ## Print what a month on Cloudflare costs, from its prices and runs of its own
 	node scripts/bill.mjs
