@@ -46,7 +46,7 @@ TEST_CONCURRENCY := 2
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help openapi install build build-faults pkg pkg-size start demo load test test-core test-wasm test-http test-pkg test-e2e \
-	test-dashboard fuzz audit deploy-check deploy bench flood soak bill clean
+	test-dashboard fuzz audit deploy-check deploy bench bench-growth flood soak bill clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -127,6 +127,10 @@ bench: $(NODE_MODULES) build/.stamp $(EMPTY_WORKER)/build/.stamp build/assets.st
 	node scripts/bench-wasm.mjs
 	node scripts/bench-page.mjs $(EVENTS)
 	node scripts/bench.mjs $(ARGS)
+
+bench-growth: ## Print how costs grow with users and events, natively, and plot them into docs/
+	@scripts/require.sh rust
+	cargo bench --features plot --bench growth
 
 flood: $(NODE_MODULES) build/.stamp build/assets.stamp ## Flood a server with everything that could make it grow, and print its memory (ARGS="--scale 0.1")
 	node scripts/flood.mjs $(ARGS)

@@ -26,7 +26,7 @@ pub fn run(clock: &dyn Fn() -> f64) -> String {
 }
 
 /// Median time of five runs, per item.
-fn per_item(clock: &dyn Fn() -> f64, items: usize, mut work: impl FnMut()) -> f64 {
+pub fn per_item(clock: &dyn Fn() -> f64, items: usize, mut work: impl FnMut()) -> f64 {
     let mut times: Vec<f64> = (0..5)
         .map(|_| {
             let start = clock();
@@ -39,7 +39,7 @@ fn per_item(clock: &dyn Fn() -> f64, items: usize, mut work: impl FnMut()) -> f6
 }
 
 /// A stream of well-mixed numbers (`SplitMix64`, Steele et al. 2014).
-fn mixed(n: u64) -> u64 {
+pub fn mixed(n: u64) -> u64 {
     let mut z = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -88,24 +88,30 @@ fn user_sets(clock: &dyn Fn() -> f64, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-struct Stream {
-    keys: Keys,
-    unlink: UnlinkKey,
+/// What makes operations of numbers of events and users.
+pub struct Stream {
+    /// The deployment's keys.
+    pub keys: Keys,
+    /// The key of the namespace.
+    pub unlink: UnlinkKey,
 }
 
 impl Stream {
-    fn new() -> Self {
+    /// With a fixed key.
+    pub fn new() -> Self {
         let keys = Keys::new(&[1; 32]);
         let unlink = keys.unlink("default");
         Self { keys, unlink }
     }
 
-    fn record(&self, event: u32, user: u64) -> Operation {
+    /// A user's event.
+    pub fn record(&self, event: u32, user: u64) -> Operation {
         let tag = self.unlink.tag(&event.to_string());
         Operation::Record { event, tag, user: self.keys.user("default", &user.to_string()), value: None, week: None }
     }
 
-    fn apply(&self, state: &mut Aggregator, operations: &[Operation]) {
+    /// Applies a batch without limits.
+    pub fn apply(&self, state: &mut Aggregator, operations: &[Operation]) {
         let _ = black_box(state.apply(operations, &self.unlink, &ShardLimits::NONE));
     }
 }
