@@ -22,6 +22,7 @@ TOOL_STAMPS := $(WASM_BINDGEN_STAMP) $(WORKER_BUILD_STAMP)
 CARGO_FUZZ_STAMP := .tools/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 CARGO_DENY_STAMP := .tools/cargo-deny-$(CARGO_DENY_VERSION)
 PYTHON_STAMP := .tools/python.stamp
+PEERS_STAMP := .tools/peers.stamp
 NODE_MODULES := node_modules/.package-lock.json
 PROMTOOL_STAMP := .tools/promtool/.stamp
 
@@ -46,7 +47,7 @@ TEST_CONCURRENCY := 2
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help openapi install build build-faults pkg pkg-size start demo load test test-core test-wasm test-http test-pkg test-e2e \
-	test-dashboard fuzz audit deploy-check deploy bench bench-growth flood soak bill clean
+	test-dashboard fuzz audit deploy-check deploy bench bench-growth bench-peers flood soak bill clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -132,6 +133,10 @@ bench-growth: ## Print how costs grow with users and events, natively, and plot 
 	@scripts/require.sh rust
 	cargo bench --features plot --bench growth
 
+bench-peers: $(NODE_MODULES) $(PEERS_STAMP) build/.stamp build/assets.stamp ## Print how PostgreSQL, Redis, ClickHouse and DuckDB do the same (ARGS="--rounds 1 --events 200000")
+	@scripts/require.sh node postgresql redis
+	.tools/peers/bin/python scripts/peers/peers.py $(ARGS)
+
 flood: $(NODE_MODULES) build/.stamp build/assets.stamp ## Flood a server with everything that could make it grow, and print its memory (ARGS="--scale 0.1")
 	node scripts/flood.mjs $(ARGS)
 
@@ -200,6 +205,13 @@ $(PYTHON_STAMP): tests/http/requirements.txt
 	@scripts/require.sh python
 	python3 -m venv --clear .tools/python
 	.tools/python/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --requirement $<
+	@touch $@
+
+# The clients and libraries of what the benchmark compares with.
+$(PEERS_STAMP): scripts/peers/requirements.txt
+	@scripts/require.sh python
+	python3 -m venv --clear .tools/peers
+	.tools/peers/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --requirement $<
 	@touch $@
 
 # Compiled with less optimisation, which takes a third less time and makes no difference to their use, and in one

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Says in one line what this machine lacks: require.sh rust|node|python …
+# Says in one line what this machine lacks: require.sh rust|node|python|postgresql|redis …
 set -eu
 
 fail() {
@@ -32,6 +32,15 @@ require_python() {
     command -v python3 >/dev/null || fail 'python3 is missing; install Python 3.10 or later, with venv'
     python3 -c 'import sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
         fail 'python3 is too old or lacks the module venv; install Python 3.10 or later, with venv'
+}
+
+require_postgresql() {
+    command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
+        fail 'initdb is missing; install PostgreSQL (on Debian the package postgresql)'
+}
+
+require_redis() {
+    command -v redis-server >/dev/null || fail 'redis-server is missing; install Redis (on Debian the package redis-server)'
 }
 
 for need in "$@"; do
