@@ -11,6 +11,7 @@ import { test } from 'node:test';
 
 import { batch, ENV, FLAG, model, NAMESPACES, NEXT, unpack } from './harness/golden-state.mjs';
 import { FAULTS, serve, temporaryDirectory } from './harness/server.mjs';
+import { tables } from './harness/sqlite.mjs';
 
 const STATES = readdirSync(new URL('../golden/', import.meta.url)).filter((name) => name.startsWith('state-'));
 
@@ -24,10 +25,13 @@ for (const state of STATES) {
   test(`${state}: answered exactly, gone on with, compacted and read again`, { timeout: 60_000 }, async (t) => {
     const stateDir = await temporaryDirectory(t);
     unpack(state, stateDir);
+    // Read from the files: the alarm that the state holds is long due, and a server compacts the journal at its start.
+    for (const table of ['journal', 'snapshot']) {
+      const shards = tables(stateDir, table).filter(({ rows }) => rows.length > 0);
+      assert.equal(shards.length, NAMESPACES.length * 2, `shards of the state with a ${table}`);
+    }
     const server = await serve(t, { stateDir, env: ENV, build: FAULTS });
     await holds(server, model());
-    assert.ok((await server.shard()).journal_rows > 0, 'the state has a journal');
-    assert.ok((await server.shard()).snapshot_rows > 0, 'the state has a snapshot');
     await server.ingest(batch(0));
     await holds(server, model());
     await server.ingest(batch(NEXT));
