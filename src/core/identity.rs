@@ -7,6 +7,8 @@
 use std::hash::Hasher;
 
 use hkdf::Hkdf;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Sha256;
 use siphasher::sip::SipHasher13;
 use siphasher::sip128::{Hasher128, SipHasher24};
@@ -15,7 +17,7 @@ use super::cohort::Week;
 use super::error::Invalid;
 
 /// A keyed 128-bit hash of namespace and user id. Lives in memory and in Worker → shard messages, never at rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UserKey(u128);
 
 impl UserKey {
@@ -23,6 +25,21 @@ impl UserKey {
     #[must_use]
     pub fn shard(self, shards: u32) -> u32 {
         (self.0 % u128::from(shards.max(1))) as u32
+    }
+}
+
+/// As 16 bytes, little-endian: a variable-length integer would be longer, and slower by far in WebAssembly.
+impl Serialize for UserKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0.to_le_bytes())
+    }
+}
+
+impl<'de> Deserialize<'de> for UserKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = <&[u8]>::deserialize(deserializer)?;
+        let bytes = <[u8; 16]>::try_from(bytes).map_err(|_| D::Error::invalid_length(bytes.len(), &"16 bytes"))?;
+        Ok(Self(u128::from_le_bytes(bytes)))
     }
 }
 

@@ -121,7 +121,7 @@ pub const SHARDS: Limit = Limit { name: "SHARDS", unit: "shards of a new namespa
 pub const JOURNAL_BYTES: Limit = Limit {
     name: "JOURNAL_BYTES_MAX",
     unit: "bytes of journal before compaction",
-    default: MIB,
+    default: 2 * MIB,
     min: 1_024,
     max: 8 * MIB,
 };

@@ -355,16 +355,15 @@ impl Aggregator {
         let First { event, fingerprint, new_user, value, completion } = first;
         let room = self.room(limits);
         let counter = self.counter_mut(*event).ok_or(Refusal::Tag)?;
-        if counter.users.contains(*fingerprint) {
-            return Ok(());
-        }
         let (users_max, refusal) = limits.users(*event, counter.users.fingerprint_bits());
         if counter.users.len() >= users_max {
-            return Err(refusal);
+            return if counter.users.contains(*fingerprint) { Ok(()) } else { Err(refusal) };
         }
         let before = counter.users.memory_bytes();
         let sum = counter.sum;
-        counter.users.insert(*fingerprint, room).map_err(full)?;
+        if !counter.users.insert(*fingerprint, room).map_err(full)? {
+            return Ok(());
+        }
         if let Some(value) = value {
             counter.sum.get_or_insert_default().add(*value);
         }

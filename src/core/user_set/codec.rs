@@ -27,10 +27,13 @@ impl UserSet {
         let mut next = 0;
         for fingerprint in self.table.iter() {
             let gap = fingerprint - next;
-            for _ in 0..gap >> k {
-                bits.put(1, 1);
+            let mut ones = (gap >> k) as u32;
+            while ones > ONES_AT_ONCE {
+                bits.put((1 << ONES_AT_ONCE) - 1, ONES_AT_ONCE);
+                ones -= ONES_AT_ONCE;
             }
-            bits.put(0, 1);
+            // The zero bit behind the ones is there already.
+            bits.put((1 << ones) - 1, ones + 1);
             bits.put(gap & ((1 << k) - 1), k);
             next = fingerprint + 1;
         }
@@ -68,6 +71,9 @@ fn gap_bits(len: u64, fingerprint_bits: u8) -> u32 {
     ((1_u64 << fingerprint_bits) / len.max(1)).ilog2()
 }
 
+/// More are rare: the mean is below two.
+const ONES_AT_ONCE: u32 = 32;
+
 #[derive(Default)]
 struct BitWriter {
     bytes: Vec<u8>,
@@ -76,25 +82,28 @@ struct BitWriter {
 }
 
 impl BitWriter {
-    /// Appends the lower `count` (at most 56) bits of `value`.
+    /// Appends the lower `count` (at most 56) bits of `value`, which has no others.
     fn put(&mut self, value: u64, count: u32) {
-        // `self.count` is below 8 here, so nothing is shifted out.
         self.pending |= value << self.count;
-        self.count += count;
-        while self.count >= 8 {
-            self.bytes.push(self.pending as u8);
-            self.pending >>= 8;
-            self.count -= 8;
+        let filled = self.count + count;
+        if filled < u64::BITS {
+            self.count = filled;
+        } else {
+            self.bytes.extend_from_slice(&self.pending.to_le_bytes());
+            // `self.count` is above 0 here.
+            self.pending = value >> (u64::BITS - self.count);
+            self.count = filled - u64::BITS;
         }
     }
 
     fn finish(mut self) -> Vec<u8> {
-        if self.count > 0 {
-            self.bytes.push(self.pending as u8);
-        }
+        let left = self.count.div_ceil(8) as usize;
+        self.bytes.extend(self.pending.to_le_bytes().into_iter().take(left));
         self.bytes
     }
 }
+
+const PEEKED_BITS: u32 = 56;
 
 /// Decodes fingerprints; ends early where the stream does not hold `left` of them in range.
 #[derive(Clone)]
@@ -108,7 +117,7 @@ struct Gaps<'a> {
 }
 
 impl Gaps<'_> {
-    /// At least 56 bits from the current position on, zeros behind the end.
+    /// At least [`PEEKED_BITS`] from the current position on, zeros behind the end.
     fn peek(&self) -> u64 {
         let at = self.bit / 8;
         let rest = self.stream.get(at..).unwrap_or_default();
@@ -135,16 +144,18 @@ impl Iterator for Gaps<'_> {
             return None;
         }
         let mut high = 0;
-        loop {
-            let ones = self.peek().trailing_ones().min(48);
-            high += u64::from(ones);
-            self.bit += ones as usize;
-            if ones < 48 {
-                break;
-            }
+        let mut bits = self.peek();
+        let mut ones = bits.trailing_ones();
+        while ones >= ONES_AT_ONCE {
+            high += u64::from(ONES_AT_ONCE);
+            self.bit += ONES_AT_ONCE as usize;
+            bits = self.peek();
+            ones = bits.trailing_ones();
         }
-        self.bit += 1;
-        let low = self.peek() & ((1 << self.k) - 1);
+        high += u64::from(ones);
+        self.bit += ones as usize + 1;
+        let seen = ones + 1 + self.k;
+        let low = if seen <= PEEKED_BITS { bits >> (ones + 1) } else { self.peek() } & ((1 << self.k) - 1);
         self.bit += self.k as usize;
         if self.bit > self.stream.len() * 8 || high > 1 << (u32::from(self.fingerprint_bits) - self.k) {
             return None;

@@ -16,7 +16,7 @@ mod blocks;
 mod codec;
 mod table;
 
-use table::Table;
+use table::{Insertion, Table};
 
 /// Why a fingerprint was not inserted. The set is unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,13 +120,15 @@ impl UserSet {
     }
 
     fn insert_truncated(&mut self, fingerprint: u64, growth_bytes: usize) -> Result<bool, Full> {
-        if self.table.contains(fingerprint) {
-            return Ok(false);
-        }
         if self.len() >= self.capacity_max() {
-            return Err(Full::Capacity);
+            return if self.table.contains(fingerprint) { Ok(false) } else { Err(Full::Capacity) };
         }
-        while !self.table.insert(fingerprint) {
+        loop {
+            match self.table.insert(fingerprint) {
+                Insertion::Done => return Ok(true),
+                Insertion::Present => return Ok(false),
+                Insertion::NoRoom => {}
+            }
             let grown = self.table.grown_slots();
             let grown_bytes = self.table.bytes(grown).saturating_sub(self.table.allocated_bytes());
             if grown_bytes > growth_bytes {
@@ -134,7 +136,6 @@ impl UserSet {
             }
             self.table = Table::from_sorted(&self.table.iter(), grown, self.fingerprint_bits());
         }
-        Ok(true)
     }
 
     /// Gives back what removals left unused: the table is then as if the fingerprints had just been inserted.

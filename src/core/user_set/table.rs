@@ -4,7 +4,7 @@
 //! one home, starts at its home or, where that is taken, right behind the run before it. So the n-th run of a cluster (a
 //! stretch of used slots) belongs to its n-th occupied home.
 
-use super::blocks::{BLOCK_SLOTS, Blocks, OCCUPIED, RUN_END, USED};
+use super::blocks::{BLOCK_SLOTS, Blocks, OCCUPIED, Ones, RUN_END, USED};
 
 #[derive(Debug, Clone)]
 pub(super) struct Table {
@@ -96,8 +96,13 @@ impl Table {
 
     fn fill(&mut self, fingerprints: impl Iterator<Item = u64>) -> bool {
         let (mut next, mut last_home) = (0, None);
+        // Homes ascend, and there is about one to every fingerprint: stepping from one to the next beats dividing.
+        let (mut home, mut least) = (0, 0);
         for fingerprint in fingerprints {
-            let (home, remainder) = self.split(fingerprint);
+            while fingerprint - least >= self.divisor {
+                home += 1;
+                least += self.divisor;
+            }
             if last_home == Some(home) {
                 self.blocks.clear(RUN_END, next - 1);
             } else {
@@ -108,7 +113,7 @@ impl Table {
             if next >= self.slots() || self.len() >= capacity(self.slots()) {
                 return false;
             }
-            self.put(next, remainder);
+            self.put(next, fingerprint - least);
             self.blocks.set(RUN_END, next);
             next += 1;
         }
@@ -123,17 +128,20 @@ impl Table {
         self.blocks.get(OCCUPIED, home) && self.find(home, remainder).is_ok()
     }
 
-    /// Inserts an absent fingerprint; false, and nothing done, where the table has no room for it.
-    pub(super) fn insert(&mut self, fingerprint: u64) -> bool {
-        if self.len() >= capacity(self.slots()) {
-            return false;
+    /// Inserts a fingerprint, unless it is there or the table has no room for it.
+    pub(super) fn insert(&mut self, fingerprint: u64) -> Insertion {
+        if self.slots == 0 {
+            return Insertion::NoRoom;
         }
         let (home, remainder) = self.split(fingerprint);
         let Some(position) = self.position(home, remainder) else {
-            return true;
+            return Insertion::Present;
         };
+        if self.len() >= capacity(self.slots()) {
+            return Insertion::NoRoom;
+        }
         let Some(free) = self.blocks.next_unused(position.slot) else {
-            return false;
+            return Insertion::NoRoom;
         };
         self.blocks.shift(position.slot, free);
         self.put(position.slot, remainder);
@@ -146,7 +154,7 @@ impl Table {
             self.blocks.clear(RUN_END, position.slot);
         }
         self.blocks.set(OCCUPIED, home);
-        true
+        Insertion::Done
     }
 
     /// Takes a fingerprint out by laying its cluster anew without it.
@@ -176,7 +184,8 @@ impl Table {
     }
 
     fn iter_from(&self, slot: usize) -> Iter<'_> {
-        Iter { table: self, slot, home: slot, run_starts: true }
+        let (slots, homes) = (self.blocks.ones(USED, slot), self.blocks.ones(OCCUPIED, slot));
+        Iter { divisor: self.divisor, slots, homes, home: 0, run_starts: true }
     }
 
     fn split(&self, fingerprint: u64) -> (usize, u64) {
@@ -231,6 +240,17 @@ impl Table {
     }
 }
 
+/// What became of an insertion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Insertion {
+    /// It was absent and is there now.
+    Done,
+    /// It was there.
+    Present,
+    /// It is absent, and nothing was done.
+    NoRoom,
+}
+
 /// Where a fingerprint goes, and what that does to its run.
 struct Position {
     slot: usize,
@@ -246,9 +266,11 @@ const fn capacity(slots: usize) -> u64 {
 /// Walks a table in ascending order of fingerprints.
 #[derive(Clone)]
 pub(super) struct Iter<'a> {
-    table: &'a Table,
-    slot: usize,
-    home: usize,
+    divisor: u64,
+    slots: Ones<'a>,
+    homes: Ones<'a>,
+    /// The least fingerprint of the present home.
+    home: u64,
     run_starts: bool,
 }
 
@@ -256,16 +278,11 @@ impl Iterator for Iter<'_> {
     type Item = u64;
 
     fn next(&mut self) -> Option<u64> {
-        let slot = self.table.blocks.next_set(USED, self.slot)?;
+        let slot = self.slots.next()?;
         if self.run_starts {
-            self.home = self.table.blocks.next_set(OCCUPIED, self.home)?;
+            self.home = self.homes.next()?.slot as u64 * self.divisor;
         }
-        let fingerprint = self.home as u64 * self.table.divisor + self.table.blocks.remainder(slot);
-        self.run_starts = self.table.blocks.get(RUN_END, slot);
-        if self.run_starts {
-            self.home += 1;
-        }
-        self.slot = slot + 1;
-        Some(fingerprint)
+        self.run_starts = slot.ends_run();
+        Some(self.home + slot.remainder())
     }
 }
