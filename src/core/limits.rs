@@ -137,6 +137,12 @@ pub const COMPACTION_IDLE_MS: Limit = Limit {
     max: 3_600_000,
 };
 
+/// Batches that one call carries out at once for itself and others.
+pub const GROUP_BATCHES: usize = 64;
+/// Milliseconds for which a batch waits for calls that have arrived, if one of them is stuck.
+pub const GROUP_WAIT_MS: u64 = 20;
+/// Effects after which batches that are carried out at once begin a new journal row.
+pub const JOURNAL_ROW_EFFECTS: usize = 10_000;
 /// Bytes of one stored snapshot row (Durable Objects refuse values from about 2 MB).
 pub const SNAPSHOT_ROW_BYTES: usize = 1 << 20;
 /// Shards that are asked at the same time for one read or written to for one batch.

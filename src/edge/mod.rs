@@ -20,6 +20,7 @@ mod feature_specs;
 mod features;
 mod flags;
 mod goals;
+mod group;
 mod health;
 mod keys;
 mod message;

@@ -4,8 +4,9 @@
 //! [`super::store`], which has its storage), once per instance, and for the generated key, once per isolate and only where
 //! `HASH_KEY` is not set; it tells it of every generation, and when its state cannot be read.
 //!
-//! State is loaded on first use and dropped whenever in doubt: memory is a cache of storage. A batch is applied and
-//! journalled in one synchronous stretch, and the runtime holds the answer back until the row is durable.
+//! State is loaded on first use and dropped whenever in doubt: memory is a cache of storage. The batches of a
+//! [`super::group`] are applied and journalled in one synchronous stretch, and the runtime holds their answers back until
+//! the row is durable.
 
 // The constructors that the attribute makes have no place for docs.
 #![allow(missing_docs)]
@@ -18,6 +19,7 @@ use worker::{DurableObject, Env, Request, Response, Result, State, durable_objec
 use super::clock;
 use super::config::Config;
 use super::error::ApiError;
+use super::group::{Arrival, Group, Joined};
 use super::keys::keys;
 use super::message::{
     Apply, Failure, Inspection, REGISTRY_NAME, RegistryReply, RegistryRequest, ShardReply, ShardRequest, Status, ask,
@@ -31,6 +33,7 @@ use crate::core::budget::{Budget, Slot};
 use crate::core::effect::Effect;
 use crate::core::error::Refusal;
 use crate::core::identity::Keys;
+use crate::core::limits::JOURNAL_ROW_EFFECTS;
 use crate::core::seal::Seal;
 use crate::core::snapshot;
 
@@ -53,6 +56,7 @@ pub struct Shard {
     mark: Cell<Option<u64>>,
     is_marking: Cell<bool>,
     is_unreadable: Cell<bool>,
+    group: Group,
 }
 
 type Outcome<T> = std::result::Result<T, Failure>;
@@ -67,12 +71,14 @@ impl DurableObject for Shard {
             mark: Cell::new(None),
             is_marking: Cell::new(false),
             is_unreadable: Cell::new(false),
+            group: Group::default(),
         }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
+        let arrival = self.group.arrive();
         let question = request.bytes().await?;
-        let answer = self.answer(&question).await;
+        let answer = self.answer(&question, arrival).await;
         self.tell(answer.as_ref().err()).await;
         reply(&answer)
     }
@@ -90,9 +96,14 @@ impl DurableObject for Shard {
 }
 
 impl Shard {
-    async fn answer(&self, question: &[u8]) -> Outcome<ShardReply> {
-        match postcard::from_bytes(question).map_err(|_| Failure::Storage)? {
-            ShardRequest::Apply(batch) => self.apply(&batch).await.map(|()| ShardReply::Done),
+    async fn answer(&self, question: &[u8], arrival: Arrival<'_>) -> Outcome<ShardReply> {
+        let request = postcard::from_bytes(question).map_err(|_| Failure::Storage)?;
+        if let ShardRequest::Apply(batch) = request {
+            return self.apply(batch, arrival).await.map(|()| ShardReply::Done);
+        }
+        drop(arrival);
+        match request {
+            ShardRequest::Apply(_) => Err(Failure::Storage),
             ShardRequest::Report => {
                 let (config, keys) = self.prepare().await?;
                 let report = self.with(&config, &keys, |loaded| Ok(loaded.state.report()))?;
@@ -134,12 +145,20 @@ impl Shard {
         Ok((config, keys))
     }
 
-    async fn apply(&self, batch: &Apply) -> Outcome<()> {
+    async fn apply(&self, batch: Apply, arrival: Arrival<'_>) -> Outcome<()> {
         let (config, keys) = self.prepare().await?;
         batch.fault.delay_shard().await;
-        self.with(&config, &keys, |loaded| loaded.apply(batch, &config, self.known_mark()))?;
-        batch.fault.strike_shard();
-        self.settle(&config, &keys).await
+        let led = match arrival.join(batch).await {
+            Joined::Leads(led) => led,
+            Joined::Done(outcome) => return outcome,
+        };
+        let applied = self.with(&config, &keys, |loaded| loaded.apply(led.batches(), &config, self.known_mark()));
+        led.batches().for_each(|batch| batch.fault.strike_shard());
+        let outcomes = match applied {
+            Ok(outcomes) => self.settle(&config, &keys).await.map(|()| outcomes),
+            Err(failure) => Err(failure),
+        };
+        led.tell(outcomes)
     }
 
     /// What is due after a change. Reads do it too: a process may have died between a journal row and its alarm, or
@@ -259,24 +278,52 @@ impl Shard {
 }
 
 impl Loaded {
-    /// Applies and journals a batch, and compacts where the journal has grown long.
-    fn apply(&mut self, batch: &Apply, config: &Config, mark: u64) -> Outcome<()> {
-        let Apply { unlink, limits, operations, fault } = batch;
-        let effects = self.state.apply(operations, unlink, limits).map_err(|refusal| refused(refusal, config))?;
-        if !effects.is_empty() {
-            if fault.fails_journal() {
+    /// Applies and journals batches, each all or nothing, and compacts where the journal has grown long. Answers what
+    /// became of each.
+    fn apply<'a>(
+        &mut self,
+        batches: impl Iterator<Item = &'a Apply>,
+        config: &Config,
+        mark: u64,
+    ) -> Outcome<Vec<Outcome<()>>> {
+        let (mut outcomes, mut journalled) = (Vec::new(), Vec::new());
+        let (mut accepted, mut repeated) = (0, 0);
+        for Apply { unlink, limits, operations, fault } in batches {
+            let effects = match self.state.apply(operations, unlink, limits) {
+                Ok(effects) => effects,
+                Err(refusal) => {
+                    outcomes.push(Err(refused(refusal, config)));
+                    continue;
+                }
+            };
+            outcomes.push(Ok(()));
+            if fault.fails_journal() && !effects.is_empty() {
                 return Err(storage(&"injected".into()));
             }
-            self.store.append(&effects).map_err(|error| storage(&error))?;
+            let firsts = effects.iter().filter(|effect| matches!(effect, Effect::First(_))).count();
+            let events = operations.iter().filter(|operation| matches!(operation, Operation::Record { .. })).count();
+            accepted += firsts;
+            repeated += events - firsts;
+            journalled.extend(effects);
+            if journalled.len() >= JOURNAL_ROW_EFFECTS {
+                self.journal(&std::mem::take(&mut journalled))?;
+            }
         }
-        let events = operations.iter().filter(|operation| matches!(operation, Operation::Record { .. })).count();
-        let firsts = effects.iter().filter(|effect| matches!(effect, Effect::First(_))).count();
-        record::applied(firsts as u64, (events - firsts) as u64);
+        self.journal(&journalled)?;
+        let applied = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        record::applied(applied as u64, accepted as u64, repeated as u64);
         let (rows, bytes) = self.store.journal();
         if rows >= config.journal_rows_max || bytes >= config.journal_bytes_max {
             self.store.compact(&mut self.state, mark).map_err(|error| storage(&error))?;
         }
-        Ok(())
+        Ok(outcomes)
+    }
+
+    fn journal(&mut self, effects: &[Effect]) -> Outcome<()> {
+        if effects.is_empty() {
+            return Ok(());
+        }
+        self.store.append(effects).map_err(|error| storage(&error))
     }
 
     fn inspect(&self) -> Outcome<Inspection> {

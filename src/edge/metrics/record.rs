@@ -130,10 +130,10 @@ pub fn refused(events: u64, reason: Code) {
     with(|isolate| *isolate.worker.refused.entry(reason).or_default() += events);
 }
 
-/// Counts what a batch was to a shard.
-pub fn applied(accepted: u64, repeated: u64) {
+/// Counts batches, and what their events were to a shard.
+pub fn applied(batches: u64, accepted: u64, repeated: u64) {
     with(|isolate| {
-        isolate.shards.batches += 1;
+        isolate.shards.batches += batches;
         isolate.shards.accepted += accepted;
         isolate.shards.repeated += repeated;
     });
