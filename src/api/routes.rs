@@ -85,6 +85,8 @@ pub enum Endpoint {
     Compact,
     #[cfg(feature = "faults")]
     ShiftClock,
+    #[cfg(feature = "faults")]
+    ShiftVersion,
 }
 
 /// One path with one method.
@@ -168,6 +170,8 @@ pub const ROUTES: &[Route] = &[
     post("/faults/compact", Scope::Admin, Endpoint::Compact),
     #[cfg(feature = "faults")]
     post("/faults/clock", Scope::Admin, Endpoint::ShiftClock),
+    #[cfg(feature = "faults")]
+    post("/faults/version", Scope::Admin, Endpoint::ShiftVersion),
 ];
 
 /// Whatever else lies in the folders of files: scripts and styles of pages, licences.

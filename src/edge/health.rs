@@ -30,12 +30,12 @@ pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
 }
 
 #[cfg(feature = "faults")]
-pub use injected::{compact, inspect, shift_clock};
+pub use injected::{compact, inspect, shift_clock, shift_version};
 
 #[cfg(feature = "faults")]
 mod injected {
     use super::super::clock;
-    use super::super::message::{ShardReply, ShardRequest};
+    use super::super::message::{self, ShardReply, ShardRequest};
     use super::{ApiError, Call, Reply, ask};
 
     async fn ask_shard(call: &Call<'_>, request: ShardRequest) -> Result<ShardReply, ApiError> {
@@ -55,6 +55,12 @@ mod injected {
     /// POST /faults/clock: sets this isolate's clock so many milliseconds ahead, or back.
     pub fn shift_clock(call: &Call<'_>) -> Result<Reply, ApiError> {
         clock::shift(call.query.get("offset_ms")?.and_then(|text| text.parse().ok()).unwrap_or(0));
+        Ok(Reply::no_content())
+    }
+
+    /// POST /faults/version: has this isolate ask objects as one that is so many versions ahead.
+    pub fn shift_version(call: &Call<'_>) -> Result<Reply, ApiError> {
+        message::shift_version(call.query.get("ahead")?.and_then(|text| text.parse().ok()).unwrap_or(0));
         Ok(Reply::no_content())
     }
 

@@ -293,13 +293,69 @@ pub async fn ask<Q: Serialize, A: DeserializeOwned>(
 }
 
 async fn exchange<Q: Serialize>(env: &Env, binding: &str, name: &str, question: &Q) -> worker::Result<Vec<u8>> {
-    let bytes = postcard::to_allocvec(question).map_err(|error| worker::Error::from(error.to_string()))?;
+    let bytes =
+        postcard::to_allocvec(&(sent_version(), question)).map_err(|error| worker::Error::from(error.to_string()))?;
     let mut init = RequestInit::new();
     init.with_method(Method::Post).with_body(Some(JsValue::from(js_sys::Uint8Array::from(bytes.as_slice()))));
     let request = Request::new_with_init("https://object/", &init)?;
     // A stub stays broken once its object was aborted: a new one for every request.
     let mut response = env.durable_object(binding)?.get_by_name(name)?.fetch_with_request(request).await?;
-    if response.status_code() == NO_BODY { Ok(DONE.to_vec()) } else { response.bytes().await }
+    match response.status_code() {
+        NO_BODY => Ok(DONE.to_vec()),
+        OTHER_VERSION => Err(worker::Error::from("a deploy is under way: the object is of another version")),
+        _ => response.bytes().await,
+    }
+}
+
+/// The version of what is asked and answered here. It rises with every change of a type that is sent: while a deploy is
+/// under way, Workers and objects of both sides of it are at work, and what the other one sent must not be guessed at.
+const VERSION: u8 = 1;
+const OTHER_VERSION: u16 = 409;
+
+/// Reads a question that came by [`ask`]; `None` where it is of another version, which [`refuse`] answers.
+pub fn read<Q: DeserializeOwned>(question: &[u8]) -> Option<Q> {
+    let (&VERSION, question) = question.split_first()? else {
+        return None;
+    };
+    postcard::from_bytes(question).ok()
+}
+
+/// Answers a question that cannot be read.
+///
+/// # Errors
+/// When the runtime refuses to make a response.
+pub fn refuse() -> worker::Result<Response> {
+    Ok(Response::empty()?.with_status(OTHER_VERSION))
+}
+
+#[cfg(not(feature = "faults"))]
+const fn sent_version() -> u8 {
+    VERSION
+}
+
+#[cfg(feature = "faults")]
+use injected::sent_version;
+#[cfg(feature = "faults")]
+pub use injected::shift_version;
+
+#[cfg(feature = "faults")]
+mod injected {
+    use std::cell::Cell;
+
+    use super::VERSION;
+
+    thread_local! {
+        static AHEAD: Cell<u8> = const { Cell::new(0) };
+    }
+
+    /// Sends questions as of so many versions ahead.
+    pub fn shift_version(ahead: u8) {
+        AHEAD.set(ahead);
+    }
+
+    pub fn sent_version() -> u8 {
+        VERSION + AHEAD.get()
+    }
 }
 
 /// What postcard makes of `Ok` of a first variant without content. It travels as a response without a body: reading one

@@ -22,7 +22,9 @@ use std::collections::BTreeSet;
 use worker::{DurableObject, Env, Request, Response, Result, SqlStorage, SqlStorageValue, State, durable_object};
 
 use super::config::Config;
-use super::message::{Failure, FlagLimit, NamespaceRecord, Registration, RegistryReply, RegistryRequest, reply};
+use super::message::{
+    Failure, FlagLimit, NamespaceRecord, Registration, RegistryReply, RegistryRequest, read, refuse, reply,
+};
 use super::metrics::record;
 use super::sql;
 use crate::core::flag::{FlagJson, FlagSpec, NewFlag};
@@ -44,10 +46,10 @@ impl DurableObject for Registry {
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
-        let question = request.bytes().await?;
-        let answer =
-            postcard::from_bytes(&question).map_err(|_| Failure::Storage).and_then(|question| self.answer(question));
-        reply(&answer)
+        match read(&request.bytes().await?) {
+            Some(question) => reply(&self.answer(question)),
+            None => refuse(),
+        }
     }
 }
 

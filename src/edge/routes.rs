@@ -141,6 +141,8 @@ async fn dispatch(
         Endpoint::Compact => health::compact(call).await,
         #[cfg(feature = "faults")]
         Endpoint::ShiftClock => health::shift_clock(&call),
+        #[cfg(feature = "faults")]
+        Endpoint::ShiftVersion => health::shift_version(&call),
     }
 }
 

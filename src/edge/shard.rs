@@ -23,7 +23,7 @@ use super::group::{Arrival, Group, Joined};
 use super::keys::keys;
 use super::message::{
     Apply, Failure, Inspection, REGISTRY_NAME, RegistryReply, RegistryRequest, ShardReply, ShardRequest, Status, ask,
-    reply,
+    read, refuse, reply,
 };
 use super::metrics::record::{self, Work};
 use super::store::Store;
@@ -77,8 +77,10 @@ impl DurableObject for Shard {
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let arrival = self.group.arrive();
-        let question = request.bytes().await?;
-        let answer = self.answer(&question, arrival).await;
+        let Some(question) = read(&request.bytes().await?) else {
+            return refuse();
+        };
+        let answer = self.answer(question, arrival).await;
         self.tell(answer.as_ref().err()).await;
         reply(&answer)
     }
@@ -96,13 +98,12 @@ impl DurableObject for Shard {
 }
 
 impl Shard {
-    async fn answer(&self, question: &[u8], arrival: Arrival<'_>) -> Outcome<ShardReply> {
-        let request = postcard::from_bytes(question).map_err(|_| Failure::Storage)?;
-        if let ShardRequest::Apply(batch) = request {
+    async fn answer(&self, question: ShardRequest, arrival: Arrival<'_>) -> Outcome<ShardReply> {
+        if let ShardRequest::Apply(batch) = question {
             return self.apply(batch, arrival).await.map(|()| ShardReply::Done);
         }
         drop(arrival);
-        match request {
+        match question {
             ShardRequest::Apply(_) => Err(Failure::Storage),
             ShardRequest::Report => {
                 let (config, keys) = self.prepare().await?;

@@ -46,6 +46,28 @@ for (const state of STATES) {
   });
 }
 
+test('a deploy under way: what Workers and objects of two versions send each other is refused, not guessed at', async (t) => {
+  const server = await serve(t, { env: ENV, build: FAULTS });
+  const expected = model();
+  for (let round = 0; round < NEXT; round += 1) await server.ingest(batch(round));
+  const isAhead = async (versions) => (await server.post(`/faults/version?ahead=${versions}`)).expect(204);
+  for (const ahead of [1, 254]) {
+    await isAhead(ahead);
+    for (const namespace of NAMESPACES) {
+      const answer = await server.get(`/v0/analytics?namespace=${encodeURIComponent(namespace)}`);
+      answer.refused(503, 'storage_unavailable');
+      assert.ok(Number(answer.headers['retry-after']) >= 1);
+    }
+    (await server.post('/v0/analytics', batch(NEXT))).refused(503, 'storage_unavailable');
+    (await server.post('/v0/featureSpecs', FLAG)).refused(503, 'storage_unavailable');
+    await isAhead(0);
+    for (const namespace of NAMESPACES) assert.deepEqual(await server.analytics(namespace), expected.analytics(namespace));
+  }
+  (await server.post('/v0/featureSpecs', FLAG)).expect(204);
+  await server.ingest(batch(NEXT));
+  await holds(server, model(1));
+});
+
 test('the check finds another state', async (t) => {
   const stateDir = await temporaryDirectory(t);
   unpack(STATES[0], stateDir);
