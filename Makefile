@@ -47,10 +47,10 @@ TEST_CONCURRENCY := 2
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help openapi install build build-faults pkg pkg-size start demo load test test-core test-wasm test-http test-pkg test-e2e \
-	test-dashboard fuzz audit deploy-check deploy bench bench-growth bench-peers flood soak bill clean
+	test-dashboard fuzz audit deploy-check deploy bench bench-peers bench-limit bench-databases bench-accuracy bench-growth flood soak bill clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 install: $(NODE_MODULES) $(TOOL_STAMPS) ## Install the tools into .tools/ and node_modules/
 
@@ -84,6 +84,7 @@ test-core: ## Run the tests of the core, natively
 	@scripts/require.sh rust
 	cargo test
 	cargo test --features openapi --test openapi
+	cargo test --bench accuracy -- --users-max 1000
 
 test-wasm: $(TOOL_STAMPS) ## Run the tests in WebAssembly under Node and in Chromium
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
@@ -123,19 +124,28 @@ deploy-check: $(NODE_MODULES) build/.stamp build/assets.stamp ## Prove that Clou
 deploy: deploy-check ## Deploy to Cloudflare with your account
 	node_modules/.bin/wrangler deploy
 
-bench: $(NODE_MODULES) build/.stamp $(EMPTY_WORKER)/build/.stamp build/assets.stamp ## Print times and sizes: natively, in WebAssembly, over HTTP; and what pre-aggregation saves
+bench: $(NODE_MODULES) build/.stamp build/assets.stamp ## Print times and sizes, natively and in WebAssembly, and what pre-aggregation saves
 	cargo bench --bench core
 	node scripts/bench-wasm.mjs
 	node scripts/bench-page.mjs $(EVENTS)
-	node scripts/bench.mjs $(ARGS)
+
+bench-peers: bench-limit bench-databases bench-accuracy bench-growth ## All of the next four: the tables of docs/benchmarks.md
+
+bench-limit: $(NODE_MODULES) build/.stamp $(EMPTY_WORKER)/build/.stamp build/assets.stamp ## Print how near HTTP ingest is to the least that a durable write costs (ARGS="--rounds 1")
+	@scripts/require.sh node wrk
+	node scripts/limit/limit.mjs $(ARGS)
+
+bench-databases: $(NODE_MODULES) $(PEERS_STAMP) build/.stamp build/assets.stamp ## Print how PostgreSQL, Redis, ClickHouse and DuckDB do the same (ARGS="--rounds 1 --events 200000")
+	@scripts/require.sh node postgresql redis
+	.tools/peers/bin/python scripts/peers/peers.py $(ARGS)
+
+bench-accuracy: ## Print how accurate our user set and Apache DataSketches' sketches are, and what they take (ARGS="--users-max 100000")
+	@scripts/require.sh rust
+	cargo bench --bench accuracy -- $(ARGS)
 
 bench-growth: ## Print how costs grow with users and events, natively, and plot them into docs/
 	@scripts/require.sh rust
 	cargo bench --features plot --bench growth
-
-bench-peers: $(NODE_MODULES) $(PEERS_STAMP) build/.stamp build/assets.stamp ## Print how PostgreSQL, Redis, ClickHouse and DuckDB do the same (ARGS="--rounds 1 --events 200000")
-	@scripts/require.sh node postgresql redis
-	.tools/peers/bin/python scripts/peers/peers.py $(ARGS)
 
 flood: $(NODE_MODULES) build/.stamp build/assets.stamp ## Flood a server with everything that could make it grow, and print its memory (ARGS="--scale 0.1")
 	node scripts/flood.mjs $(ARGS)

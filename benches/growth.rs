@@ -11,7 +11,7 @@ use std::time::Instant;
 use kimball_edge::core::aggregator::{Aggregator, Operation};
 use kimball_edge::core::answer::Analytics;
 use kimball_edge::core::effect;
-use kimball_edge::core::limits::{JOURNAL_ROWS, SHARD_MEMORY_BYTES, ShardLimits};
+use kimball_edge::core::limits::{JOURNAL_BYTES, JOURNAL_ROWS, SHARD_MEMORY_BYTES, ShardLimits};
 use kimball_edge::core::seal::Seal;
 use kimball_edge::core::snapshot;
 use plotters::prelude::*;
@@ -20,6 +20,8 @@ use workload::{Stream, mixed, per_item};
 const BATCH: u64 = 1_000;
 /// Events that each user has done.
 const DONE: u64 = 2;
+/// Bytes that a new user's event takes in a journal row, as far as the row is long.
+const JOURNAL_BYTES_PER_EVENT: u64 = 18;
 /// Users that complete the goal, the same whatever the number of users, so that reads have the same to tell.
 const COMPLETIONS: u64 = 500;
 
@@ -53,9 +55,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let events: Vec<(u64, Costs)> = [10, 30, 100, 300, 1_000].map(|events| (events, measure(10_000, events))).into();
     print("events", &events);
     plot("docs/growth-events.svg", "events of a namespace (10,000 users in a shard)", &events)?;
-    let (bytes, ms) = full_reload();
+    let (bytes, journal_bytes, ms) = full_reload();
     println!(
-        "\nReload of a full shard ({bytes} bytes in memory) with a full journal of {} rows: {ms:.0} ms (at most 300).",
+        "\nReload of a full shard ({bytes} bytes in memory) with a full journal of {} rows ({journal_bytes} bytes): \
+         {ms:.0} ms (at most 300).",
         JOURNAL_ROWS.default
     );
     Ok(())
@@ -134,9 +137,9 @@ fn decoded(sections: &[Vec<u8>]) -> Aggregator {
     state
 }
 
-/// Bytes in memory of a shard that is as full as a shard may be, and the milliseconds of its reload with a journal as
-/// long as one may be.
-fn full_reload() -> (usize, f64) {
+/// Bytes in memory of a shard that is as full as a shard may be, those of a journal as long as one may be, and the
+/// milliseconds of a reload with it.
+fn full_reload() -> (usize, usize, f64) {
     let stream = Stream::new();
     let mut state = filled(&stream, 1_000_000, 10);
     let mut users = 1_000_000;
@@ -146,11 +149,14 @@ fn full_reload() -> (usize, f64) {
     }
     let sections = snapshot::encode_all(&state);
     let seal = Seal::new(&stream.keys.seal());
-    // Repeats of known users cost the most to leave out; these are new ones, taken without a limit.
+    // As many rows as there may be, that together have as many bytes. New users, taken without a limit.
+    let per_row = JOURNAL_BYTES.default / JOURNAL_ROWS.default / JOURNAL_BYTES_PER_EVENT;
     let journal: Vec<Vec<u8>> = (0..JOURNAL_ROWS.default)
         .filter_map(|row| {
-            let operation = stream.record((row % 10) as u32, users + BATCH + row);
-            let effects = state.apply(&[operation], &stream.unlink, &ShardLimits::NONE).ok()?;
+            let first = users + BATCH + row * per_row;
+            let operations: Vec<_> =
+                (first..first + per_row).map(|user| stream.record((user % 10) as u32, user)).collect();
+            let effects = state.apply(&operations, &stream.unlink, &ShardLimits::NONE).ok()?;
             seal.close([0; 24], &effect::encode(&effects))
         })
         .collect();
@@ -164,7 +170,7 @@ fn full_reload() -> (usize, f64) {
         }
         black_box(state);
     });
-    (state.memory_bytes(), ms)
+    (state.memory_bytes(), journal.iter().map(Vec::len).sum(), ms)
 }
 
 fn print(of: &str, rows: &[(u64, Costs)]) {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Says in one line what this machine lacks: require.sh rust|node|python|postgresql|redis …
+# Says in one line what this machine lacks: require.sh rust|node|python|postgresql|redis|wrk …
 set -eu
 
 fail() {
@@ -41,6 +41,10 @@ require_postgresql() {
 
 require_redis() {
     command -v redis-server >/dev/null || fail 'redis-server is missing; install Redis (on Debian the package redis-server)'
+}
+
+require_wrk() {
+    command -v wrk >/dev/null || fail 'wrk is missing; install it (on Debian the package wrk)'
 }
 
 for need in "$@"; do

@@ -7,6 +7,7 @@ const config :Workerd.Config = (
   services = [
     (name = "empty-worker", worker = .worker),
     Bindings.state,
+    Bindings.files,
   ],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "empty-worker")],
 );

@@ -1,4 +1,4 @@
-// Kimball Edge's side of `make bench-peers`: node ours.mjs STREAM DIRECTORY NAMES GOAL. Prints what peers.py asks of every side, as JSON.
+// Kimball Edge's side of `make bench-databases`: node ours.mjs STREAM DIRECTORY NAMES GOAL. Prints what peers.py asks of every side, as JSON.
 
 import { lstatSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-"""Kimball Edge beside what one would pick instead: the same stream, the same two questions. `make bench-peers`.
+"""Kimball Edge beside what one would pick instead: the same stream, the same two questions. `make bench-databases`.
 
 Every side of every round has processes and a directory of its own, and the sides take turns. A side has one writer, which
 sends a batch when the one before is answered. Answers must be exact; those of Kimball Edge may be off by its documented error.
@@ -74,7 +74,7 @@ def run(side, path):
             command = [sys.executable, __file__, "--side", side, "--stream", path, "--directory", directory]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
         if done.returncode != 0:
-            raise SystemExit(f"make bench-peers: {LABELS[side]} failed")
+            raise SystemExit(f"make bench-databases: {LABELS[side]} failed")
         return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -86,7 +86,7 @@ def compare(side, result, unique, combinations):
     # A user who is taken for known is missing from one event; one whose past is misread moves between two combinations.
     allowed = [ERROR_PROBABILITY * unique.total(), 2 * ERROR_PROBABILITY * len(stream.NAMES) * goal_users] if side == OURS else [0, 0]
     if off[0] > allowed[0] or off[1] > allowed[1]:
-        raise SystemExit(f"make bench-peers: {LABELS[side]} is off by {off} users, {allowed} are allowed")
+        raise SystemExit(f"make bench-databases: {LABELS[side]} is off by {off} users, {allowed} are allowed")
     return off
 
 
