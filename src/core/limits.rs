@@ -139,12 +139,12 @@ pub const COMPACTION_IDLE_MS: Limit = Limit {
 
 /// Batches that one call carries out at once for itself and others.
 pub const GROUP_BATCHES: usize = 64;
+/// Operations of those batches, beyond which it waits for no further ones: until it is done, all are in memory.
+pub const GROUP_OPERATIONS: usize = 10_000;
 /// Milliseconds for which a batch waits for calls that have arrived, if one of them is stuck.
 pub const GROUP_WAIT_MS: u64 = 20;
-/// Effects after which batches that are carried out at once begin a new journal row.
-pub const JOURNAL_ROW_EFFECTS: usize = 10_000;
-/// Bytes of one stored snapshot row (Durable Objects refuse values from about 2 MB).
-pub const SNAPSHOT_ROW_BYTES: usize = 1 << 20;
+/// Bytes of one stored row (Durable Objects refuse values from about 2 MB).
+pub const ROW_BYTES: usize = 1 << 20;
 /// Shards that are asked at the same time for one read or written to for one batch.
 pub const FAN_OUT: usize = 16;
 /// Bytes of names that one isolate caches.

@@ -13,7 +13,7 @@ use futures_util::future::{Either, select};
 use worker::Delay;
 
 use super::message::{Apply, Failure};
-use crate::core::limits::{GROUP_BATCHES, GROUP_WAIT_MS};
+use crate::core::limits::{GROUP_BATCHES, GROUP_OPERATIONS, GROUP_WAIT_MS};
 
 /// What became of a batch.
 pub type Outcome = Result<(), Failure>;
@@ -60,6 +60,12 @@ impl Group {
     pub fn arrive(&self) -> Arrival<'_> {
         self.arriving.set(self.arriving.get() + 1);
         Arrival { group: self }
+    }
+
+    fn is_full(&self) -> bool {
+        let waiting = self.waiting.borrow();
+        let operations: usize = waiting.iter().map(|waiting| waiting.batch.operations.len()).sum();
+        waiting.len() >= GROUP_BATCHES || operations >= GROUP_OPERATIONS
     }
 
     /// Has the latest of those that wait lead, where none is about to.
@@ -112,7 +118,7 @@ impl Drop for Arrival<'_> {
     fn drop(&mut self) {
         let group = self.group;
         group.arriving.set(group.arriving.get() - 1);
-        if group.arriving.get() == 0 || group.waiting.borrow().len() >= GROUP_BATCHES {
+        if group.arriving.get() == 0 || group.is_full() {
             group.appoint();
         }
     }

@@ -33,7 +33,6 @@ use crate::core::budget::{Budget, Slot};
 use crate::core::effect::Effect;
 use crate::core::error::Refusal;
 use crate::core::identity::Keys;
-use crate::core::limits::JOURNAL_ROW_EFFECTS;
 use crate::core::seal::Seal;
 use crate::core::snapshot;
 
@@ -306,11 +305,10 @@ impl Loaded {
             accepted += firsts;
             repeated += events - firsts;
             journalled.extend(effects);
-            if journalled.len() >= JOURNAL_ROW_EFFECTS {
-                self.journal(&std::mem::take(&mut journalled))?;
-            }
         }
-        self.journal(&journalled)?;
+        if !journalled.is_empty() {
+            self.store.append(&journalled).map_err(|error| storage(&error))?;
+        }
         let applied = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
         record::applied(applied as u64, accepted as u64, repeated as u64);
         let (rows, bytes) = self.store.journal();
@@ -318,13 +316,6 @@ impl Loaded {
             self.store.compact(&mut self.state, mark).map_err(|error| storage(&error))?;
         }
         Ok(outcomes)
-    }
-
-    fn journal(&mut self, effects: &[Effect]) -> Outcome<()> {
-        if effects.is_empty() {
-            return Ok(());
-        }
-        self.store.append(effects).map_err(|error| storage(&error))
     }
 
     fn inspect(&self) -> Outcome<Inspection> {

@@ -3,7 +3,7 @@
 //! | table | columns |
 //! |---|---|
 //! | `snapshot` | `id INTEGER` primary key = section number * 256 + part; `row BLOB`, at most 1 MiB of the section's bytes |
-//! | `journal` | `seq INTEGER` primary key; `row BLOB`, one sealed batch of effects |
+//! | `journal` | `seq INTEGER` primary key; `row BLOB`, the sealed effects of a group of batches, or a part of them |
 //! | `setting` | `name TEXT` primary key, `value INTEGER`: `compacted_s`, when the snapshot was written, in Unix seconds; `generation` and `marked`, see below |
 //!
 //! The journal holds exactly what came after the snapshot: a compaction writes the one and empties the other in one
@@ -23,7 +23,7 @@ use super::{clock, sql};
 use crate::core::aggregator::Aggregator;
 use crate::core::effect::{self, Effect};
 use crate::core::error::Corrupt;
-use crate::core::limits::SNAPSHOT_ROW_BYTES;
+use crate::core::limits::ROW_BYTES;
 use crate::core::seal::{NONCE_BYTES, Seal};
 use crate::core::snapshot;
 
@@ -131,20 +131,39 @@ impl Store {
         self.generation
     }
 
-    /// Appends the effects of a batch as one row.
+    /// Appends effects: as one row, or where that would be too long as several, all or none of them.
     ///
     /// # Errors
-    /// When the row was not written.
+    /// When nothing was written.
     pub fn append(&mut self, effects: &[Effect]) -> Result<()> {
         self.create_tables()?;
+        let mut rows = Vec::new();
+        self.seal_rows(effects, &mut rows)?;
+        let (count, bytes) = (rows.len() as u64, rows.iter().map(Vec::len).sum::<usize>() as u64);
+        let sql = &self.sql;
+        let write_all =
+            || rows.into_iter().try_for_each(|row| write(sql, "INSERT INTO journal(row) VALUES(?)", vec![row.into()]));
+        if count == 1 {
+            write_all()?;
+        } else {
+            sql::transaction(&self.storage, write_all)?;
+        }
+        self.journal_rows += count;
+        self.journal_bytes += bytes;
+        Ok(())
+    }
+
+    /// Seals effects as one row, or their halves as rows of their own where it is too long.
+    fn seal_rows(&self, effects: &[Effect], rows: &mut Vec<Vec<u8>>) -> Result<()> {
+        let row = effect::encode(effects);
+        if row.len() > ROW_BYTES && effects.len() > 1 {
+            let (first, second) = effects.split_at(effects.len() / 2);
+            self.seal_rows(first, rows)?;
+            return self.seal_rows(second, rows);
+        }
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|error| Error::from(error.to_string()))?;
-        let sealed =
-            self.seal.close(nonce, &effect::encode(effects)).ok_or_else(|| Error::from("a row cannot be sealed"))?;
-        let bytes = sealed.len() as u64;
-        write(&self.sql, "INSERT INTO journal(row) VALUES(?)", vec![sealed.into()])?;
-        self.journal_rows += 1;
-        self.journal_bytes += bytes;
+        rows.push(self.seal.close(nonce, &row).ok_or_else(|| Error::from("a row cannot be sealed"))?);
         Ok(())
     }
 
@@ -214,11 +233,11 @@ impl Store {
     }
 
     fn put_section(&self, first_id: u64, bytes: &[u8]) -> Result<()> {
-        for (id, part) in (first_id..first_id + PARTS).zip(bytes.chunks(SNAPSHOT_ROW_BYTES)) {
+        for (id, part) in (first_id..first_id + PARTS).zip(bytes.chunks(ROW_BYTES)) {
             let bindings = vec![(id as i64).into(), part.to_vec().into()];
             write(&self.sql, "INSERT OR REPLACE INTO snapshot(id, row) VALUES(?, ?)", bindings)?;
         }
-        let unused = first_id + bytes.len().div_ceil(SNAPSHOT_ROW_BYTES) as u64;
+        let unused = first_id + bytes.len().div_ceil(ROW_BYTES) as u64;
         let bindings = vec![(unused as i64).into(), ((first_id + PARTS) as i64).into()];
         write(&self.sql, "DELETE FROM snapshot WHERE id >= ? AND id < ?", bindings)
     }
