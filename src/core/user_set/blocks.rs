@@ -4,8 +4,6 @@
 //! table has it (*occupied*), a bit per slot that it ends a *run*, and the packed remainders, least significant first.
 //! Slots beyond the last block read as unused and writing them does nothing.
 
-use std::slice::ChunksExact;
-
 pub(super) const USED: usize = 0;
 pub(super) const OCCUPIED: usize = 1;
 pub(super) const RUN_END: usize = 2;
@@ -44,7 +42,7 @@ impl Blocks {
     }
 
     fn word(&self, bitmap: usize, block: usize) -> u64 {
-        word(&self.words, block * self.stride() + bitmap)
+        self.words.get(block * self.stride() + bitmap).copied().unwrap_or(0)
     }
 
     pub(super) fn get(&self, bitmap: usize, slot: usize) -> bool {
@@ -99,10 +97,8 @@ impl Blocks {
     /// The set bits of a bitmap at or behind `slot`, ascending.
     pub(super) fn ones(&self, bitmap: usize, slot: usize) -> Ones<'_> {
         let block = slot / BLOCK_SLOTS;
-        let mut rest = self.words.get(block * self.stride()..).unwrap_or_default().chunks_exact(self.stride());
-        let words = rest.next().unwrap_or_default();
-        let bits = word(words, bitmap) & (u64::MAX << (slot % BLOCK_SLOTS));
-        Ones { rest, words, bitmap, bits, first: block * BLOCK_SLOTS, remainder_bits: self.remainder_bits as usize }
+        let bits = self.word(bitmap, block) & (u64::MAX << (slot % BLOCK_SLOTS));
+        Ones { blocks: self, bitmap, block, end: self.blocks(), bits }
     }
 
     /// Set bits of a bitmap in `from..to`.
@@ -142,8 +138,13 @@ impl Blocks {
     }
 
     pub(super) fn remainder(&self, slot: usize) -> u64 {
-        let block = self.words.get(slot / BLOCK_SLOTS * self.stride()..).unwrap_or_default();
-        remainder(block, slot % BLOCK_SLOTS, self.remainder_bits as usize)
+        let bits = self.remainder_bits as usize;
+        let bit = slot % BLOCK_SLOTS * bits;
+        let at = slot / BLOCK_SLOTS * self.stride() + BITMAPS + bit / 64;
+        let low = self.words.get(at).copied().unwrap_or(0) >> (bit % 64);
+        let high =
+            if bit % 64 + bits > 64 { self.words.get(at + 1).copied().unwrap_or(0) << (64 - bit % 64) } else { 0 };
+        (low | high) & ((1 << bits) - 1)
     }
 
     pub(super) fn put_remainder(&mut self, slot: usize, remainder: u64) {
@@ -198,7 +199,7 @@ impl Blocks {
         let (start, end) = ((low + 1) * bits, (high + 1) * bits);
         let base = block * self.stride() + BITMAPS;
         for at in (start / 64..end.div_ceil(64)).rev() {
-            let below = if at == 0 { 0 } else { word(&self.words, base + at - 1) };
+            let below = if at == 0 { 0 } else { self.words.get(base + at - 1).copied().unwrap_or(0) };
             let moved = bit_range(start.saturating_sub(at * 64), (end - at * 64).min(64));
             if let Some(word) = self.words.get_mut(base + at) {
                 *word = *word & !moved | (*word << bits | below >> (64 - bits)) & moved;
@@ -207,64 +208,31 @@ impl Blocks {
     }
 }
 
-/// Walks the set bits of a bitmap, block by block.
+/// Walks the set bits of a bitmap, a word at a time.
 #[derive(Clone)]
 pub(super) struct Ones<'a> {
-    rest: ChunksExact<'a, u64>,
-    words: &'a [u64],
+    blocks: &'a Blocks,
     bitmap: usize,
+    block: usize,
+    end: usize,
     bits: u64,
-    first: usize,
-    remainder_bits: usize,
 }
 
-/// A set bit, and what is at its place.
-pub(super) struct One<'a> {
-    words: &'a [u64],
-    at: usize,
-    remainder_bits: usize,
-    /// Its slot, or home.
-    pub(super) slot: usize,
-}
+impl Iterator for Ones<'_> {
+    type Item = usize;
 
-impl<'a> Iterator for Ones<'a> {
-    type Item = One<'a>;
-
-    fn next(&mut self) -> Option<One<'a>> {
+    fn next(&mut self) -> Option<usize> {
         while self.bits == 0 {
-            self.words = self.rest.next()?;
-            self.first += BLOCK_SLOTS;
-            self.bits = word(self.words, self.bitmap);
+            self.block += 1;
+            if self.block >= self.end {
+                return None;
+            }
+            self.bits = self.blocks.word(self.bitmap, self.block);
         }
-        let at = self.bits.trailing_zeros() as usize;
+        let slot = self.block * BLOCK_SLOTS + self.bits.trailing_zeros() as usize;
         self.bits &= self.bits - 1;
-        Some(One { words: self.words, at, remainder_bits: self.remainder_bits, slot: self.first + at })
+        Some(slot)
     }
-}
-
-impl One<'_> {
-    /// Whether the slot ends a run.
-    pub(super) fn ends_run(&self) -> bool {
-        word(self.words, RUN_END) >> self.at & 1 == 1
-    }
-
-    /// The remainder in the slot.
-    pub(super) fn remainder(&self) -> u64 {
-        remainder(self.words, self.at, self.remainder_bits)
-    }
-}
-
-fn word(words: &[u64], at: usize) -> u64 {
-    words.get(at).copied().unwrap_or(0)
-}
-
-/// A packed remainder; `block` begins with its block and `at` is the slot in it.
-fn remainder(block: &[u64], at: usize, bits: usize) -> u64 {
-    let bit = at * bits;
-    let first = BITMAPS + bit / 64;
-    let low = word(block, first) >> (bit % 64);
-    let high = if bit % 64 + bits > 64 { word(block, first + 1) << (64 - bit % 64) } else { 0 };
-    (low | high) & ((1 << bits) - 1)
 }
 
 /// A word with the bits `from..to` set, `to` at most 64.

@@ -27,13 +27,12 @@ impl UserSet {
         let mut next = 0;
         for fingerprint in self.table.iter() {
             let gap = fingerprint - next;
-            let mut ones = (gap >> k) as u32;
-            while ones > ONES_AT_ONCE {
+            let ones = (gap >> k) as u32;
+            for _ in 0..ones / ONES_AT_ONCE {
                 bits.put((1 << ONES_AT_ONCE) - 1, ONES_AT_ONCE);
-                ones -= ONES_AT_ONCE;
             }
             // The zero bit behind the ones is there already.
-            bits.put((1 << ones) - 1, ones + 1);
+            bits.put((1 << (ones % ONES_AT_ONCE)) - 1, ones % ONES_AT_ONCE + 1);
             bits.put(gap & ((1 << k) - 1), k);
             next = fingerprint + 1;
         }
@@ -98,12 +97,10 @@ impl BitWriter {
 
     fn finish(mut self) -> Vec<u8> {
         let left = self.count.div_ceil(8) as usize;
-        self.bytes.extend(self.pending.to_le_bytes().into_iter().take(left));
+        self.bytes.extend_from_slice(self.pending.to_le_bytes().get(..left).unwrap_or_default());
         self.bytes
     }
 }
-
-const PEEKED_BITS: u32 = 56;
 
 /// Decodes fingerprints; ends early where the stream does not hold `left` of them in range.
 #[derive(Clone)]
@@ -117,7 +114,7 @@ struct Gaps<'a> {
 }
 
 impl Gaps<'_> {
-    /// At least [`PEEKED_BITS`] from the current position on, zeros behind the end.
+    /// At least 56 bits from the current position on, zeros behind the end.
     fn peek(&self) -> u64 {
         let at = self.bit / 8;
         let rest = self.stream.get(at..).unwrap_or_default();
@@ -144,18 +141,16 @@ impl Iterator for Gaps<'_> {
             return None;
         }
         let mut high = 0;
-        let mut bits = self.peek();
-        let mut ones = bits.trailing_ones();
-        while ones >= ONES_AT_ONCE {
-            high += u64::from(ONES_AT_ONCE);
-            self.bit += ONES_AT_ONCE as usize;
-            bits = self.peek();
-            ones = bits.trailing_ones();
+        loop {
+            let ones = self.peek().trailing_ones().min(ONES_AT_ONCE);
+            high += u64::from(ones);
+            self.bit += ones as usize;
+            if ones < ONES_AT_ONCE {
+                break;
+            }
         }
-        high += u64::from(ones);
-        self.bit += ones as usize + 1;
-        let seen = ones + 1 + self.k;
-        let low = if seen <= PEEKED_BITS { bits >> (ones + 1) } else { self.peek() } & ((1 << self.k) - 1);
+        self.bit += 1;
+        let low = self.peek() & ((1 << self.k) - 1);
         self.bit += self.k as usize;
         if self.bit > self.stream.len() * 8 || high > 1 << (u32::from(self.fingerprint_bits) - self.k) {
             return None;

@@ -96,13 +96,8 @@ impl Table {
 
     fn fill(&mut self, fingerprints: impl Iterator<Item = u64>) -> bool {
         let (mut next, mut last_home) = (0, None);
-        // Homes ascend, and there is about one to every fingerprint: stepping from one to the next beats dividing.
-        let (mut home, mut least) = (0, 0);
         for fingerprint in fingerprints {
-            while fingerprint - least >= self.divisor {
-                home += 1;
-                least += self.divisor;
-            }
+            let (home, remainder) = self.split(fingerprint);
             if last_home == Some(home) {
                 self.blocks.clear(RUN_END, next - 1);
             } else {
@@ -113,7 +108,7 @@ impl Table {
             if next >= self.slots() || self.len() >= capacity(self.slots()) {
                 return false;
             }
-            self.put(next, fingerprint - least);
+            self.put(next, remainder);
             self.blocks.set(RUN_END, next);
             next += 1;
         }
@@ -121,18 +116,12 @@ impl Table {
     }
 
     pub(super) fn contains(&self, fingerprint: u64) -> bool {
-        if self.slots == 0 {
-            return false;
-        }
         let (home, remainder) = self.split(fingerprint);
         self.blocks.get(OCCUPIED, home) && self.find(home, remainder).is_ok()
     }
 
     /// Inserts a fingerprint, unless it is there or the table has no room for it.
     pub(super) fn insert(&mut self, fingerprint: u64) -> Insertion {
-        if self.slots == 0 {
-            return Insertion::NoRoom;
-        }
         let (home, remainder) = self.split(fingerprint);
         let Some(position) = self.position(home, remainder) else {
             return Insertion::Present;
@@ -185,7 +174,7 @@ impl Table {
 
     fn iter_from(&self, slot: usize) -> Iter<'_> {
         let (slots, homes) = (self.blocks.ones(USED, slot), self.blocks.ones(OCCUPIED, slot));
-        Iter { divisor: self.divisor, slots, homes, home: 0, run_starts: true }
+        Iter { table: self, slots, homes, home: 0, run_starts: true }
     }
 
     fn split(&self, fingerprint: u64) -> (usize, u64) {
@@ -266,11 +255,10 @@ const fn capacity(slots: usize) -> u64 {
 /// Walks a table in ascending order of fingerprints.
 #[derive(Clone)]
 pub(super) struct Iter<'a> {
-    divisor: u64,
+    table: &'a Table,
     slots: Ones<'a>,
     homes: Ones<'a>,
-    /// The least fingerprint of the present home.
-    home: u64,
+    home: usize,
     run_starts: bool,
 }
 
@@ -280,9 +268,9 @@ impl Iterator for Iter<'_> {
     fn next(&mut self) -> Option<u64> {
         let slot = self.slots.next()?;
         if self.run_starts {
-            self.home = self.homes.next()?.slot as u64 * self.divisor;
+            self.home = self.homes.next()?;
         }
-        self.run_starts = slot.ends_run();
-        Some(self.home + slot.remainder())
+        self.run_starts = self.table.blocks.get(RUN_END, slot);
+        Some(self.home as u64 * self.table.divisor + self.table.blocks.remainder(slot))
     }
 }
