@@ -132,7 +132,7 @@ impl Led {
 
     /// Tells every call what became of its batch, all the same where that is a failure; answers the leader's own.
     pub fn tell(self, outcomes: Result<Vec<Outcome>, Failure>) -> Outcome {
-        let mut own = outcomes.as_ref().map(|_| ()).map_err(Clone::clone);
+        let mut own = Err(Failure::Storage);
         let mut outcomes = outcomes.map(Vec::into_iter);
         for Waiting { turn, .. } in self.waiting {
             let outcome = match &mut outcomes {

@@ -153,9 +153,11 @@ impl Shard {
             Joined::Done(outcome) => return outcome,
         };
         let applied = self.with(&config, &keys, |loaded| loaded.apply(led.batches(), &config, self.known_mark()));
-        led.batches().for_each(|batch| batch.fault.strike_shard());
         let outcomes = match applied {
-            Ok(outcomes) => self.settle(&config, &keys).await.map(|()| outcomes),
+            Ok(outcomes) => {
+                led.batches().for_each(|batch| batch.fault.strike_shard());
+                self.settle(&config, &keys).await.map(|()| outcomes)
+            }
             Err(failure) => Err(failure),
         };
         led.tell(outcomes)
