@@ -47,7 +47,7 @@ TEST_CONCURRENCY := 2
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help openapi install build build-faults pkg pkg-size start demo load test test-core test-wasm test-http test-pkg test-e2e \
-	test-dashboard fuzz audit deploy-check deploy bench bench-peers bench-limit bench-databases bench-accuracy bench-growth flood soak bill clean
+	test-dashboard fuzz audit deploy-check deploy bench bench-peers bench-limit bench-databases bench-accuracy bench-growth bench-hostile flood soak bill clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -146,6 +146,9 @@ bench-accuracy: ## Print how accurate our user set and Apache DataSketches' sket
 bench-growth: ## Print how costs grow with users and events, natively, and plot them into docs/
 	@scripts/require.sh rust
 	cargo bench --features plot --bench growth
+
+bench-hostile: $(NODE_MODULES) build/.stamp build/assets.stamp ## Print what one hostile client does to the times of an honest one (ARGS="--seconds 2")
+	node scripts/hostile.mjs $(ARGS)
 
 flood: $(NODE_MODULES) build/.stamp build/assets.stamp ## Flood a server with everything that could make it grow, and print its memory (ARGS="--scale 0.1")
 	node scripts/flood.mjs $(ARGS)

@@ -7,7 +7,8 @@ use kimball_edge::core::limits::{FlagLimits, RequestLimits};
 use kimball_edge::core::request::{BadRequest, Fault, parse_flag_spec, parse_stored_flag};
 use proptest::prelude::*;
 
-const LIMITS: RequestLimits = RequestLimits { body_bytes: 1 << 20, batch_events: 3, name_bytes: 16 };
+const LIMITS: RequestLimits =
+    RequestLimits { body_bytes: 1 << 20, batch_events: 3, batch_namespaces: 9, name_bytes: 16 };
 const FLAG_LIMITS: FlagLimits = FlagLimits { flags: 10, conditions: 3, values: 4, bytes: 10_000 };
 const START: i64 = 1_645_000_000;
 const DAY: i64 = 86_400;

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 
 const EVENTS: [&str; 6] = ["Sign up", "Login", "weekly Search", "Buy", "weekly Buy", "small"];
 const NAMESPACES: [&str; 2] = ["default", "shop"];
-const REQUEST: RequestLimits = RequestLimits { body_bytes: 1 << 24, batch_events: 10_000, name_bytes: 256 };
+const REQUEST: RequestLimits =
+    RequestLimits { body_bytes: 1 << 24, batch_events: 10_000, batch_namespaces: 9, name_bytes: 256 };
 
 /// What the Worker, its registry and its shards do with a batch, in the order in which they do it.
 struct Server {

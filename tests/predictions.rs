@@ -208,7 +208,7 @@ fn a_goal_that_the_user_has_reached_does_not_count_as_an_event_before_it() {
 #[test]
 fn queries() {
     let keys = Keys::new(&[3; 32]);
-    let limits = RequestLimits { body_bytes: 1, batch_events: 1, name_bytes: 8 };
+    let limits = RequestLimits { body_bytes: 1, batch_events: 1, batch_namespaces: 9, name_bytes: 8 };
     let predict = |text: &str| {
         let query = Query::parse(text).unwrap();
         parse_prediction(&query, &keys, &limits).map(|asked| format!("{:?}", asked.given))
@@ -295,7 +295,7 @@ proptest! {
         let (mut sorted, names) = (names[..taken].to_vec(), &names[..taken]);
         sorted.sort_unstable();
         let keys = Keys::new(&[0; 32]);
-        let limits = RequestLimits { body_bytes: 1, batch_events: 1, name_bytes: 8 };
+        let limits = RequestLimits { body_bytes: 1, batch_events: 1, batch_namespaces: 9, name_bytes: 8 };
         let (a, b) = (Query::parse(&text(names)).unwrap(), Query::parse(&text(&sorted)).unwrap());
         prop_assert_eq!(parse_prediction(&a, &keys, &limits), parse_prediction(&b, &keys, &limits));
     }

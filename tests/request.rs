@@ -8,7 +8,8 @@ use kimball_edge::core::limits::RequestLimits;
 use kimball_edge::core::request::{BadRequest, Batch, Fault, Query, parse_events, parse_features, parse_goal};
 use proptest::prelude::*;
 
-const LIMITS: RequestLimits = RequestLimits { body_bytes: 1 << 20, batch_events: 3, name_bytes: 16 };
+const LIMITS: RequestLimits =
+    RequestLimits { body_bytes: 1 << 20, batch_events: 3, batch_namespaces: 2, name_bytes: 16 };
 
 fn parse(body: &str) -> Result<Batch, BadRequest> {
     parse_events(body.as_bytes(), &Keys::new(&[0; 32]), &LIMITS)
@@ -46,6 +47,33 @@ fn events_are_grouped_by_namespace_in_order() {
     assert_eq!((x.items[0].ensure_goal, x.items[1].ensure_goal), (false, true));
     assert_eq!(default.items[0].value, Some(2.0));
     assert_ne!(default.items[0].user, x.items[0].user, "users differ between namespaces");
+}
+
+#[test]
+fn events_of_too_many_namespaces_are_refused_while_they_are_read() {
+    let event = |namespace: &str| format!(r#"{{"event_name": "a", "user_id": 1, "namespace": "{namespace}"}}"#);
+    let list = |namespaces: &[&str]| {
+        format!("[{}]", namespaces.iter().map(|namespace| event(namespace)).collect::<Vec<_>>().join(","))
+    };
+    assert_eq!(parse(&list(&["x", "y", "x"])).unwrap().namespaces.len(), 2);
+    let refused = parse(&list(&["x", "y", "z"])).unwrap_err();
+    assert_eq!(refused, BadRequest::TooManyNamespaces { limit: 2 });
+    assert_eq!(refused.limit(), Some(("NAMESPACES_PER_BATCH_MAX", 2)));
+    // What comes behind the event that is too much is not looked at.
+    assert_eq!(parse(&format!("[{},{},{},", event("x"), event("y"), event("z"))).unwrap_err(), refused);
+}
+
+#[test]
+fn events_know_their_place_in_the_batch() {
+    let batch = parse(
+        r#"[{"event_name": "a", "user_id": 1, "namespace": "x"}, {"event_name": "b", "user_id": 1},
+            {"event_name": "c", "user_id": 1, "namespace": "x"}]"#,
+    )
+    .unwrap();
+    let places: Vec<Vec<u32>> =
+        batch.namespaces.iter().map(|part| part.items.iter().map(|item| item.index).collect()).collect();
+    assert_eq!(places, [vec![0, 2], vec![1]]);
+    assert_eq!(batch.events(), 3);
 }
 
 #[test]

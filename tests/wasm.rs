@@ -50,7 +50,7 @@ fn a_large_set_reloads_to_the_same_state() {
 
 #[wasm_bindgen_test]
 fn requests_parse() {
-    let limits = RequestLimits { body_bytes: 1_000, batch_events: 10, name_bytes: 256 };
+    let limits = RequestLimits { body_bytes: 1_000, batch_events: 10, batch_namespaces: 9, name_bytes: 256 };
     let body = br#"{"events": [{"event_name": "a", "user_id": 18446744073709551615, "value": 1e300}]}"#;
     assert_eq!(parse_events(body, &Keys::new(&[0; 32]), &limits).unwrap().namespaces.first().unwrap().items.len(), 1);
 }

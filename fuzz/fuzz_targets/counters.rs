@@ -8,7 +8,7 @@ fuzz_target!(|input: (&str, &str)| {
     let (text, name) = input;
     match parse_counter_settings(text) {
         Ok(settings) => {
-            if let Some(setting) = settings.of(name) {
+            if let Some(setting) = settings.index_of(name).and_then(|index| settings.get(index)) {
                 let sizing = setting.sizing(16_000_000, 0, 4);
                 assert!(sizing.is_none_or(|sizing| (1..=64).contains(&sizing.fingerprint_bits())));
             }

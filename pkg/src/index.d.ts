@@ -35,7 +35,7 @@ export interface KimballOptions {
 export interface KimballError extends Error {
   /**
    * - `invalid`: a call that the server would refuse; it was left out.
-   * - `refused`: the server refused an event for good; it was left out.
+   * - `refused`: the server refused events (`count` of them); they were left out.
    * - `evicted`: the queue was full; `count` events are lost.
    * - `unavailable`: the server cannot be reached or answers with an error; it is tried again.
    * - `storage`: stored data is damaged, or cannot be written; it goes on in memory.

@@ -4,6 +4,32 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+/// The answer to POST /v0/analytics where some events, or all, were refused one by one; the others were recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Recorded {
+    /// Present where all were refused: why the first was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub error: Option<ErrorFields<'static>>,
+    /// Events that were recorded, or were known already.
+    pub taken: u64,
+    /// The others, in their order.
+    pub refused: Vec<RefusedEvent>,
+}
+
+/// An event of a batch that was refused for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RefusedEvent {
+    /// Its position in the batch.
+    pub index: u32,
+    /// `event_unknown`, `namespace_unknown` or `quota`.
+    pub code: &'static str,
+    /// A sentence for people.
+    pub what: &'static str,
+}
+
 /// The answer to GET /v0/goals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -14,8 +14,9 @@ use super::user_set::UserSet;
 /// ```
 /// use kimball_edge::core::request::parse_counter_settings;
 /// let settings = parse_counter_settings(r#"[{"pattern": "^Login", "date_cohort": "weekly"}]"#).unwrap();
-/// assert!(settings.of("Login by mail").is_some_and(|setting| setting.is_weekly()));
-/// assert!(settings.of("Sign up").is_none());
+/// let setting = settings.index_of("Login by mail").and_then(|index| settings.get(index));
+/// assert!(setting.is_some_and(|setting| setting.is_weekly()));
+/// assert_eq!(settings.index_of("Sign up"), None);
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct CounterSettings(Vec<CounterSetting>);
@@ -79,10 +80,17 @@ impl CounterSettings {
         self.0.iter().map(|setting| &setting.draft)
     }
 
-    /// The first setting that matches an event's name.
+    /// The position of the first setting that matches an event's name. That may take milliseconds: up to
+    /// [`PATTERN_PROGRAM_BYTES`] times the length of the name. So the answer is kept with the event, not asked for again.
     #[must_use]
-    pub fn of(&self, event_name: &str) -> Option<&CounterSetting> {
-        self.0.iter().find(|setting| setting.pattern.is_match(event_name))
+    pub fn index_of(&self, event_name: &str) -> Option<usize> {
+        self.0.iter().position(|setting| setting.pattern.is_match(event_name))
+    }
+
+    /// The setting at a position.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&CounterSetting> {
+        self.0.get(index)
     }
 }
 

@@ -58,6 +58,10 @@ pub const BODY_BYTES: Limit =
 /// Events in one request.
 pub const BATCH_EVENTS: Limit =
     Limit { name: "BATCH_EVENTS_MAX", unit: "events in a request", default: 10_000, min: 1, max: 100_000 };
+/// Namespaces that the events of one request may be of. Each costs a message to each of its shards, so that this bounds
+/// what one request makes others wait for.
+pub const BATCH_NAMESPACES: Limit =
+    Limit { name: "NAMESPACES_PER_BATCH_MAX", unit: "namespaces in a request", default: 100, min: 1, max: 1_000 };
 /// Bytes of UTF-8 in a name (event, goal, namespace) or a user id.
 pub const NAME_BYTES: Limit =
     Limit { name: "NAME_BYTES_MAX", unit: "bytes of a name or user id", default: 256, min: 1, max: 1_024 };
@@ -66,6 +70,23 @@ pub const NAMESPACES: Limit = Limit { name: "NAMESPACES_MAX", unit: "namespaces"
 /// Event names in one namespace.
 pub const EVENTS_PER_NAMESPACE: Limit =
     Limit { name: "EVENTS_PER_NAMESPACE_MAX", unit: "event names in a namespace", default: 1_000, min: 1, max: 10_000 };
+/// Event names that all ingest tokens together may register in a namespace in a UTC day. Those tokens are public: this is
+/// how far whoever has one can fill a namespace before somebody sees it.
+pub const NEW_NAMES_PER_DAY: Limit = Limit {
+    name: "NEW_NAMES_PER_DAY_MAX",
+    unit: "new event names of a namespace in a day, by ingest tokens",
+    default: 200,
+    min: 0,
+    max: 10_000,
+};
+/// Namespaces that all ingest tokens together may register in a UTC day.
+pub const NEW_NAMESPACES_PER_DAY: Limit = Limit {
+    name: "NEW_NAMESPACES_PER_DAY_MAX",
+    unit: "new namespaces in a day, by ingest tokens",
+    default: 20,
+    min: 0,
+    max: 10_000,
+};
 /// Combinations of prior events listed per goal; further new ones count in `other`.
 pub const COMBINATIONS_PER_GOAL: Limit = Limit {
     name: "COMBINATIONS_PER_GOAL_MAX",
@@ -145,10 +166,16 @@ pub const GROUP_OPERATIONS: usize = 10_000;
 pub const GROUP_WAIT_MS: u64 = 20;
 /// Bytes of one stored row (Durable Objects refuse values from about 2 MB).
 pub const ROW_BYTES: usize = 1 << 20;
+/// Names that one query of the registry asks for. As JSON they fit into a row, also where every byte is escaped.
+pub const NAMES_PER_QUERY: usize = 500;
 /// Shards that are asked at the same time for one read or written to for one batch.
 pub const FAN_OUT: usize = 16;
 /// Bytes of names that one isolate caches.
 pub const NAME_CACHE_BYTES: usize = 8 << 20;
+/// Milliseconds for which an isolate refuses new names by itself, without asking the registry, after that has refused some.
+pub const REFUSAL_CACHE_MS: u64 = 1_000;
+/// Milliseconds for which an isolate repeats its last answer about its health.
+pub const HEALTH_CACHE_MS: u64 = 1_000;
 /// Milliseconds for which an isolate takes its flags for those of the registry.
 pub const FLAG_CACHE_MS: u64 = 2_000;
 /// Bytes that are read and thrown away of a body that is too large, before it is refused.
@@ -181,7 +208,21 @@ const _: () = assert!(SHARD_MEMORY_BYTES.max <= ISOLATE_MEMORY_BYTES.max);
 const _: () = assert!(SHARD_MEMORY_BYTES.default <= ISOLATE_MEMORY_BYTES.default);
 const _: () = assert!((USERS_PER_EVENT.max as f64) * VALUE_ABS < f64::MAX);
 const _: () = assert!(SHARDS.min >= 1);
+const _: () = assert!(NAMES_PER_QUERY * (2 * NAME_BYTES.max as usize + 3) + 2 <= ROW_BYTES);
 const _: () = assert!(LOCAL_PENDING_BYTES_MIN > 3 * NAME_BYTES.max as usize + 64);
+
+/// What ingest tokens can use of a limit on names: a tenth, and at least one where there are two, is kept for admin
+/// tokens, so that nobody else can fill it for them.
+///
+/// # Example
+/// ```
+/// use kimball_edge::core::limits::open_share;
+/// assert_eq!([open_share(1_000), open_share(5), open_share(1)], [900, 4, 1]);
+/// ```
+#[must_use]
+pub const fn open_share(limit: u64) -> u64 {
+    if limit > 1 { limit - limit.div_ceil(10) } else { limit }
+}
 
 /// The limits that one request is held to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,6 +231,8 @@ pub struct RequestLimits {
     pub body_bytes: u64,
     /// Events in a batch.
     pub batch_events: u64,
+    /// Namespaces in a batch.
+    pub batch_namespaces: u64,
     /// Bytes of a name or user id.
     pub name_bytes: u64,
 }

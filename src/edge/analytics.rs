@@ -1,57 +1,93 @@
 //! /v0/analytics: recording of events, and the numbers.
 
+use std::collections::BTreeSet;
+
 use futures_util::{StreamExt, stream};
 use worker::Env;
 
 use super::body::read_json;
 use super::clock;
 use super::config::Config;
-use super::directory::{self, Namespace};
+use super::directory::{self, Event, Resolved, Target};
 use super::error::ApiError;
 use super::faults::Fault;
 use super::keys::keys;
-use super::message::{Apply, ShardReply, ShardRequest, ask};
+use super::message::{Apply, NameRefusal, Registrant, ShardReply, ShardRequest, ask};
 use super::metrics::record as metrics;
 use super::reports;
 use super::response::Reply;
 use super::routes::Call;
+use crate::api::answer::{ErrorFields, Recorded, RefusedEvent};
 use crate::api::code::Code;
 use crate::core::aggregator::Operation;
 use crate::core::answer::Analytics;
 use crate::core::cohort::Week;
-use crate::core::counter_settings::CounterSetting;
+use crate::core::counter_settings::{CounterSetting, CounterSettings};
 use crate::core::identity::Keys;
 use crate::core::limits::FAN_OUT;
 use crate::core::request::{Batch, NamespaceBatch, namespace_of, parse_events};
 
+const DAY_S: i64 = 86_400;
+
 /// POST: records a batch.
 ///
 /// # Errors
-/// When the batch is malformed, refused, or could not be stored.
+/// When the batch is malformed, refused as a whole, or could not be stored.
 pub async fn record(call: Call<'_>) -> Result<Reply, ApiError> {
     let started_ms = clock::now_ms();
     // A request that cannot be parsed counts as one event.
     let mut events = 1;
-    let recorded = record_batch(call, &mut events).await;
-    match &recorded {
-        Ok(_) => metrics::added(events, started_ms),
-        Err(error) => metrics::refused(events, error.code),
+    match record_batch(call, &mut events).await {
+        Ok(refused) => {
+            metrics::added(events - refused.len() as u64, started_ms);
+            for refused in &refused {
+                metrics::refused(1, refused.refusal.parts().0);
+            }
+            answer(events, &refused)
+        }
+        Err(error) => {
+            metrics::refused(events, error.code);
+            Err(error)
+        }
     }
-    recorded
 }
 
-async fn record_batch(mut call: Call<'_>, events: &mut u64) -> Result<Reply, ApiError> {
+async fn record_batch(mut call: Call<'_>, events: &mut u64) -> Result<Vec<Refused>, ApiError> {
     let body = read_json(&mut call.request, call.config.request.body_bytes).await?;
     let keys = keys(call.env, call.config).await?;
     let batch = parse_events(&body, &keys, &call.config.request)?;
     drop(body);
-    *events = batch.namespaces.iter().map(|namespace| namespace.items.len() as u64).sum();
+    *events = batch.events();
     call.fault.strike_worker();
     if batch.namespaces.iter().any(|namespace| namespace.items.iter().any(|item| item.ensure_goal)) {
         call.principal.require_ensure_goal(call.config)?;
     }
-    apply(call.env, call.config, &keys, &batch, call.fault).await?;
-    Ok(Reply::no_content())
+    apply(call.env, call.config, &keys, &batch, call.principal.registrant(), call.fault).await
+}
+
+/// 204 where all was taken, else what was not; an error's status where nothing was.
+fn answer(events: u64, refused: &[Refused]) -> Result<Reply, ApiError> {
+    let Some(first) = refused.first() else {
+        return Ok(Reply::no_content());
+    };
+    let list = refused.iter().map(|Refused { index, refusal }| {
+        let (code, what) = refusal.parts();
+        RefusedEvent { index: *index, code: code.parts().1, what }
+    });
+    let taken = events - refused.len() as u64;
+    let mut answer = Recorded { error: None, taken, refused: list.collect() };
+    if taken > 0 {
+        return Reply::json(&answer);
+    }
+    // That of the day's quota only where time alone mends it for all.
+    let unlike_quota = refused.iter().find(|refused| refused.refusal.parts().0 != Code::Quota);
+    let refusal = unlike_quota.unwrap_or(first).refusal;
+    let (code, what) = refusal.parts();
+    let (status, code) = code.parts();
+    answer.error = Some(ErrorFields { what, code, index: None, field: None, limit: None, value: None });
+    let reply = Reply::json(&answer)?.with_status(status);
+    let day_ends_s = DAY_S - clock::now_s().rem_euclid(DAY_S);
+    Ok(if unlike_quota.is_none() { reply.header("retry-after", &day_ends_s.to_string()) } else { reply })
 }
 
 /// GET: the numbers of a namespace.
@@ -68,56 +104,75 @@ pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
     }
 }
 
+/// An event that was not recorded, while others of its batch may have been.
+#[derive(Debug, Clone, Copy)]
+pub struct Refused {
+    /// Its position in the batch.
+    pub index: u32,
+    /// Why.
+    pub refusal: NameRefusal,
+}
+
 /// Carries a batch out: names to numbers, operations to shards, and new goals to the registry last, so that a goal is
-/// listed only once every shard records it.
+/// listed only once every shard records it. Answers the events that were left out for their names, ascending.
 ///
 /// # Errors
 /// When a limit refuses it, or a shard or the registry cannot be reached.
-pub async fn apply(env: &Env, config: &Config, keys: &Keys, batch: &Batch, fault: Fault) -> Result<(), ApiError> {
+pub async fn apply(
+    env: &Env,
+    config: &Config,
+    keys: &Keys,
+    batch: &Batch,
+    registrant: Registrant,
+    fault: Fault,
+) -> Result<Vec<Refused>, ApiError> {
     let wanted: Vec<(&str, &[String])> =
         batch.namespaces.iter().map(|part| (part.namespace.as_str(), part.names.as_slice())).collect();
-    let namespaces = directory::resolve(env, keys, &wanted).await?;
-    for (namespace, part) in namespaces.iter().zip(&batch.namespaces) {
-        let settings: Vec<_> = part.names.iter().map(|name| config.counters.of(name)).collect();
-        let (operations, new_goals) = operations(namespace, part, &settings);
-        let events = part.names.iter().map(|name| namespace.event(name)).zip(settings);
-        let set = events.filter_map(|(event, setting)| Some((event?.event, setting?))).collect();
-        send(env, config, namespace, operations, set, fault).await?;
+    let resolved = directory::resolve(env, config, keys, &wanted, registrant).await?;
+    let mut refused = Vec::new();
+    for (Resolved { target, events }, part) in resolved.iter().zip(&batch.namespaces) {
+        refused.extend(part.items.iter().filter_map(|item| {
+            let refusal = events.get(item.name as usize)?.err()?;
+            Some(Refused { index: item.index, refusal })
+        }));
+        let Some(target) = target else {
+            continue;
+        };
+        let (operations, new_goals) = operations(target, events, part, &config.counters);
+        send(env, config, target, operations, events.iter().flatten(), fault).await?;
         if !new_goals.is_empty() {
-            directory::mark_goals(env, keys, namespace, new_goals).await?;
+            directory::mark_goals(env, target, new_goals.into_iter().collect()).await?;
         }
     }
-    Ok(())
+    refused.sort_unstable_by_key(|refused| refused.index);
+    Ok(refused)
 }
 
 /// The operations of each shard, in the order of the batch, and the events that become goals. Every shard learns of
-/// every new goal, at its place in the order. `settings` are those of the batch's names.
+/// every new goal, at its place in the order.
 fn operations(
-    namespace: &Namespace,
+    target: &Target,
+    events: &[Result<Event, NameRefusal>],
     part: &NamespaceBatch,
-    settings: &[Option<&CounterSetting>],
-) -> (Vec<Vec<Operation>>, Vec<u32>) {
-    let mut shards = vec![Vec::new(); namespace.shards as usize];
-    let mut new_goals = Vec::new();
-    let names = part.names.iter().zip(settings);
-    let events: Vec<_> = names
-        .map(|(name, setting)| Some((namespace.event(name)?, setting.is_some_and(CounterSetting::is_weekly))))
-        .collect();
+    counters: &CounterSettings,
+) -> (Vec<Vec<Operation>>, BTreeSet<u32>) {
+    let mut shards = vec![Vec::new(); target.shards as usize];
+    let mut new_goals = BTreeSet::new();
     let present_week = Week::of_unix_s(clock::now_s());
     for item in &part.items {
-        let Some((event, is_weekly)) = events.get(item.name as usize).copied().flatten() else {
+        let Some(&Ok(Event { number: event, tag, is_goal, setting })) = events.get(item.name as usize) else {
             continue;
         };
-        if item.ensure_goal && !namespace.is_goal(event.event) && !new_goals.contains(&event.event) {
-            new_goals.push(event.event);
+        if item.ensure_goal && !is_goal && new_goals.insert(event) {
             for shard in &mut shards {
-                shard.push(Operation::Goal { event: event.event, tag: event.tag });
+                shard.push(Operation::Goal { event, tag });
             }
         }
-        if let Some(shard) = shards.get_mut(item.user.shard(namespace.shards) as usize) {
+        if let Some(shard) = shards.get_mut(item.user.shard(target.shards) as usize) {
+            let is_weekly = setting.and_then(|index| counters.get(index)).is_some_and(CounterSetting::is_weekly);
             let week = if is_weekly { item.week.or(present_week) } else { None };
             let (user, value) = (item.user, item.value);
-            shard.push(Operation::Record { event: event.event, tag: event.tag, user, value, week });
+            shard.push(Operation::Record { event, tag, user, value, week });
         }
     }
     (shards, new_goals)
@@ -127,44 +182,36 @@ fn operations(
 ///
 /// # Errors
 /// When a shard refuses it or cannot be reached; asking again is safe.
-pub async fn add_goal(
-    env: &Env,
-    config: &Config,
-    keys: &Keys,
-    namespace: &Namespace,
-    name: &str,
-) -> Result<(), ApiError> {
-    let Some(event) = namespace.event(name) else {
-        return Err(ApiError::new(Code::StorageUnavailable, "the registry did not name the goal"));
-    };
-    let goal = Operation::Goal { event: event.event, tag: event.tag };
-    let operations = vec![vec![goal]; namespace.shards as usize];
-    let settings = config.counters.of(name).map(|setting| (event.event, setting)).into_iter().collect();
-    send(env, config, namespace, operations, settings, Fault::None).await?;
-    directory::mark_goals(env, keys, namespace, vec![event.event]).await
+pub async fn add_goal(env: &Env, config: &Config, target: &Target, event: &Event) -> Result<(), ApiError> {
+    let goal = Operation::Goal { event: event.number, tag: event.tag };
+    let operations = vec![vec![goal]; target.shards as usize];
+    send(env, config, target, operations, std::iter::once(event), Fault::None).await?;
+    directory::mark_goals(env, target, vec![event.number]).await
 }
 
-/// Sends each shard its operations, with the limits that the settings of their events give. Waits for all of them,
-/// whatever becomes of any: an error is the answer only once nothing is under way any more.
-async fn send(
+/// Sends each shard its operations, with the limits that the settings of their events give. Waits for all of them, also
+/// where one fails: an error is the answer only once nothing is under way any more.
+async fn send<'a>(
     env: &Env,
     config: &Config,
-    namespace: &Namespace,
+    target: &Target,
     operations: Vec<Vec<Operation>>,
-    settings: Vec<(u32, &CounterSetting)>,
+    events: impl Iterator<Item = &'a Event>,
     fault: Fault,
 ) -> Result<(), ApiError> {
+    let settings: Vec<(u32, &CounterSetting)> =
+        events.filter_map(|event| Some((event.number, config.counters.get(event.setting?)?))).collect();
     let requests = (0..).zip(operations).filter(|(_, operations)| !operations.is_empty()).map(|(index, operations)| {
-        let mut limits = config.shard_limits(index, namespace.shards);
+        let mut limits = config.shard_limits(index, target.shards);
         limits.sizings = settings
             .iter()
             .filter_map(|&(event, setting)| {
-                Some((event, setting.sizing(config.users_per_event_max, index, namespace.shards)?))
+                Some((event, setting.sizing(config.users_per_event_max, index, target.shards)?))
             })
             .collect();
-        let unlink = namespace.unlink;
+        let unlink = target.unlink;
         let request = ShardRequest::Apply(Apply { unlink, limits, operations, fault });
-        async move { ask::<_, ShardReply>(env, "SHARD", &namespace.shard_name(index), &request).await }
+        async move { ask::<_, ShardReply>(env, "SHARD", &target.shard_name(index), &request).await }
     });
     let mut replies = stream::iter(requests).buffer_unordered(FAN_OUT);
     let mut worst = Ok(());

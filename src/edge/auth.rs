@@ -5,6 +5,7 @@ use worker::Request;
 
 use super::config::Config;
 use super::error::ApiError;
+use super::message::Registrant;
 use crate::api::code::Code;
 use crate::api::routes::Scope;
 
@@ -59,6 +60,11 @@ impl Principal {
         } else {
             Err(ApiError::new(Code::Unauthorized, format!("this needs {name} token in `Authorization: Bearer TOKEN`")))
         }
+    }
+
+    /// On whose behalf it registers names.
+    pub const fn registrant(self) -> Registrant {
+        if self.is_admin { Registrant::Admin } else { Registrant::Ingest }
     }
 
     /// Lets through who may make an event a goal while sending events.

@@ -13,6 +13,18 @@ use crate::core::identity::Keys;
 use crate::core::limits::{self, FlagLimits, Limit, RequestLimits, ShardLimits};
 use crate::core::request::parse_counter_settings;
 
+/// What ingest tokens may add to the names that are registered.
+pub struct NewNames {
+    /// No event names.
+    pub events_are_known: bool,
+    /// No namespaces.
+    pub namespaces_are_known: bool,
+    /// Event names of a namespace in a day.
+    pub events_per_day_max: u64,
+    /// Namespaces in a day.
+    pub namespaces_per_day_max: u64,
+}
+
 /// Everything that an operator can set.
 pub struct Config {
     /// Whether requests need no token.
@@ -45,6 +57,8 @@ pub struct Config {
     pub namespaces_max: u64,
     /// Event names of a namespace.
     pub events_per_namespace_max: u64,
+    /// What ingest tokens may add.
+    pub new_names: NewNames,
     /// Combinations listed per goal.
     pub combinations_per_goal_max: u64,
     /// Bytes of all loaded shards of the isolate.
@@ -115,6 +129,7 @@ impl Config {
             request: RequestLimits {
                 body_bytes: limit(limits::BODY_BYTES)?,
                 batch_events: limit(limits::BATCH_EVENTS)?,
+                batch_namespaces: limit(limits::BATCH_NAMESPACES)?,
                 name_bytes: limit(limits::NAME_BYTES)?,
             },
             flags: FlagLimits {
@@ -126,6 +141,12 @@ impl Config {
             metrics_bytes_max: limit(limits::METRICS_BYTES)?,
             namespaces_max: limit(limits::NAMESPACES)?,
             events_per_namespace_max: limit(limits::EVENTS_PER_NAMESPACE)?,
+            new_names: NewNames {
+                events_are_known: choice("EVENT_NAMES", &variable("EVENT_NAMES"), "open", "known")?,
+                namespaces_are_known: choice("NAMESPACES", &variable("NAMESPACES"), "open", "known")?,
+                events_per_day_max: limit(limits::NEW_NAMES_PER_DAY)?,
+                namespaces_per_day_max: limit(limits::NEW_NAMESPACES_PER_DAY)?,
+            },
             combinations_per_goal_max: limit(limits::COMBINATIONS_PER_GOAL)?,
             isolate_memory_bytes_max: limit(limits::ISOLATE_MEMORY_BYTES)? as usize,
             journal_bytes_max: limit(limits::JOURNAL_BYTES)?,

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::message::{Failure, FlagLimit};
+use super::config::Config;
+use super::message::{Failure, FlagLimit, NameRefusal};
 use crate::api::answer::{ErrorBody, ErrorFields};
 use crate::api::code::Code;
 use crate::core::error::Refusal;
@@ -54,6 +55,15 @@ impl ApiError {
         Self::new(Code::StorageUnavailable, format!("{object} gave an answer to another question"))
     }
 
+    /// There is no room for a new name.
+    pub fn full(refusal: NameRefusal, config: &Config) -> Self {
+        let (code, what) = refusal.parts();
+        match refusal {
+            NameRefusal::NamespacesFull => Self::limit(code, what, NAMESPACES.name, config.namespaces_max),
+            _ => Self::limit(code, what, EVENTS_PER_NAMESPACE.name, config.events_per_namespace_max),
+        }
+    }
+
     fn of_fault(fault: &Fault, place: &str, invalid: Code) -> Self {
         let code = match fault {
             Fault::Missing => Code::FieldMissing,
@@ -78,6 +88,34 @@ impl ApiError {
     }
 }
 
+impl NameRefusal {
+    /// Its code, and a sentence for people.
+    pub const fn parts(self) -> (Code, &'static str) {
+        match self {
+            Self::EventUnknown => {
+                (Code::EventUnknown, "this event name is not registered, and new ones need an admin token")
+            }
+            Self::NamespaceUnknown => {
+                (Code::NamespaceUnknown, "this namespace is not registered, and new ones need an admin token")
+            }
+            Self::EventQuota => {
+                (Code::Quota, "the namespace has its new event names of the day (NEW_NAMES_PER_DAY_MAX)")
+            }
+            Self::NamespaceQuota => {
+                (Code::Quota, "the service has its new namespaces of the day (NEW_NAMESPACES_PER_DAY_MAX)")
+            }
+            Self::EventsFull => (
+                Code::EventsFull,
+                "the namespace has no room for a further event name; nothing was recorded. A tenth is kept for admin tokens",
+            ),
+            Self::NamespacesFull => (
+                Code::NamespacesFull,
+                "there is no room for a further namespace; nothing was recorded. A tenth is kept for admin tokens",
+            ),
+        }
+    }
+}
+
 impl From<BadRequest> for ApiError {
     fn from(bad: BadRequest) -> Self {
         let limit = bad.limit();
@@ -87,6 +125,9 @@ impl From<BadRequest> for ApiError {
             BadRequest::Json(fault) => Self::new(Code::JsonInvalid, format!("the body is not valid JSON: {fault}")),
             BadRequest::TooManyEvents { .. } => {
                 Self { limit, ..Self::new(Code::BatchTooLarge, "the batch has too many events") }
+            }
+            BadRequest::TooManyNamespaces { .. } => {
+                Self { limit, ..Self::new(Code::BatchTooLarge, "the batch has events of too many namespaces") }
             }
             BadRequest::Field { index, field, fault } => {
                 let place = index.map_or_else(|| field.to_owned(), |index| format!("{field} of event {index}"));
@@ -107,18 +148,6 @@ impl From<BadRequest> for ApiError {
 impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::NamespacesFull { limit } => Self::limit(
-                Code::NamespacesFull,
-                "there is no room for a further namespace; nothing was recorded",
-                NAMESPACES.name,
-                limit,
-            ),
-            Failure::EventsFull { limit } => Self::limit(
-                Code::EventsFull,
-                "the namespace has no room for a further event name; nothing was recorded",
-                EVENTS_PER_NAMESPACE.name,
-                limit,
-            ),
             Failure::FlagsFull { limit: FlagLimit::Flags(limit) } => {
                 Self::limit(Code::FlagsFull, "there is no room for a further flag", FLAGS.name, limit)
             }

@@ -8,7 +8,7 @@ use super::faults::Fault;
 use super::keys::keys;
 use super::response::Reply;
 use super::routes::Call;
-use super::{analytics, clock, flags};
+use super::{analytics, clock, flags, metrics};
 use crate::api::answer::Features;
 use crate::core::request::parse_features;
 
@@ -29,13 +29,19 @@ pub async fn read(call: Call<'_>, context: &Context) -> Result<Reply, ApiError> 
     let batch = asked.batch;
     if !batch.namespaces.is_empty() && call.request.method() != Method::Head {
         let env = call.env.clone();
+        let registrant = call.principal.registrant();
         context.wait_until(async move {
             let applied = match Config::of(&env) {
-                Ok(config) => analytics::apply(&env, &config, &keys, &batch, Fault::None).await,
+                Ok(config) => analytics::apply(&env, &config, &keys, &batch, registrant, Fault::None).await,
                 Err(error) => Err(error),
             };
-            if let Err(error) = applied {
-                console_error!("a feature's event was not recorded: {}", error.what());
+            match applied {
+                Ok(refused) => refused.iter().for_each(|refused| {
+                    let (code, what) = refused.refusal.parts();
+                    metrics::record::refused(1, code);
+                    console_error!("a feature's event was not recorded: {what}");
+                }),
+                Err(error) => console_error!("a feature's event was not recorded: {}", error.what()),
             }
         });
     }

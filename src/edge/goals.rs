@@ -19,11 +19,15 @@ pub async fn add(mut call: Call<'_>) -> Result<Reply, ApiError> {
     let goal = parse_goal(&body, &call.config.request)?;
     let keys = keys(call.env, call.config).await?;
     let names = [goal.goal_name];
-    let namespaces = directory::resolve(call.env, &keys, &[(&goal.namespace, &names)]).await?;
-    let ([namespace], [name]) = (&namespaces[..], &names) else {
-        return Err(ApiError::new(Code::StorageUnavailable, "the registry did not name the namespace"));
+    let registrant = call.principal.registrant();
+    let wanted = [(goal.namespace.as_str(), &names[..])];
+    let resolved = directory::resolve(call.env, call.config, &keys, &wanted, registrant).await?;
+    let Some((Some(target), Some(Ok(event)))) =
+        resolved.first().map(|resolved| (&resolved.target, resolved.events.first()))
+    else {
+        return Err(ApiError::new(Code::StorageUnavailable, "the registry did not name the goal"));
     };
-    analytics::add_goal(call.env, call.config, &keys, namespace, name).await?;
+    analytics::add_goal(call.env, call.config, target, event).await?;
     Ok(Reply::no_content())
 }
 

@@ -1,5 +1,8 @@
 //! Liveness and health.
 
+use std::cell::Cell;
+
+use super::clock;
 use super::error::ApiError;
 use super::keys::keys;
 use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest, ask};
@@ -7,6 +10,7 @@ use super::metrics::record;
 use super::response::Reply;
 use super::routes::Call;
 use crate::api::answer::Health;
+use crate::core::limits::HEALTH_CACHE_MS;
 
 /// GET /healthz: whether configuration, key and storage are in order. A shard that cannot be read fails no other, so it
 /// is told and no error.
@@ -15,18 +19,31 @@ use crate::api::answer::Health;
 /// What is not.
 pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
     keys(call.env, call.config).await?;
-    match ask(call.env, "REGISTRY", REGISTRY_NAME, &RegistryRequest::Unreadable).await? {
-        RegistryReply::Unreadable(unreadable) => {
-            // A database that is so damaged that its object cannot be made tells nothing itself.
-            let unreadable_shards = unreadable + record::unreachable();
-            Reply::json(&Health {
-                status: if unreadable_shards == 0 { "ok" } else { "degraded" },
-                version: env!("CARGO_PKG_VERSION"),
-                unreadable_shards,
-            })
+    let now_ms = clock::now_ms();
+    let last = LAST.get().filter(|(asked_ms, _)| now_ms.abs_diff(*asked_ms) < HEALTH_CACHE_MS);
+    let unreadable = if let Some((_, unreadable)) = last {
+        unreadable
+    } else {
+        match ask(call.env, "REGISTRY", REGISTRY_NAME, &RegistryRequest::Unreadable).await? {
+            RegistryReply::Unreadable(unreadable) => unreadable,
+            _ => return Err(ApiError::unexpected("the registry")),
         }
-        _ => Err(ApiError::unexpected("the registry")),
+    };
+    if last.is_none() {
+        LAST.set(Some((now_ms, unreadable)));
     }
+    // A database that is so damaged that its object cannot be made tells nothing itself.
+    let unreadable_shards = unreadable + record::unreachable();
+    Reply::json(&Health {
+        status: if unreadable_shards == 0 { "ok" } else { "degraded" },
+        version: env!("CARGO_PKG_VERSION"),
+        unreadable_shards,
+    })
+}
+
+thread_local! {
+    /// When the registry was last asked for the number of unreadable shards, in Unix milliseconds, and what it answered.
+    static LAST: Cell<Option<(u64, u64)>> = const { Cell::new(None) };
 }
 
 #[cfg(feature = "faults")]

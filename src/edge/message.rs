@@ -116,8 +116,13 @@ pub enum RegistryRequest {
     },
     /// Everything about one namespace.
     Lookup(String),
-    /// Add what is new of these; all or nothing.
-    Register(Vec<Registration>),
+    /// Answer with the numbers of these names, and add those that are new, as far as the registrant may.
+    Register {
+        /// The names, by namespace.
+        registrations: Vec<Registration>,
+        /// Who brings them.
+        registrant: Registrant,
+    },
     /// Note these events as goals, all shards knowing it.
     MarkGoals {
         /// The namespace.
@@ -169,13 +174,71 @@ pub enum RegistryRequest {
     },
 }
 
-/// Names that a namespace must know.
+/// Names that are asked for, each once.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Registration {
     /// The namespace.
     pub namespace: String,
     /// Event names.
     pub names: Vec<String>,
+}
+
+/// On whose behalf names are registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Registrant {
+    /// Somebody who administers the service.
+    Admin,
+    /// Somebody with an ingest token, which is public.
+    Ingest,
+}
+
+/// Why a name is not registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NameRefusal {
+    /// `EVENT_NAMES=known`, and the event is not.
+    EventUnknown,
+    /// `NAMESPACES=known`, and the namespace is not.
+    NamespaceUnknown,
+    /// The namespace has its new names of the day.
+    EventQuota,
+    /// The deployment has its new namespaces of the day.
+    NamespaceQuota,
+    /// The namespace has no room for it.
+    EventsFull,
+    /// The deployment has no room for it.
+    NamespacesFull,
+}
+
+impl NameRefusal {
+    /// Whether it is a limit for good, which refuses a batch as a whole.
+    pub const fn is_full(self) -> bool {
+        matches!(self, Self::EventsFull | Self::NamespacesFull)
+    }
+}
+
+/// What the registry says of the names of one [`Registration`], and of nothing else.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum NamesReply {
+    /// The namespace exists.
+    Known {
+        /// Its number of shards.
+        shards: u32,
+        /// How many event names it has.
+        names_total: u64,
+        /// Those asked for, in that order.
+        events: Vec<Result<EventRecord, NameRefusal>>,
+    },
+    /// It does not, and was not made.
+    Refused(NameRefusal),
+}
+
+/// An event as the registry knows it.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct EventRecord {
+    /// Its number.
+    pub event: u32,
+    /// Whether it is a goal, and every shard knows it.
+    pub is_goal: bool,
 }
 
 /// What the registry answers.
@@ -185,8 +248,24 @@ pub enum RegistryReply {
     Key(Option<[u8; 32]>),
     /// One namespace, if it exists.
     Namespace(Option<NamespaceRecord>),
-    /// Those asked for, in that order.
-    Registered(Vec<NamespaceRecord>),
+    /// The answer to [`RegistryRequest::Register`].
+    Registered {
+        /// One for each registration, in that order.
+        names: Vec<NamesReply>,
+        /// How many namespaces there are.
+        namespaces_total: u64,
+    },
+    /// Another answer to it: there is no room, and nothing was added.
+    Full {
+        /// For what.
+        refusal: NameRefusal,
+        /// The position of the registration that this was met at.
+        at: usize,
+        /// How many event names its namespace has.
+        names_total: u64,
+        /// How many namespaces there are.
+        namespaces_total: u64,
+    },
     /// The answer to [`RegistryRequest::MarkOf`]; 0 where nothing was told.
     Mark(u64),
     /// The answer to [`RegistryRequest::Unreadable`].
@@ -242,16 +321,6 @@ pub enum FlagLimit {
 /// Why an object did not do what it was asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Failure {
-    /// No further namespace fits.
-    NamespacesFull {
-        /// How many there may be.
-        limit: u64,
-    },
-    /// No further event name fits.
-    EventsFull {
-        /// How many there may be.
-        limit: u64,
-    },
     /// No further flag fits.
     FlagsFull {
         /// Which limit that is.
@@ -309,7 +378,7 @@ async fn exchange<Q: Serialize>(env: &Env, binding: &str, name: &str, question: 
 
 /// The version of what is asked and answered here. It rises with every change of a type that is sent: while a deploy is
 /// under way, Workers and objects of both sides of it are at work, and what the other one sent must not be guessed at.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const OTHER_VERSION: u16 = 409;
 
 /// Reads a question that came by [`ask`]; `None` where it is of another version, which [`refuse`] answers.
@@ -370,4 +439,12 @@ const NO_BODY: u16 = 204;
 pub fn reply<A: Serialize>(answer: &Result<A, Failure>) -> worker::Result<Response> {
     let bytes = postcard::to_allocvec(answer).map_err(|error| worker::Error::from(error.to_string()))?;
     if bytes == DONE { Ok(Response::empty()?.with_status(NO_BODY)) } else { Response::from_bytes(bytes) }
+}
+
+/// An answer as [`reply`] sends it, for one that is kept and sent again.
+///
+/// # Errors
+/// When it cannot be encoded.
+pub fn encoded<A: Serialize>(answer: A) -> worker::Result<Vec<u8>> {
+    postcard::to_allocvec(&Ok::<A, Failure>(answer)).map_err(|error| worker::Error::from(error.to_string()))
 }

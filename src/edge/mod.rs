@@ -25,6 +25,7 @@ mod health;
 mod keys;
 mod message;
 mod metrics;
+mod names;
 mod namespaces;
 mod nudges;
 mod predictions;

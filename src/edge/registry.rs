@@ -12,6 +12,7 @@
 //! | `flag` | `name TEXT` primary key, `spec TEXT`: the JSON of GET /v0/featureSpecs with `rollout_reached` |
 //! | `mark` | `shard TEXT` primary key, the id of a shard's object; `generation INTEGER`, the greatest that it told |
 //! | `event` | `namespace INTEGER`, `name TEXT` primary key together; `number INTEGER` from 0, `goal INTEGER` 0 or 1 |
+//! | `tally` | `namespace INTEGER` primary key, 0 for the namespaces themselves; `names INTEGER`, how many it has; `day INTEGER` since 1970, and `added INTEGER`, how many of them ingest tokens added on it |
 
 // The constructors that the attribute makes have no place for docs.
 #![allow(missing_docs)]
@@ -22,10 +23,9 @@ use std::collections::BTreeSet;
 use worker::{DurableObject, Env, Request, Response, Result, SqlStorage, SqlStorageValue, State, durable_object};
 
 use super::config::Config;
-use super::message::{
-    Failure, FlagLimit, NamespaceRecord, Registration, RegistryReply, RegistryRequest, read, refuse, reply,
-};
+use super::message::{Failure, FlagLimit, RegistryReply, RegistryRequest, encoded, read, refuse, reply};
 use super::metrics::record;
+use super::names::{self, Names};
 use super::sql;
 use crate::core::flag::{FlagJson, FlagSpec, NewFlag};
 use crate::core::identity::Keys;
@@ -38,15 +38,22 @@ pub struct Registry {
     env: Env,
     has_tables: Cell<bool>,
     unreadable: RefCell<BTreeSet<String>>,
+    /// The answer to a question for all flags, as it is sent, until one changes: each isolate asks for it after a change.
+    flags_answer: RefCell<Option<Vec<u8>>>,
 }
 
 impl DurableObject for Registry {
     fn new(state: State, env: Env) -> Self {
-        Self { state, env, has_tables: Cell::new(false), unreadable: RefCell::default() }
+        let (has_tables, unreadable, flags_answer) = (Cell::new(false), RefCell::default(), RefCell::default());
+        Self { state, env, has_tables, unreadable, flags_answer }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         match read(&request.bytes().await?) {
+            Some(RegistryRequest::Flags { known }) => match self.flags(known) {
+                Ok(answer) => Response::from_bytes(answer),
+                Err(fault) => reply(&Err::<RegistryReply, Failure>(fault.into())),
+            },
             Some(question) => reply(&self.answer(question)),
             None => refuse(),
         }
@@ -65,16 +72,32 @@ impl From<worker::Error> for Fault {
     }
 }
 
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Refused(failure) => failure,
+            Fault::Storage(error) => {
+                worker::console_error!("registry storage: {error}");
+                Self::Storage
+            }
+        }
+    }
+}
+
 impl Registry {
     fn answer(&self, question: RegistryRequest) -> std::result::Result<RegistryReply, Failure> {
         let answered = match question {
             RegistryRequest::Key { check } => self.key(check).map(RegistryReply::Key),
-            RegistryRequest::Lookup(namespace) => self.lookup(&namespace).map(RegistryReply::Namespace),
-            RegistryRequest::Register(registrations) => self.register(&registrations).map(RegistryReply::Registered),
+            RegistryRequest::Lookup(namespace) => {
+                self.with_names(|names| names.lookup(&namespace)).map(RegistryReply::Namespace)
+            }
+            RegistryRequest::Register { registrations, registrant } => {
+                self.with_names(|names| names.register(registrations, registrant))
+            }
             RegistryRequest::MarkGoals { namespace, events } => {
                 self.mark_goals(&namespace, &events).map(|()| RegistryReply::Done)
             }
-            RegistryRequest::Flags { known } => self.flags(known),
+            RegistryRequest::Flags { .. } => Err(Fault::Storage("flags are answered apart".into())),
             RegistryRequest::PutFlag { flag, now } => self.put_flag(flag, now).map(|()| RegistryReply::Done),
             RegistryRequest::RemoveFlag { name } => self.remove_flag(&name).map(RegistryReply::Removed),
             RegistryRequest::MarkOf { shard } => self.mark_of(&shard).map(RegistryReply::Mark),
@@ -87,13 +110,7 @@ impl Registry {
             RegistryRequest::Overview => self.overview(),
             RegistryRequest::Namespaces => self.namespaces().map(RegistryReply::Namespaces),
         };
-        answered.map_err(|fault| match fault {
-            Fault::Refused(failure) => failure,
-            Fault::Storage(error) => {
-                worker::console_error!("registry storage: {error}");
-                Failure::Storage
-            }
-        })
+        answered.map_err(Failure::from)
     }
 
     fn sql(&self) -> Result<SqlStorage> {
@@ -101,13 +118,11 @@ impl Registry {
         if !self.has_tables.get() {
             sql.exec(
                 "CREATE TABLE IF NOT EXISTS setting(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-                 CREATE TABLE IF NOT EXISTS namespace(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, shards INTEGER NOT NULL);
-                 CREATE TABLE IF NOT EXISTS event(namespace INTEGER NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL,
-                   goal INTEGER NOT NULL, PRIMARY KEY(namespace, name)) WITHOUT ROWID;
                  CREATE TABLE IF NOT EXISTS mark(shard TEXT PRIMARY KEY, generation INTEGER NOT NULL) WITHOUT ROWID;
                  CREATE TABLE IF NOT EXISTS flag(name TEXT PRIMARY KEY, spec TEXT NOT NULL) WITHOUT ROWID;",
                 None,
             )?;
+            sql.exec(names::TABLES, None)?;
             self.has_tables.set(true);
         }
         Ok(sql)
@@ -142,72 +157,15 @@ impl Registry {
         }
     }
 
-    fn lookup(&self, namespace: &str) -> std::result::Result<Option<NamespaceRecord>, Fault> {
-        let sql = self.sql()?;
-        let Some((id, shards)) = find_namespace(&sql, namespace)? else {
-            return Ok(None);
-        };
-        let events =
-            sql::rows(&sql, "SELECT name, goal FROM event WHERE namespace = ? ORDER BY number", vec![id.into()])?;
-        let mut record =
-            NamespaceRecord { namespace: namespace.to_owned(), shards, names: Vec::new(), goals: Vec::new() };
-        for row in events {
-            if let [SqlStorageValue::String(name), goal] = row.as_slice() {
-                if sql::integer(goal) == 1 {
-                    record.goals.push(record.names.len() as u32);
-                }
-                record.names.push(name.clone());
-            }
-        }
-        Ok(Some(record))
-    }
-
-    /// Adds what is new, after all of it was found to fit.
-    fn register(&self, registrations: &[Registration]) -> std::result::Result<Vec<NamespaceRecord>, Fault> {
+    /// Has `work` done on the names.
+    fn with_names<T>(&self, work: impl FnOnce(&Names<'_>) -> Result<T>) -> std::result::Result<T, Fault> {
         let config = Config::of(&self.env).map_err(|_| Fault::Refused(Failure::Storage))?;
-        let sql = self.sql()?;
-        let mut new_namespaces = 0;
-        let mut additions = Vec::new();
-        for Registration { namespace, names } in registrations {
-            let record = self.lookup(namespace)?;
-            new_namespaces += u64::from(record.is_none());
-            let known = record.map(|record| record.names).unwrap_or_default();
-            let known_set: BTreeSet<&String> = known.iter().collect();
-            let new: BTreeSet<&String> = names.iter().filter(|name| !known_set.contains(name)).collect();
-            let limit = config.events_per_namespace_max;
-            if !new.is_empty() && (known.len() + new.len()) as u64 > limit {
-                return Err(Fault::Refused(Failure::EventsFull { limit }));
-            }
-            // In the order in which they came, so that numbers do not depend on the alphabet.
-            let mut seen = BTreeSet::new();
-            let new: Vec<&String> = names.iter().filter(|name| new.contains(name) && seen.insert(*name)).collect();
-            additions.push((namespace, known.len(), new));
-        }
-        if new_namespaces > 0 {
-            let limit = config.namespaces_max;
-            let have = sql::value(&sql, "SELECT count(*) FROM namespace", vec![])?.as_ref().map_or(0, sql::integer);
-            if have + new_namespaces > limit {
-                return Err(Fault::Refused(Failure::NamespacesFull { limit }));
-            }
-        }
-        sql::transaction(&self.state.storage(), || {
-            for (namespace, first, new) in &additions {
-                add_names(&sql, namespace, config.shards, *first, new)?;
-            }
-            Ok(())
-        })?;
-        registrations
-            .iter()
-            .map(|registration| {
-                let record = self.lookup(&registration.namespace)?;
-                record.ok_or_else(|| Fault::Storage("a registered namespace is not there".into()))
-            })
-            .collect()
+        Ok(work(&Names { storage: &self.state.storage(), sql: &self.sql()?, config: &config })?)
     }
 
     fn mark_goals(&self, namespace: &str, events: &[u32]) -> std::result::Result<(), Fault> {
         let sql = self.sql()?;
-        let Some((id, _)) = find_namespace(&sql, namespace)? else {
+        let Some((id, _)) = self.with_names(|names| names.find(namespace))? else {
             return Err(Fault::Storage("a goal's namespace is not there".into()));
         };
         sql::transaction(&self.state.storage(), || {
@@ -265,11 +223,15 @@ impl Registry {
         Ok(RegistryReply::Overview { namespaces, counters, flags, flags_bytes })
     }
 
-    fn flags(&self, known: Option<u64>) -> std::result::Result<RegistryReply, Fault> {
+    /// The encoded answer to a question for the flags.
+    fn flags(&self, known: Option<u64>) -> std::result::Result<Vec<u8>, Fault> {
         let sql = self.sql()?;
         let version = flags_version(&sql)?;
         if known == Some(version) {
-            return Ok(RegistryReply::Flags { version, flags: None });
+            return Ok(encoded(RegistryReply::Flags { version, flags: None })?);
+        }
+        if let Some(answer) = &*self.flags_answer.borrow() {
+            return Ok(answer.clone());
         }
         let mut flags = Vec::new();
         for row in sql::rows(&sql, "SELECT spec FROM flag ORDER BY name", vec![])? {
@@ -277,7 +239,9 @@ impl Registry {
                 flags.push(stored_flag(spec)?);
             }
         }
-        Ok(RegistryReply::Flags { version, flags: Some(flags) })
+        let answer = encoded(RegistryReply::Flags { version, flags: Some(flags) })?;
+        self.flags_answer.replace(Some(answer.clone()));
+        Ok(answer)
     }
 
     fn put_flag(&self, flag: NewFlag, now: i64) -> std::result::Result<(), Fault> {
@@ -308,6 +272,7 @@ impl Registry {
             return Err(Fault::Refused(Failure::FlagsFull { limit: FlagLimit::Bytes(config.flags.bytes) }));
         }
         let version = flags_version(&sql)? + 1;
+        self.flags_answer.take();
         sql::transaction(&self.state.storage(), || {
             let bindings = vec![name.as_str().into(), spec.as_str().into()];
             sql.exec("INSERT OR REPLACE INTO flag(name, spec) VALUES(?, ?)", bindings)?;
@@ -322,6 +287,7 @@ impl Registry {
             return Ok(false);
         }
         let version = flags_version(&sql)? + 1;
+        self.flags_answer.take();
         sql::transaction(&self.state.storage(), || {
             sql.exec("DELETE FROM flag WHERE name = ?", vec![name.into()])?;
             put_setting(&sql, "flags_version", &version.to_le_bytes())
@@ -339,29 +305,6 @@ impl Registry {
         }
         Ok(names.into_iter().collect())
     }
-}
-
-fn find_namespace(sql: &SqlStorage, name: &str) -> Result<Option<(i64, u32)>> {
-    let rows = sql::rows(sql, "SELECT id, shards FROM namespace WHERE name = ?", vec![name.into()])?;
-    Ok(rows.first().and_then(|row| match row.as_slice() {
-        [id, shards] => Some((sql::integer(id) as i64, sql::integer(shards) as u32)),
-        _ => None,
-    }))
-}
-
-fn add_names(sql: &SqlStorage, namespace: &str, shards: u32, first: usize, names: &[&String]) -> Result<()> {
-    let id = if let Some((id, _)) = find_namespace(sql, namespace)? {
-        id
-    } else {
-        let bindings = vec![namespace.into(), i64::from(shards).into()];
-        sql.exec("INSERT INTO namespace(name, shards) VALUES(?, ?)", bindings)?;
-        find_namespace(sql, namespace)?.map_or(0, |(id, _)| id)
-    };
-    for (number, name) in (first..).zip(names) {
-        let bindings = vec![id.into(), name.as_str().into(), (number as i64).into()];
-        sql.exec("INSERT INTO event(namespace, name, number, goal) VALUES(?, ?, ?, 0)", bindings)?;
-    }
-    Ok(())
 }
 
 fn setting<const N: usize>(sql: &SqlStorage, name: &str) -> Result<Option<[u8; N]>> {

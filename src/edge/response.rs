@@ -41,6 +41,13 @@ impl Reply {
             .header("content-type", "application/json"))
     }
 
+    /// The same with another status.
+    #[must_use]
+    pub const fn with_status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
     /// 200 with plain text.
     pub fn text(text: &str) -> Self {
         let reply = Self { status: 200, headers: Vec::new(), body: Body::Bytes(text.as_bytes().to_vec()) };

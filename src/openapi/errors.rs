@@ -43,7 +43,7 @@ fn response(status: u16, codes: &BTreeMap<&str, &str>) -> Value {
     });
     let header = match status {
         401 => Some(("WWW-Authenticate", json!({"schema": {"const": "Bearer"}, "required": true}))),
-        503 => {
+        429 | 503 => {
             let description = "Seconds to wait before sending it again.";
             let schema = json!({"type": "integer", "minimum": 0});
             Some(("Retry-After", json!({"description": description, "schema": schema, "required": true})))
@@ -68,12 +68,17 @@ const fn meaning(code: Code) -> &'static str {
         Code::NameTooLong => "a name or user id is longer than NAME_BYTES_MAX",
         Code::Unauthorized => "there is no token, or it is not known",
         Code::Forbidden => "the token is not for this",
+        Code::EventUnknown => "EVENT_NAMES=known, and no event of the batch is registered",
+        Code::NamespaceUnknown => "NAMESPACES=known, and no namespace of the batch is registered",
+        Code::Quota => "all events of the batch are new, and ingest tokens have registered what they may in a day",
         Code::NotFound => "there is nothing at this path",
         Code::UserUnknown => "the user has done no event of the namespace",
         Code::FlagUnknown => "there is no flag of this name",
         Code::MethodNotAllowed => "the path does not take this method; `Allow` says which",
         Code::BodyTooLarge => "the body has more than BODY_BYTES_MAX bytes, inflated",
-        Code::BatchTooLarge => "the batch has more than BATCH_EVENTS_MAX events",
+        Code::BatchTooLarge => {
+            "the batch has more than BATCH_EVENTS_MAX events, or events of more than NAMESPACES_PER_BATCH_MAX namespaces"
+        }
         Code::ContentEncodingInvalid => "the body is not the gzip that it is said to be",
         Code::ContentEncodingUnsupported => "the content encoding is not gzip",
         Code::ConfigurationInvalid => "a variable of the service is not valid",

@@ -18,6 +18,10 @@ pub fn of(schema: &str) -> Option<Value> {
         "EventCount" => json!({"events": ["Searched for a product"], "count": 1}),
         "SingleEventCount" => json!({"name": "Searched for a product", "count": 1}),
         "Values" => json!({"sum": 49.5}),
+        "Recorded" => json!({"taken": 9, "refused": [of("RefusedEvent")?]}),
+        "RefusedEvent" => {
+            json!({"index": 3, "code": "event_unknown", "what": "this event name is not registered, and new ones need an admin token"})
+        }
         "Goals" => json!({"goals": ["Completed purchase"]}),
         "Namespaces" => json!({"namespaces": ["default", "shop"]}),
         "Features" => json!({"features": {"new-checkout": true, "old-search": false}}),

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::api::answer::{Access, ErrorBody, Features, Goals, Health, Namespaces};
+use crate::api::answer::{Access, ErrorBody, Features, Goals, Health, Namespaces, Recorded};
 use crate::api::routes::{ROUTES, Route, Scope};
 use crate::api::status::ServiceStatus;
 use crate::core::answer::Analytics;
@@ -101,6 +101,7 @@ fn schemas() -> Map<String, Value> {
     let mut found = Vec::new();
     add::<ErrorBody<'static>>(&mut found);
     add::<Analytics<'static>>(&mut found);
+    add::<Recorded>(&mut found);
     add::<Goals<'static>>(&mut found);
     add::<Namespaces>(&mut found);
     add::<Features<'static>>(&mut found);

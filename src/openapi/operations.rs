@@ -40,8 +40,18 @@ pub fn docs(endpoint: Endpoint) -> Docs {
             "Record events",
             RECORD,
             "NewEvents",
-            &[Code::BatchTooLarge, Code::NamespacesFull, Code::EventsFull, Code::UsersFull, Code::ShardMemoryFull],
-        ),
+            &[
+                Code::BatchTooLarge,
+                Code::EventUnknown,
+                Code::NamespaceUnknown,
+                Code::Quota,
+                Code::NamespacesFull,
+                Code::EventsFull,
+                Code::UsersFull,
+                Code::ShardMemoryFull,
+            ],
+        )
+        .answering("200", &some_refused()),
         Endpoint::Analytics => {
             read("getAnalytics", "events", "All numbers of a namespace", ANALYTICS, "Analytics").taking(namespace())
         }
@@ -129,7 +139,9 @@ pub fn docs(endpoint: Endpoint) -> Docs {
 }
 
 const RECORD: &str = "One event, `{\"events\": […]}`, or a bare list, applied in their order. Only a user's first \
-    occurrence of an event changes anything. A batch that is malformed, too large or not allowed changes nothing.";
+    occurrence of an event changes anything. A batch that is malformed, too large or not allowed changes nothing. New names \
+    that an ingest token may not register are refused event by event: 200 and the list where others were recorded, else 403 \
+    or 429 with the same list.";
 const ANALYTICS: &str = "Unique users per event; for goals also what users had done before. A namespace without events \
     has no counts.";
 const ADD_GOAL: &str = "From now on, a user's first occurrence of the event records which other events the user had \
@@ -256,6 +268,10 @@ fn content(schema: &str) -> Value {
 fn json_ok(schema: &str, has_etag: bool) -> Value {
     let headers = if has_etag { json!({"ETag": etag()}) } else { json!({}) };
     json!({"description": "The answer.", "headers": headers, "content": {"application/json": content(schema)}})
+}
+
+fn some_refused() -> Value {
+    json!({"description": "Some were refused one by one, the others are stored.", "content": {"application/json": content("Recorded")}})
 }
 
 fn etag() -> Value {

@@ -54,6 +54,25 @@ test('429: nothing is sent before Retry-After has passed, whatever the page asks
   assert.ok(world.posts[1].at - world.posts[0].at >= 1_990, `${world.posts[1].at - world.posts[0].at} ms`);
 });
 
+for (const [status, code] of [[403, 'event_unknown'], [429, 'quota']]) {
+  test(`${status}, events refused one by one: they are reported, and what follows is sent`, async (context) => {
+    const page = await world.page(await world.context(context), `judged-${status}`);
+    const refused = (indices) => indices.map((index) => ({ index, code, what: 'not this one' }));
+    const isNew = ({ event_name }) => event_name.startsWith('new');
+    world.state.answer = ({ events }) => (events.every(isNew)
+      ? { status, body: JSON.stringify({ error: { what: 'none of these', code }, taken: 0, refused: refused(events.map((_, i) => i)) }) }
+      : null);
+    await track(page, ['new 1', 'new 2']);
+    await until('they are reported', async () => (await codes(page)).length > 0);
+    await track(page, ['a', 'new 1']);
+    await until('what follows is counted', async () => (await world.counts(`judged-${status}`)).a === 1);
+    const errors = await page.evaluate(() => globalThis.errors);
+    assert.equal(errors.reduce((sum, [, count]) => sum + count, 0), 2);
+    assert.ok(errors.every(([reported]) => reported === 'refused'));
+    assert.equal(world.posts.flatMap(({ events }) => events).length, 3, 'nothing is sent twice');
+  });
+}
+
 test('an answer that is lost: the batch is sent again, and counts once', async (context) => {
   const page = await world.page(await world.context(context), 'cut');
   world.state.answer = () => (world.posts.length === 0 ? 'cut' : null);

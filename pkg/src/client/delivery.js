@@ -50,15 +50,20 @@ export function createDelivery({ url, token, batchEvents, batchMs }, queue, repo
         credentials: 'omit',
         signal: AbortSignal.timeout?.(TIMEOUT_MS),
       });
-      const error = new Error(`${target}: ${response.status} ${await response.text()}`);
+      const text = await response.text();
+      const error = new Error(`${target}: ${response.status} ${text}`);
       const isRefused = REFUSED.includes(response.status);
-      if (!response.ok && !isRefused) {
+      // Events that the server refused one by one; it has taken all others.
+      const judged = text.split('"index":').length - 1;
+      const isJudged = text.includes('"refused":[');
+      if (!response.ok && !isRefused && !isJudged) {
         const after = response.headers.get('retry-after');
         if (after) forbidden = Date.now() + (after * 1_000 || Date.parse(after) - Date.now() || 0);
         throw error;
       }
       if (isRefused && keys[1]) return keys.length >> 1;
       if (isRefused) report('refused', error, 1);
+      if (isJudged) report('refused', error, judged);
       failures = 0;
       await queue.remove(keys, isRefused);
     } finally {

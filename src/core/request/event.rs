@@ -42,8 +42,9 @@ impl Sink<'_> {
             _ => return invalid("datetime", "must be an RFC 3339 date and time"),
         };
         let user = self.keys.user(namespace, &user_id);
-        self.batch.add(namespace, event_name, Item { name: 0, user, value, ensure_goal, week });
-        Ok(())
+        let index = index.unwrap_or(0) as u32;
+        let item = Item { index, name: 0, user, value, ensure_goal, week };
+        self.batch.add(namespace, event_name, item, self.limits)
     }
 
     /// Hands a refusal past serde, whose own errors are texts.

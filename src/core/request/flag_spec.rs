@@ -22,7 +22,7 @@ const YEARS: std::ops::RangeInclusive<i32> = 0..=9999;
 /// ```
 /// use kimball_edge::core::limits::{FlagLimits, RequestLimits};
 /// use kimball_edge::core::request::parse_flag_spec;
-/// let limits = RequestLimits { body_bytes: 1000, batch_events: 10, name_bytes: 256 };
+/// let limits = RequestLimits { body_bytes: 1000, batch_events: 10, batch_namespaces: 9, name_bytes: 256 };
 /// let flag_limits = FlagLimits { flags: 10, conditions: 10, values: 10, bytes: 10_000 };
 /// let body = br#"{"name": "beta", "user": [{"property": "plan", "comparator": "in", "value": ["pro", "team"]}]}"#;
 /// assert_eq!(parse_flag_spec(body, &limits, &flag_limits, 0).unwrap().spec.conditions.len(), 1);
@@ -55,7 +55,12 @@ pub fn parse_flag_spec(
 /// # Errors
 /// [`BadRequest`] for what was not written so.
 pub fn parse_stored_flag(stored: &str) -> Result<FlagSpec, BadRequest> {
-    let limits = RequestLimits { body_bytes: u64::MAX, batch_events: u64::MAX, name_bytes: u64::MAX };
+    let limits = RequestLimits {
+        body_bytes: u64::MAX,
+        batch_events: u64::MAX,
+        batch_namespaces: u64::MAX,
+        name_bytes: u64::MAX,
+    };
     let flag_limits = FlagLimits { flags: u64::MAX, conditions: u64::MAX, values: u64::MAX, bytes: u64::MAX };
     let NewFlag { spec, rollout } = parse_flag_spec(stored.as_bytes(), &limits, &flag_limits, i64::MIN)?;
     let fields = object(stored)?;

@@ -18,7 +18,7 @@ use std::fmt;
 use super::cohort::Week;
 use super::flag::User;
 use super::identity::{Keys, UserKey};
-use super::limits::{BATCH_EVENTS, NAME_BYTES, RequestLimits, VALUE_ABS};
+use super::limits::{BATCH_EVENTS, BATCH_NAMESPACES, NAME_BYTES, RequestLimits, VALUE_ABS};
 pub use counter_settings::parse_counter_settings;
 use event::BodyVisitor;
 pub use flag_spec::{parse_flag_spec, parse_stored_flag};
@@ -68,6 +68,11 @@ pub enum BadRequest {
         /// How many are allowed.
         limit: u64,
     },
+    /// The batch has events of more namespaces than allowed.
+    TooManyNamespaces {
+        /// How many are allowed.
+        limit: u64,
+    },
 }
 
 /// What is wrong with a field.
@@ -107,6 +112,7 @@ impl fmt::Display for Fault {
 pub struct Batch {
     /// The namespaces that occur.
     pub namespaces: Vec<NamespaceBatch>,
+    by_namespace: BTreeMap<String, usize>,
 }
 
 /// The events of a batch that belong to one namespace.
@@ -124,6 +130,8 @@ pub struct NamespaceBatch {
 /// One event of a batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Item {
+    /// Position in the batch.
+    pub index: u32,
     /// Index into [`NamespaceBatch::names`].
     pub name: u32,
     /// Who did it.
@@ -137,15 +145,34 @@ pub struct Item {
 }
 
 impl Batch {
-    fn add(&mut self, namespace: &str, name: &str, item: Item) {
-        let at = self.namespaces.iter().position(|batch| batch.namespace == namespace).unwrap_or_else(|| {
-            self.namespaces.push(NamespaceBatch { namespace: namespace.to_owned(), ..NamespaceBatch::default() });
-            self.namespaces.len() - 1
-        });
+    /// Adds an event. Look-ups are by map, so that a batch costs what its bytes do, however its names are chosen.
+    ///
+    /// # Errors
+    /// [`BadRequest::TooManyNamespaces`] when it is of a namespace more than the limit.
+    fn add(&mut self, namespace: &str, name: &str, item: Item, limits: &RequestLimits) -> Result<(), BadRequest> {
+        let at = match self.by_namespace.get(namespace) {
+            Some(&at) => at,
+            None if self.namespaces.len() as u64 >= limits.batch_namespaces => {
+                return Err(BadRequest::TooManyNamespaces { limit: limits.batch_namespaces });
+            }
+            None => {
+                let at = self.namespaces.len();
+                self.namespaces.push(NamespaceBatch { namespace: namespace.to_owned(), ..NamespaceBatch::default() });
+                self.by_namespace.insert(namespace.to_owned(), at);
+                at
+            }
+        };
         if let Some(batch) = self.namespaces.get_mut(at) {
             let name = batch.intern(name);
             batch.items.push(Item { name, ..item });
         }
+        Ok(())
+    }
+
+    /// The number of its events.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.namespaces.iter().map(|namespace| namespace.items.len() as u64).sum()
     }
 }
 
@@ -169,7 +196,7 @@ impl NamespaceBatch {
 /// # Example
 /// ```
 /// use kimball_edge::core::{identity::Keys, limits::RequestLimits, request::parse_events};
-/// let limits = RequestLimits { body_bytes: 1000, batch_events: 10, name_bytes: 256 };
+/// let limits = RequestLimits { body_bytes: 1000, batch_events: 10, batch_namespaces: 9, name_bytes: 256 };
 /// let body = br#"[{"event_name": "Login", "user_id": "ann"}, {"event_name": "Login", "user_id": 7}]"#;
 /// let batch = parse_events(body, &Keys::new(&[0; 32]), &limits).unwrap();
 /// assert_eq!(batch.namespaces[0].namespace, "default");
@@ -241,7 +268,8 @@ pub fn parse_features(query: &Query, keys: &Keys, limits: &RequestLimits) -> Res
     request.user.id = user_id_of(&scalar_of(&user, "user_id"), limits, None)?.map(Cow::into_owned);
     if let (Some(user_id), Some(feature)) = (&request.user.id, name(&feature, limits, None, "feature")?) {
         let user = keys.user(namespace, user_id);
-        request.batch.add(namespace, feature, Item { name: 0, user, value: None, ensure_goal: false, week: None });
+        let item = Item { index: 0, name: 0, user, value: None, ensure_goal: false, week: None };
+        request.batch.add(namespace, feature, item, limits)?;
     }
     request.user.properties = user.into_iter().filter_map(|(name, value)| Some((name, value.value()?))).collect();
     Ok(request)
@@ -286,7 +314,7 @@ pub fn namespace_of<'a>(query: &'a Query, limits: &RequestLimits) -> Result<&'a 
 /// ```
 /// use kimball_edge::core::limits::RequestLimits;
 /// use kimball_edge::core::request::parse_path_name;
-/// let limits = RequestLimits { body_bytes: 1_000, batch_events: 10, name_bytes: 9 };
+/// let limits = RequestLimits { body_bytes: 1_000, batch_events: 10, batch_namespaces: 9, name_bytes: 9 };
 /// assert_eq!(parse_path_name("web%2Fshop", &limits).as_deref(), Ok("web/shop"));
 /// assert!(parse_path_name("%ff", &limits).is_err());
 /// ```
@@ -376,6 +404,7 @@ impl BadRequest {
     pub const fn limit(&self) -> Option<(&'static str, u64)> {
         match self {
             Self::TooManyEvents { limit } => Some((BATCH_EVENTS.name, *limit)),
+            Self::TooManyNamespaces { limit } => Some((BATCH_NAMESPACES.name, *limit)),
             Self::Place { fault: Fault::TooMany { limit, max }, .. } => Some((limit, *max)),
             Self::Field { fault: Fault::TooLong { limit }, .. }
             | Self::Place { fault: Fault::TooLong { limit }, .. }

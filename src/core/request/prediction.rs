@@ -47,7 +47,7 @@ pub struct NudgeQuery<'a> {
 /// # Example
 /// ```
 /// use kimball_edge::core::{identity::Keys, limits::RequestLimits, request::{Given, Query, parse_prediction}};
-/// let limits = RequestLimits { body_bytes: 1000, batch_events: 10, name_bytes: 256 };
+/// let limits = RequestLimits { body_bytes: 1000, batch_events: 10, batch_namespaces: 9, name_bytes: 256 };
 /// let query = Query::parse("event=Login&event=Sign+up&event=Login").unwrap();
 /// let asked = parse_prediction(&query, &Keys::new(&[0; 32]), &limits).unwrap();
 /// assert_eq!(asked.given, Given::Events(["Login", "Sign up"].into()));

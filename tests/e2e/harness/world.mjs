@@ -40,13 +40,15 @@ export async function createWorld(scope) {
       INGEST_TOKENS: TOKENS.ingest,
       INGEST_MAY_ADD_GOALS: 'true',
       ALLOWED_ORIGINS: '*',
+      // A namespace a test.
+      NEW_NAMESPACES_PER_DAY_MAX: '1000',
     },
   });
   const browser = await browse(scope);
   const posts = []; // what reached the proxy: { at, status, events, body }
   const state = { answer: null, policy: null, hold: null };
 
-  /** `state.answer(post)` may answer in the server's place with { status, headers }, or cut the connection with 'cut'. */
+  /** `state.answer(post)` may answer in the server's place with { status, headers, body }, or cut the connection with 'cut'. */
   const proxy = await listen(scope, async (request, response) => {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
@@ -58,7 +60,7 @@ export async function createWorld(scope) {
     if (isPost) posts.push(post);
     if (instead && instead !== 'cut') {
       post.status = instead.status;
-      response.writeHead(instead.status, { ...cors, ...instead.headers }).end();
+      response.writeHead(instead.status, { ...cors, ...instead.headers }).end(instead.body);
       return;
     }
     const headers = { ...request.headers, host: server.url.host };
