@@ -14,6 +14,7 @@ const config :Workerd.Config = (
 
 const worker :Workerd.Worker = (
   modules = [
+    (name = "main.js", esModule = embed "main.js"),
     (name = "build/index.js", esModule = embed "build/index.js"),
     (name = "build/index_bg.wasm", wasm = embed "build/index_bg.wasm"),
   ],
