@@ -19,6 +19,7 @@ const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}]/gu;
 const FRAME = /^(stack: |\s+at )/;
 // The runtime's words for a request that it cannot read. What the client sent stands behind the semicolon.
 const UNREADABLE = /^workerd\/server\/server\.c\+\+:\d+: error: Uncaught exception: kj\/compat\/(?:url|http)\.c\+\+:\d+: failed: ([^;]*)/;
+const CONNECT = /Incoming CONNECT on a worker not supported$/;
 const NATIVE = /^(\S+\/)?[\w-]+\.(c\+\+|h):\d+: /;
 
 /** Text as one line of printable characters. */
@@ -86,7 +87,7 @@ export function lineFilter(print, { windowMs = WINDOW_MS } = {}) {
 }
 
 function shortened(raw) {
-  const [, reason] = UNREADABLE.exec(raw) ?? [];
+  const [, reason] = UNREADABLE.exec(raw) ?? [undefined, CONNECT.test(raw) ? 'CONNECT' : undefined];
   if (reason !== undefined) return `workerd: a request that it cannot read was refused: ${printable(reason.replace(/^expected .*/, 'invalid URL'))}`;
   const line = printable(raw.replace(/\r$/, '').replace(NATIVE, 'workerd: '));
   return line.length > LINE_CHARS_MAX ? `${line.slice(0, LINE_CHARS_MAX)} …` : line;

@@ -229,9 +229,9 @@ function explainEnd(output, code, signal) {
 
 /** A crash for want of address space comes with pages of statistics. */
 function explainMemory(output) {
+  if (!/out of memory|Unable to allocate|allocation failed|MmapAligned/i.test(output)) return undefined;
   const { addressSpaceKib } = limits();
-  const isOut = /out of memory|Unable to allocate|allocation failed|MmapAligned/i.test(output);
-  return isOut && addressSpaceKib < Infinity ? describeAddressSpace(addressSpaceKib) : undefined;
+  return addressSpaceKib < Infinity ? describeAddressSpace(addressSpaceKib) : undefined;
 }
 
 /** What is wrong with a limit on address space that is too low for workerd. */

@@ -37,7 +37,8 @@ impl OpenShard {
 pub enum Entry {
     /// Nothing: the shard is noted as open, and the call as under way until [`OpenShards::leave`].
     Entered,
-    /// Close this one, tell [`OpenShards::closed`] or [`OpenShards::kept`], and ask again.
+    /// Close this one, and tell [`OpenShards::replaced`], upon which the call is under way, or [`OpenShards::kept`], and
+    /// ask again.
     Close(String),
     /// Ask again a little later: all shards are in use, or this one is being closed.
     Wait,
@@ -55,8 +56,7 @@ impl OpenShards {
     /// assert_eq!(open.enter("b", 1, 30_000, 1), Entry::Wait);
     /// open.leave("a", 2);
     /// assert_eq!(open.enter("b", 1, 30_000, 3), Entry::Close("a".into()));
-    /// open.closed("a");
-    /// assert_eq!(open.enter("b", 1, 30_000, 4), Entry::Entered);
+    /// assert_eq!(open.replaced("a", "b", 1, 4), Entry::Entered);
     /// ```
     pub fn enter(&mut self, id: &str, max: u64, window_ms: u64, now_ms: u64) -> Entry {
         if let Some(shard) = self.shards.get(id) {
@@ -98,11 +98,14 @@ impl OpenShards {
         }
     }
 
-    /// Notes that a shard is closed.
-    pub fn closed(&mut self, id: &str) {
-        if let Some(shard) = self.shards.remove(id) {
+    /// Notes that a shard is closed, and a call of the one that it was closed for: nobody else takes its place. Where
+    /// alarms have opened more than `max`, it is not entered yet, and another one has to be closed.
+    #[must_use]
+    pub fn replaced(&mut self, closed: &str, id: &str, max: u64, now_ms: u64) -> Entry {
+        if let Some(shard) = self.shards.remove(closed) {
             self.by_use.remove(&shard.use_number);
         }
+        self.enter(id, max, u64::MAX, now_ms)
     }
 
     /// Notes that a shard could not be closed.
@@ -165,8 +168,8 @@ mod tests {
         assert_eq!(open.enter("d", 3, WINDOW_MS, 4), Entry::Close("b".into()));
         assert_eq!(open.enter("b", 3, WINDOW_MS, 5), Entry::Wait, "it is being closed");
         assert_eq!(open.enter("e", 3, WINDOW_MS, 5), Entry::Close("c".into()), "another one is chosen meanwhile");
-        open.closed("b");
-        used(&mut open, "d", 3, 6);
+        assert_eq!(open.replaced("b", "d", 3, 6), Entry::Entered);
+        open.leave("d", 6);
         open.kept("c", 7);
         assert_eq!(
             open.enter("e", 3, WINDOW_MS, 8),
@@ -209,11 +212,12 @@ mod tests {
         for id in ["a", "b", "c"] {
             open.leave(id, 2);
         }
-        for id in ["a", "b"] {
-            assert_eq!(open.enter("d", 2, WINDOW_MS, 3), Entry::Close(id.into()));
-            open.closed(id);
-        }
-        used(&mut open, "d", 2, 4);
+        assert_eq!(open.enter("d", 2, WINDOW_MS, 3), Entry::Close("a".into()));
+        assert_eq!(open.replaced("a", "d", 2, 4), Entry::Close("b".into()));
+        assert_eq!(open.replaced("b", "d", 2, 5), Entry::Entered);
+        open.leave("d", 5);
+        assert_eq!(open.len(), 2);
+        used(&mut open, "d", 2, 5);
     }
 
     #[test]
@@ -226,11 +230,14 @@ mod tests {
             let id = ((state >> 33) % 40).to_string();
             match open.enter(&id, 8, 100, now_ms) {
                 Entry::Entered if now_ms % 3 > 0 => open.leave(&id, now_ms),
-                Entry::Close(victim) => closing.push(victim),
+                Entry::Close(victim) => closing.push((victim, id)),
                 Entry::Entered | Entry::Wait => {}
             }
             if now_ms % 5 == 0 {
-                closing.drain(..).for_each(|victim| open.closed(&victim));
+                closing.drain(..).for_each(|(victim, id): (String, String)| {
+                    let entry = open.replaced(&victim, &id, 8, now_ms);
+                    assert!(!matches!(entry, Entry::Close(_)), "there is room");
+                });
             }
             assert!(open.len() <= 8);
             assert_eq!(open.shards.len(), open.by_use.len());

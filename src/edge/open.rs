@@ -45,18 +45,35 @@ pub async fn enter(env: &Env, name: &str) -> Result<Call, ApiError> {
     let id = id_of(env, name).map_err(|error| ApiError::storage(&error))?;
     let window_ms = OPEN_SHARD_IDLE_MS.saturating_add_signed(config.compaction_idle_ms);
     let deadline_ms = clock::now_ms() + OPEN_SHARD_WAIT_MS;
+    let ask = || OPEN.with_borrow_mut(|open| open.enter(&id, max, window_ms, clock::now_ms()));
+    let mut entry = ask();
     loop {
-        let entry = OPEN.with_borrow_mut(|open| open.enter(&id, max, window_ms, clock::now_ms()));
-        if entry != Entry::Entered && clock::now_ms() > deadline_ms {
-            let what = "all shards that may be open are in use; nothing of this was acknowledged, send it again";
-            return Err(ApiError::limit(Code::StorageUnavailable, what, OPEN_SHARDS.name, max));
-        }
-        match entry {
+        entry = match entry {
             Entry::Entered => return Ok(Call(Some(id))),
-            Entry::Close(victim) => close(env, &victim).await,
-            Entry::Wait => Delay::from(Duration::from_millis(OPEN_SHARD_POLL_MS)).await,
-        }
+            Entry::Close(victim) if is_closed(env, &victim).await => {
+                OPEN.with_borrow_mut(|open| open.replaced(&victim, &id, max, clock::now_ms()))
+            }
+            Entry::Close(victim) => {
+                OPEN.with_borrow_mut(|open| open.kept(&victim, clock::now_ms()));
+                pause(deadline_ms, max).await?;
+                ask()
+            }
+            Entry::Wait => {
+                pause(deadline_ms, max).await?;
+                ask()
+            }
+        };
     }
+}
+
+/// Waits for a moment, until the deadline.
+async fn pause(deadline_ms: u64, max: u64) -> Result<(), ApiError> {
+    if clock::now_ms() > deadline_ms {
+        let what = "all shards that may be open are in use; nothing of this was acknowledged, send it again";
+        return Err(ApiError::limit(Code::StorageUnavailable, what, OPEN_SHARDS.name, max));
+    }
+    Delay::from(Duration::from_millis(OPEN_SHARD_POLL_MS)).await;
+    Ok(())
 }
 
 /// Notes a shard that its alarm has opened.
@@ -77,14 +94,11 @@ fn id_of(env: &Env, name: &str) -> worker::Result<String> {
     Ok(env.durable_object("SHARD")?.id_from_name(name)?.to_string())
 }
 
-/// Closes a shard. One that answers was not closed: being closed breaks the call off.
-async fn close(env: &Env, id: &str) {
+/// Closes a shard, and answers whether it is: being closed breaks the call off, so one that answers was not.
+async fn is_closed(env: &Env, id: &str) -> bool {
     let ask = async {
         let stub = env.durable_object("SHARD")?.id_from_string(id)?.get_stub()?;
         exchange(stub, &ShardRequest::Close).await
     };
-    match ask.await {
-        Ok(_) => OPEN.with_borrow_mut(|open| open.kept(id, clock::now_ms())),
-        Err(_) => OPEN.with_borrow_mut(|open| open.closed(id)),
-    }
+    ask.await.is_err()
 }
