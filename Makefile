@@ -70,7 +70,7 @@ openapi: ## Write the document of the API, www/api-docs/openapi.json, from the c
 	mv .openapi.json www/api-docs/openapi.json
 
 start: $(NODE_MODULES) build/.stamp build/assets.stamp ## Serve on http://127.0.0.1:8787 (PORT, HOST, STATE_DIR, and the Worker's variables)
-	@scripts/require.sh node && exec node scripts/start.mjs
+	@scripts/require.sh start node && exec node scripts/start.mjs --parent=$$PPID
 
 demo: $(NODE_MODULES) ## Play an online store against a running server (URL, TOKEN, NAMESPACE)
 	@scripts/require.sh node && exec node scripts/demo.mjs

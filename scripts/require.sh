@@ -1,5 +1,5 @@
 #!/bin/sh
-# Says in one line what this machine lacks: require.sh rust|node|python|postgresql|redis|wrk …
+# Says in one line what this machine lacks: require.sh rust|node|start|python|postgresql|redis|wrk …
 set -eu
 
 fail() {
@@ -26,6 +26,13 @@ require_node() {
     node -e 'const [major, minor] = process.versions.node.split(".").map(Number);
              process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)' ||
         fail "node $(node --version) is too old; install Node.js 20.19 or later"
+}
+
+# Before Node, which crashes with a dump where there is less still. As ADDRESS_SPACE_KIB_MIN of machine.mjs.
+require_start() {
+    limit=$(ulimit -v)
+    [ "$limit" = unlimited ] || [ "$limit" -ge 16777216 ] ||
+        fail "the limit on address space (ulimit -v) of $limit KiB is too low for workerd; lift it (ulimit -v unlimited)"
 }
 
 require_python() {

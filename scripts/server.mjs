@@ -11,13 +11,17 @@
 //   stateDir  directory of the databases; made where missing, refused while another server uses it
 //   env       the Worker's variables and nothing else of this process's environment
 //   build     'build' (default), 'build/faults', or the path of a workerd config
-//   log       path of a file to append workerd's output to, or a function that gets it in pieces (Buffer)
+//   log       path of a file to append workerd's output to, or a function that gets it in pieces (Buffer, then 'stdout'
+//             or 'stderr')
 //   detached  true keeps workerd out of this terminal's process group, so that Ctrl-C does not reach it directly
+//   lock      of stateDir, where the caller has acquired it; it is then not released when workerd ends
 // What it resolves to:
 //   url       http://ADDRESS:PORT
 //   pid       of workerd
 //   stop(signal = 'SIGTERM')  SIGTERM answers what is in flight first, for DRAIN_MS at most; resolves like `exited`
-//   exited    resolves to { code, signal } when workerd has ended, for whatever reason
+//   exited    resolves to { code, signal, reason } when workerd has ended; the reason is one line, made from its output
+//
+// workerd never outlives this process, however that ends: see LAUNCH.
 
 import { spawn } from 'node:child_process';
 import { appendFileSync, existsSync } from 'node:fs';
@@ -28,14 +32,25 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { acquireLock, prepareStateDir } from './lock.mjs';
+import { printable } from './log.mjs';
+import { limits } from './machine.mjs';
 
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 export const DRAIN_MS = 10_000;
 
 const START_DEADLINE_MS = 30_000;
 const POLL_MS = 20;
+// A port of a server that has just been killed is free again a moment later.
+const PORT_FREE_MS = 1_000;
+const PORT_POLL_MS = 100;
 const OUTPUT_TAIL_CHARS = 4_096;
 const ASSETS = join(ROOT, 'build/assets');
+// Becomes workerd, beside a shell that waits for the end of descriptor 4: this process holds the other side of it, and the
+// kernel closes that whatever ends this process, SIGKILL included. A line on it says that workerd has ended by itself.
+// The shell is there before workerd is, so that there is no moment in which nobody watches.
+const LAUNCH = `
+(trap '' HUP INT TERM; exec >/dev/null 2>&1 3>&-; read -r ended <&4 || kill -9 $$) &
+exec "$@" 4<&-`;
 const CONFIGS = { build: 'selfhost/workerd.capnp', 'build/faults': 'tests/http/harness/faults.capnp' };
 
 const running = new Set();
@@ -44,26 +59,50 @@ process.on('exit', () => {
 });
 
 export async function startServer({
-  port = 0, host = '127.0.0.1', stateDir, env = {}, build = 'build', log, detached = false,
+  port = 0, host = '127.0.0.1', stateDir, env = {}, build = 'build', log, detached = false, lock,
 }) {
   const directory = resolve(stateDir);
   const config = resolve(ROOT, CONFIGS[build] ?? build);
   if (!existsSync(config)) throw new Error(`${config} does not exist`);
   const binary = await workerdPath();
 
-  prepareStateDir(directory);
-  const lock = acquireLock(directory);
+  let held = lock;
+  if (!held) {
+    prepareStateDir(directory);
+    held = await acquireLock(directory);
+  }
   const address = isIPv6(host) ? `[${host}]` : host;
-  const child = spawn(binary, [
+  const args = [
     'serve', config, `--socket-addr=http=${address}:${port}`, `--directory-path=state=${directory}`,
     `--directory-path=files=${ASSETS}`, '--control-fd=3',
-  ], { env, detached, stdio: ['ignore', 'pipe', 'pipe', 'pipe'] });
-  if (child.pid) lock.handOver(child.pid);
+  ];
+  const release = () => { if (!lock) held.release(); };
+  const deadline = Date.now() + PORT_FREE_MS;
+  for (;;) {
+    try {
+      return await startOnce({ binary, args, env, detached, log, lock: held, release, host, address, port });
+    } catch (error) {
+      if (!error.isPortTaken || Date.now() > deadline) {
+        release();
+        throw error;
+      }
+      await delay(PORT_POLL_MS);
+    }
+  }
+}
+
+async function startOnce({ binary, args, env, detached, log, lock, release, host, address, port }) {
+  const child = spawn('/bin/sh', ['-c', LAUNCH, 'workerd', binary, ...args], {
+    env, detached, stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
+  });
+  if (child.pid) lock.names(child.pid);
 
   const output = collectOutput(child, log);
-  const exited = untilExit(child, lock);
-  const failed = exited.then(({ error }) => {
-    throw new Error(error ? `workerd cannot run here: ${error.message}` : explain(output.tail(), host, port));
+  const ended = untilExit(child);
+  const failed = ended.then(({ error }) => {
+    if (error) throw new Error(`workerd cannot run here: ${error.message}`);
+    const isPortTaken = output.tail().includes('Address already in use');
+    throw Object.assign(new Error(explainStart(output.tail(), host, port)), { isPortTaken });
   });
   failed.catch(() => {}); // Only the races below look at it.
 
@@ -74,10 +113,14 @@ export async function startServer({
     await Promise.race([untilAnswering(url), failed]);
   } catch (error) {
     child.kill('SIGKILL');
-    await exited;
+    await ended;
     throw error;
   }
 
+  const exited = ended.then(({ code, signal }) => {
+    release();
+    return { code, signal, reason: explainEnd(output.tail(), code, signal) };
+  });
   return {
     url,
     pid: child.pid,
@@ -107,28 +150,31 @@ async function workerdPath() {
 function collectOutput(child, log) {
   let tail = '';
   const write = typeof log === 'string' ? (chunk) => appendFileSync(log, chunk) : log ?? (() => {});
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (chunk) => {
+  for (const name of ['stdout', 'stderr']) {
+    child[name].on('data', (chunk) => {
       tail = (tail + chunk).slice(-OUTPUT_TAIL_CHARS);
-      write(chunk);
+      write(chunk, name);
     });
   }
   return { tail: () => tail };
 }
 
-function untilExit(child, lock) {
-  const end = () => {
-    child.kill('SIGKILL');
-    lock.release();
-  };
+function untilExit(child) {
+  const end = () => child.kill('SIGKILL');
   running.add(end);
+  const watch = child.stdio[4];
+  // Who watches may be gone before the line is written.
+  watch.on('error', () => {});
+  child.on('exit', () => {
+    watch.end('ended\n');
+    watch.destroySoon();
+  });
   return new Promise((settle) => {
     let error;
     child.on('error', (cause) => { error = cause; });
     // `close` rather than `exit`: by then all output has been read.
     child.on('close', (code, signal) => {
       running.delete(end);
-      lock.release();
       settle({ code, signal, ...(error && { error }) });
     });
   });
@@ -163,11 +209,39 @@ function reachable(address) {
   return address === '[::]' ? '[::1]' : address;
 }
 
-/** One line about why workerd ended, made from the last that it wrote. */
-function explain(output, host, port) {
+/** One line about why workerd did not start, made from the last that it wrote. */
+function explainStart(output, host, port) {
   if (output.includes('Address already in use')) return `PORT: ${port} on ${host} is in use; choose another one`;
   if (output.includes('Cannot assign requested address')) return `HOST: ${host} is not an address of this machine`;
   if (output.includes('::bind') && output.includes('Permission denied')) return `PORT: no permission to listen on ${port}`;
-  const line = output.split('\n').find((text) => text.trim() !== '' && !text.startsWith('stack:'));
-  return `workerd ended at once: ${line?.replace('*** Fatal uncaught kj::Exception: ', '').trim() ?? 'it gave no reason'}`;
+  return explainMemory(output) ?? `workerd ended at once: ${lastWords(output) ?? 'it gave no reason'}`;
+}
+
+/** One line about why it ended later. */
+function explainEnd(output, code, signal) {
+  if (output.includes('Too many open files')) {
+    return `it had more connections and files open than the ${limits().descriptors} that ulimit -n allows`;
+  }
+  const how = signal ?? `exit status ${code}`;
+  const words = explainMemory(output) ?? (signal ? undefined : lastWords(output));
+  return words ? `${how}: ${words}` : how;
+}
+
+/** A crash for want of address space comes with pages of statistics. */
+function explainMemory(output) {
+  if (!/out of memory|Unable to allocate|allocation failed|MmapAligned/i.test(output)) return undefined;
+  const { addressSpaceKib } = limits();
+  return addressSpaceKib < Infinity ? describeAddressSpace(addressSpaceKib) : undefined;
+}
+
+/** What is wrong with a limit on address space that is too low for workerd. */
+export function describeAddressSpace(kib) {
+  return `the limit on address space (ulimit -v) of ${kib} KiB is too low for workerd, which reserves far more than it uses;`
+    + ' lift it (ulimit -v unlimited) and bound the memory itself, as MemoryMax= of systemd does';
+}
+
+function lastWords(output) {
+  const lines = output.split('\n').filter((text) => text.trim() !== '' && !text.startsWith('stack:'));
+  const line = lines.find((text) => text.includes('Fatal uncaught')) ?? lines[0];
+  return line && printable(line.replace('*** Fatal uncaught kj::Exception: ', '').trim());
 }

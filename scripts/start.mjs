@@ -1,38 +1,40 @@
 // Serves Kimball Edge until Ctrl-C or SIGTERM; what `make start` runs after the build.
 //
-// PORT (8787), HOST (127.0.0.1) and STATE_DIR (.state) say where; every other variable is the Worker's own.
+// PORT (8787), HOST (127.0.0.1) and STATE_DIR (.state) say where; every other variable is the Worker's own. Where
+// workerd ends by itself it is started again (supervise.mjs). `--parent=PID` ends everything once that process is no
+// longer the parent: make names itself, because nobody else would stop the server after make was killed.
 
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { DRAIN_MS, ROOT, startServer } from './server.mjs';
+import { acquireLock, prepareStateDir } from './lock.mjs';
+import { lineFilter } from './log.mjs';
+import { ADDRESS_SPACE_KIB_MIN, DESCRIPTORS_ADVISED, limits, shareOut } from './machine.mjs';
+import { DRAIN_MS, ROOT, describeAddressSpace, startServer } from './server.mjs';
+import { supervise } from './supervise.mjs';
 
 const PORT_DEFAULT = 8787;
 const HOST_DEFAULT = '127.0.0.1';
 const PORT_MAX = 65_535;
 const HEALTH_DEADLINE_MS = 5_000;
 const HEALTH_POLL_MS = 100;
+const PARENT_POLL_MS = 200;
 const AUTH_VARIABLES = ['API_AUTH', 'API_TOKENS', 'READ_TOKENS', 'INGEST_TOKENS'];
 // Waiting mends neither.
 const FATAL_CODES = ['configuration_invalid', 'hash_key_changed'];
 
-let server = null;
+const output = heldOutput();
+let service = null;
 let stopping = false;
 
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-  process.on(signal, () => {
-    if (server === null) process.exit(0); // Nothing is in flight yet; the exit ends workerd.
-    if (stopping) {
-      server.stop('SIGKILL');
-      return;
-    }
-    stopping = true;
-    console.log('\nStopping: requests in flight are answered first. Once more to stop at once.');
-    server.stop();
-  });
-}
+// Who reads the output may go (`make start | head`); the server goes on without.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, stop);
+
+watchParent(process.argv.find((argument) => argument.startsWith('--parent=')));
 
 try {
   process.exitCode = await serve(process.env);
@@ -41,37 +43,66 @@ try {
   process.exit(1);
 }
 
+function stop() {
+  if (service === null) process.exit(0); // Nothing is in flight yet; the exit ends workerd.
+  if (stopping) {
+    if (!service.stop('SIGKILL')) process.exit(0);
+    return;
+  }
+  stopping = true;
+  console.log('\nStopping: requests in flight are answered first. Once more to stop at once.');
+  service.stop('SIGTERM');
+}
+
+function watchParent(argument) {
+  if (!argument) return;
+  const parent = Number(argument.split('=')[1]);
+  setInterval(() => {
+    if (process.ppid === parent) return;
+    console.error('make start: the process that started this one is gone; so is the server');
+    process.exit(1); // The exit ends workerd.
+  }, PARENT_POLL_MS).unref();
+}
+
 async function serve(variables) {
   const port = parsePort(variables.PORT);
   const host = await parseHost(variables.HOST);
   const stateDir = variables.STATE_DIR ? resolve(variables.STATE_DIR) : join(ROOT, '.state');
+  const machine = limits();
+  if (machine.addressSpaceKib < ADDRESS_SPACE_KIB_MIN) throw new Error(describeAddressSpace(machine.addressSpaceKib));
+  const { openShardsMax } = shareOut(machine.descriptors);
   const authByDefault = AUTH_VARIABLES.every((name) => !variables[name]);
-  const env = authByDefault ? { ...variables, API_AUTH: 'disable' } : variables;
+  const env = { ...variables, OPEN_SHARDS_MAX: variables.OPEN_SHARDS_MAX || String(openShardsMax) };
+  if (authByDefault) env.API_AUTH = 'disable';
 
-  const output = heldOutput(process.stderr);
-  const started = await startServer({ port, host, stateDir, env, detached: true, log: output.write });
+  prepareStateDir(stateDir);
+  const lock = await acquireLock(stateDir);
+  process.on('exit', () => lock.release());
+  const started = await startServer({ port, host, stateDir, env, detached: true, log: output.write, lock });
   const { version } = await untilHealthy(started);
-  server = started;
+  const { url } = started;
+  const restart = () => startServer({ port: Number(new URL(url).port), host, stateDir, env, detached: true, log: output.write, lock });
+  service = supervise(started, restart, (line) => console.error(`make start: ${line}`));
   output.release();
-  printSummary({ url: server.url, version, host, stateDir, env, authByDefault });
+  printSummary({ url, version, host, stateDir, env, authByDefault, descriptors: machine.descriptors });
 
-  const { code, signal } = await server.exited;
-  if (stopping) {
-    console.log(signal === 'SIGKILL' ? `Stopped without answering all requests (waited ${DRAIN_MS / 1000} s at most).` : 'Stopped.');
-    return 0;
-  }
-  throw new Error(`workerd ended unexpectedly (${signal ?? `exit status ${code}`})`);
+  const { signal } = await service.ended;
+  output.flush();
+  console.log(signal === 'SIGKILL' ? `Stopped without answering all requests (waited ${DRAIN_MS / 1000} s at most).` : 'Stopped.');
+  return 0;
 }
 
 /** Keeps what workerd prints back until it serves: where it cannot, one line of ours says why. */
-function heldOutput(stream) {
+function heldOutput() {
   let held = [];
+  const filter = lineFilter((line) => console.error(line));
   return {
-    write: (chunk) => (held ? held.push(chunk) : stream.write(chunk)),
+    write: (chunk, name) => (held ? held.push([chunk, name]) : filter.write(chunk, name)),
     release() {
-      for (const chunk of held) stream.write(chunk);
+      for (const [chunk, name] of held) filter.write(chunk, name);
       held = null;
     },
+    flush: () => filter.flush(),
   };
 }
 
@@ -96,28 +127,45 @@ async function parseHost(text) {
 }
 
 /** Waits until the Worker can serve; ends it where its configuration will never let it. */
-async function untilHealthy({ url, stop }) {
+async function untilHealthy({ url, exited, stop: end }) {
   const deadline = Date.now() + HEALTH_DEADLINE_MS;
+  const gone = exited.then(({ reason }) => { throw new Error(`workerd ended at once: ${reason}`); });
+  gone.catch(() => {}); // Only the race looks at it.
   for (;;) {
-    const response = await fetch(`${url}/healthz`);
-    const body = await response.json();
-    if (response.ok) return body;
+    const { ok, body } = await Promise.race([health(url), gone]);
+    if (ok) return body;
     const { code, what } = body.error;
     if (FATAL_CODES.includes(code) || Date.now() > deadline) {
-      await stop();
+      await end();
       throw new Error(what);
     }
     await delay(HEALTH_POLL_MS);
   }
 }
 
-function printSummary({ url, version, host, stateDir, env, authByDefault }) {
+async function health(url) {
+  try {
+    const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(HEALTH_DEADLINE_MS) });
+    return { ok: response.ok, body: await response.json() };
+  } catch (error) {
+    return { ok: false, body: { error: { what: `/healthz does not answer (${error.cause?.code ?? error.message})` } } };
+  }
+}
+
+function printSummary({ url, version, host, stateDir, env, authByDefault, descriptors }) {
   const local = host === '::1' || host.startsWith('127.');
+  const { connectionsMax } = shareOut(descriptors);
   const lines = [
     ['state', stateDir],
     ['authentication', describeAuthentication(env, authByDefault)],
     ['hash key', env.HASH_KEY ? 'from HASH_KEY' : 'HASH_KEY is not set: a generated key lies beside the data'],
   ];
+  if (descriptors < Infinity) {
+    lines.push(['descriptors', `${descriptors} (ulimit -n): ${env.OPEN_SHARDS_MAX} open shards and ${connectionsMax} connections at most`]);
+  }
+  if (descriptors < DESCRIPTORS_ADVISED) {
+    lines.push(['warning', `more connections end workerd for a moment; ulimit -n should be ${DESCRIPTORS_ADVISED} or more`]);
+  }
   if (env.API_AUTH === 'disable' && !local) lines.push(['warning', `anyone who reaches ${host} can read and write`]);
   console.log(`Kimball Edge ${version} serves ${url}`);
   for (const [name, value] of lines) console.log(`  ${name.padEnd(16)}${value}`);

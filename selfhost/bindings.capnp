@@ -57,6 +57,7 @@ const bindings :List(Workerd.Worker.Binding) = [
   (name = "FLAGS_BYTES_MAX", fromEnvironment = "FLAGS_BYTES_MAX"),
   (name = "SHARD_MEMORY_BYTES_MAX", fromEnvironment = "SHARD_MEMORY_BYTES_MAX"),
   (name = "ISOLATE_MEMORY_BYTES_MAX", fromEnvironment = "ISOLATE_MEMORY_BYTES_MAX"),
+  (name = "OPEN_SHARDS_MAX", fromEnvironment = "OPEN_SHARDS_MAX"),
   (name = "JOURNAL_BYTES_MAX", fromEnvironment = "JOURNAL_BYTES_MAX"),
   (name = "JOURNAL_ROWS_MAX", fromEnvironment = "JOURNAL_ROWS_MAX"),
   (name = "COMPACTION_IDLE_MS", fromEnvironment = "COMPACTION_IDLE_MS"),

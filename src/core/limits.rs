@@ -149,6 +149,10 @@ pub const JOURNAL_BYTES: Limit = Limit {
 /// Journal rows after which a shard compacts at once.
 pub const JOURNAL_ROWS: Limit =
     Limit { name: "JOURNAL_ROWS_MAX", unit: "rows of journal before compaction", default: 4_096, min: 1, max: 65_536 };
+/// Shards that may be open at once; the default is no bound. An open one holds three descriptors of the process: its
+/// database, write-ahead log and index of that.
+pub const OPEN_SHARDS: Limit =
+    Limit { name: "OPEN_SHARDS_MAX", unit: "shards open at once", default: 1_000_000, min: 4, max: 1_000_000 };
 /// Milliseconds from the first journal row after a compaction to the compaction by alarm.
 pub const COMPACTION_IDLE_MS: Limit = Limit {
     name: "COMPACTION_IDLE_MS",
@@ -182,6 +186,15 @@ pub const FLAG_CACHE_MS: u64 = 2_000;
 pub const DRAIN_BYTES: u64 = 16 * MIB;
 /// Milliseconds that this may take.
 pub const DRAIN_MS: u64 = 1_000;
+/// Milliseconds after the last use of a shard within which the runtime closes it: workerd looks every 10 seconds for
+/// those that were idle for 10 seconds.
+pub const OPEN_SHARD_IDLE_MS: u64 = 20_000;
+/// Milliseconds after which a call of a shard no longer keeps it from being closed.
+pub const OPEN_SHARD_CALL_MS: u64 = 10_000;
+/// Milliseconds that a call waits for one of the shards that may be open, before it is refused.
+pub const OPEN_SHARD_WAIT_MS: u64 = 5_000;
+/// Milliseconds between two looks at whether there is one.
+pub const OPEN_SHARD_POLL_MS: u64 = 5;
 /// Settings in `COUNTERS`.
 pub const COUNTER_SETTINGS: usize = 100;
 /// Bytes of the programs that all patterns in `COUNTERS` become, divided evenly between them: every new event name may

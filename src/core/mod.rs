@@ -17,6 +17,7 @@ pub mod flag;
 pub mod goal;
 pub mod identity;
 pub mod limits;
+pub mod open_shards;
 pub mod pre_aggregation;
 pub mod prediction;
 pub mod report;

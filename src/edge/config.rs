@@ -63,6 +63,8 @@ pub struct Config {
     pub combinations_per_goal_max: u64,
     /// Bytes of all loaded shards of the isolate.
     pub isolate_memory_bytes_max: usize,
+    /// Shards that may be open at once.
+    pub open_shards_max: u64,
     /// Journal bytes after which a shard compacts.
     pub journal_bytes_max: u64,
     /// Journal rows after which a shard compacts.
@@ -149,6 +151,7 @@ impl Config {
             },
             combinations_per_goal_max: limit(limits::COMBINATIONS_PER_GOAL)?,
             isolate_memory_bytes_max: limit(limits::ISOLATE_MEMORY_BYTES)? as usize,
+            open_shards_max: limit(limits::OPEN_SHARDS)?,
             journal_bytes_max: limit(limits::JOURNAL_BYTES)?,
             journal_rows_max: limit(limits::JOURNAL_ROWS)?,
             compaction_idle_ms: limit(limits::COMPACTION_IDLE_MS)? as i64,

@@ -10,6 +10,8 @@ import Inner, { Registry as InnerRegistry, Shard as InnerShard } from "../../bui
 // A request that waits on nothing but a wasm instance that is gone counts as hung, and the runtime answers it 500 before
 // the rejection below arrives. A pending timer keeps it waiting.
 const DEADLINE_MS = 30_000;
+// The status of a shard that is ready to be closed (src/edge/message.rs).
+const READY_TO_CLOSE = 205;
 const RESET = new Error("the wasm instance was reset");
 const inFlight = new Set();
 
@@ -62,8 +64,11 @@ const guardedObject = (InnerObject) =>
       }
     }
 
-    fetch(request) {
-      return this.#call("fetch", request);
+    async fetch(request) {
+      const response = await this.#call("fetch", request);
+      if (response.status !== READY_TO_CLOSE) return response;
+      // From a timer, where nothing else is under way: an abort drops what is queued behind it.
+      return new Promise(() => setTimeout(() => this.ctx.abort("closed to make room for another object"), 0));
     }
 
     alarm() {

@@ -3,11 +3,12 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use worker::wasm_bindgen::JsValue;
-use worker::{Env, Method, Request, RequestInit, Response, js_sys};
+use worker::{Env, Method, Request, RequestInit, Response, Stub, js_sys};
 
 use super::error::ApiError;
 use super::faults::Fault;
 use super::metrics::record::{self, ShardTotals};
+use super::open;
 use crate::core::aggregator::Operation;
 use crate::core::error::Refusal;
 use crate::core::flag::{FlagSpec, NewFlag};
@@ -17,6 +18,9 @@ use crate::core::report::Report;
 
 /// The name of the one registry object.
 pub const REGISTRY_NAME: &str = "registry";
+
+/// The binding of the shards.
+const SHARD: &str = "SHARD";
 
 /// What a shard is asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,6 +40,8 @@ pub enum ShardRequest {
     Status,
     /// Load the state, so that it is known to be readable, and answer with the [`Status`].
     Check,
+    /// Make ready to be closed, and be closed: the call is broken off.
+    Close,
     /// Compact now (fault-injection builds only).
     Compact,
     /// Answer with the state of storage (fault-injection builds only).
@@ -353,7 +359,14 @@ pub async fn ask<Q: Serialize, A: DeserializeOwned>(
     name: &str,
     question: &Q,
 ) -> Result<A, ApiError> {
-    let answer = exchange(env, binding, name, question).await;
+    // Held until the answer is there.
+    let _open = if binding == SHARD { Some(open::enter(env, name).await?) } else { None };
+    // A stub stays broken once its object was aborted: a new one for every request.
+    let stub = env.durable_object(binding).and_then(|namespace| namespace.get_by_name(name));
+    let answer = match stub {
+        Ok(stub) => exchange(stub, question).await,
+        Err(error) => Err(error),
+    };
     record::reached(name, answer.is_ok());
     let answer = answer.map_err(|error| ApiError::storage(&error))?;
     let answer: Result<A, Failure> =
@@ -361,14 +374,17 @@ pub async fn ask<Q: Serialize, A: DeserializeOwned>(
     answer.map_err(ApiError::from)
 }
 
-async fn exchange<Q: Serialize>(env: &Env, binding: &str, name: &str, question: &Q) -> worker::Result<Vec<u8>> {
+/// Sends a question to an object and returns the answer as it came.
+///
+/// # Errors
+/// When the object cannot be reached, or breaks the call off.
+pub async fn exchange<Q: Serialize>(stub: Stub, question: &Q) -> worker::Result<Vec<u8>> {
     let bytes =
         postcard::to_allocvec(&(sent_version(), question)).map_err(|error| worker::Error::from(error.to_string()))?;
     let mut init = RequestInit::new();
     init.with_method(Method::Post).with_body(Some(JsValue::from(js_sys::Uint8Array::from(bytes.as_slice()))));
     let request = Request::new_with_init("https://object/", &init)?;
-    // A stub stays broken once its object was aborted: a new one for every request.
-    let mut response = env.durable_object(binding)?.get_by_name(name)?.fetch_with_request(request).await?;
+    let mut response = stub.fetch_with_request(request).await?;
     match response.status_code() {
         NO_BODY => Ok(DONE.to_vec()),
         OTHER_VERSION => Err(worker::Error::from("a deploy is under way: the object is of another version")),
@@ -431,6 +447,16 @@ mod injected {
 /// costs more than everything else that the Worker does for a single event.
 const DONE: [u8; 2] = [0, 0];
 const NO_BODY: u16 = 204;
+
+/// The answer of a shard that is ready to be closed. `guard.js` reads it, and nobody else.
+///
+/// # Errors
+/// When the runtime refuses to make a response.
+pub fn ready_to_close() -> worker::Result<Response> {
+    Ok(Response::empty()?.with_status(READY_TO_CLOSE))
+}
+
+const READY_TO_CLOSE: u16 = 205;
 
 /// Answers a question that came by [`ask`].
 ///

@@ -28,6 +28,7 @@ mod metrics;
 mod names;
 mod namespaces;
 mod nudges;
+mod open;
 mod predictions;
 mod registry;
 mod reports;

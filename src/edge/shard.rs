@@ -23,9 +23,10 @@ use super::group::{Arrival, Group, Joined};
 use super::keys::keys;
 use super::message::{
     Apply, Failure, Inspection, REGISTRY_NAME, RegistryReply, RegistryRequest, ShardReply, ShardRequest, Status, ask,
-    read, refuse, reply,
+    read, ready_to_close, refuse, reply,
 };
 use super::metrics::record::{self, Work};
+use super::open;
 use super::store::Store;
 use crate::api::code::Code;
 use crate::core::aggregator::{Aggregator, Operation};
@@ -79,12 +80,18 @@ impl DurableObject for Shard {
         let Some(question) = read(&request.bytes().await?) else {
             return refuse();
         };
+        if matches!(question, ShardRequest::Close) {
+            drop(arrival);
+            self.close().await;
+            return ready_to_close();
+        }
         let answer = self.answer(question, arrival).await;
         self.tell(answer.as_ref().err()).await;
         reply(&answer)
     }
 
     async fn alarm(&self) -> Result<Response> {
+        let _open = open::note(&self.env, self.state.id().to_string());
         self.has_alarm.set(false);
         let outcome = self.compact().await;
         self.tell(outcome.as_ref().err()).await;
@@ -103,7 +110,7 @@ impl Shard {
         }
         drop(arrival);
         match question {
-            ShardRequest::Apply(_) => Err(Failure::Storage),
+            ShardRequest::Apply(_) | ShardRequest::Close => Err(Failure::Storage),
             ShardRequest::Report => {
                 let (config, keys) = self.prepare().await?;
                 let report = self.with(&config, &keys, |loaded| Ok(loaded.state.report()))?;
@@ -239,6 +246,20 @@ impl Shard {
         })?;
         self.ensure_mark(generation).await;
         Ok(())
+    }
+
+    /// Makes ready to be closed: without a journal no alarm opens it again. Where that fails, the alarm stays set.
+    async fn close(&self) {
+        let has_journal = Store::measure(&self.state.storage().sql()).is_ok_and(|measures| measures.journal_rows > 0);
+        if has_journal && self.compact().await.is_ok() && self.state.storage().delete_alarm().await.is_ok() {
+            self.has_alarm.set(false);
+        }
+        // Being closed takes back what is not durable yet, which is nothing that was acknowledged.
+        let _ = self.state.storage().sync().await;
+        if let Some(mut content) = self.slot.content() {
+            content.take();
+        }
+        BUDGET.with(|budget| budget.settle(&self.slot, 0, usize::MAX));
     }
 
     fn known_mark(&self) -> u64 {

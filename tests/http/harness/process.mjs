@@ -8,9 +8,14 @@ import { ROOT } from './server.mjs';
 
 const EXIT_DEADLINE_MS = 60_000;
 
-/** Runs `scripts/NAME` with only these variables and the PATH; killed after the test if it still runs. */
-export function launch(scope, name, { args = [], env = {} } = {}) {
-  const child = spawn(process.execPath, [join(ROOT, 'scripts', name), ...args], {
+/**
+ * Runs `scripts/NAME` with only these variables and the PATH; killed after the test if it still runs. `shell` is what a
+ * shell does first: `ulimit -n 256` and the like.
+ */
+export function launch(scope, name, { args = [], env = {}, shell } = {}) {
+  const command = [process.execPath, join(ROOT, 'scripts', name), ...args];
+  const [program, ...rest] = shell ? ['/bin/sh', '-c', `${shell}; exec "$@"`, 'sh', ...command] : command;
+  const child = spawn(program, rest, {
     cwd: ROOT, env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'pipe'],
   });
   const output = { stdout: '', stderr: '' };
@@ -26,13 +31,14 @@ export function launch(scope, name, { args = [], env = {} } = {}) {
   });
   return {
     output,
+    pid: child.pid,
     kill: (signal) => child.kill(signal),
     /** Resolves to `{ code, signal, stdout, stderr }` when it has ended. */
     end: () => within(`${name} ends`, exited, EXIT_DEADLINE_MS),
     /** Waits until what it printed matches. */
-    printed: (pattern) => until(`${name} prints ${pattern}`, () => {
+    printed: (pattern, stream = 'stdout') => until(`${name} prints ${pattern}`, () => {
       if (child.exitCode !== null) throw new Error(`${name} ended: ${output.stdout}${output.stderr}`);
-      return output.stdout.match(pattern);
+      return output[stream].match(pattern);
     }),
   };
 }
