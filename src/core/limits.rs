@@ -55,6 +55,15 @@ const MIB: u64 = 1 << 20;
 /// Bytes of a request body, after decoding.
 pub const BODY_BYTES: Limit =
     Limit { name: "BODY_BYTES_MAX", unit: "bytes of a body", default: 5 * MIB, min: 64, max: 16 * MIB };
+/// Bytes of memory that all request bodies in flight in one isolate may take together, with what is made of them; a
+/// quarter is kept for those up to [`SMALL_BODY_BYTES`]. Where it is not set it is what [`bodies_bytes`] says.
+pub const BODIES_BYTES: Limit = Limit {
+    name: "BODIES_BYTES_MAX",
+    unit: "bytes of all bodies in flight",
+    default: 16 * MIB,
+    min: MIB,
+    max: 256 * MIB,
+};
 /// Events in one request.
 pub const BATCH_EVENTS: Limit =
     Limit { name: "BATCH_EVENTS_MAX", unit: "events in a request", default: 10_000, min: 1, max: 100_000 };
@@ -178,7 +187,35 @@ pub const REFUSAL_CACHE_MS: u64 = 1_000;
 pub const HEALTH_CACHE_MS: u64 = 1_000;
 /// Milliseconds for which an isolate takes its flags for those of the registry.
 pub const FLAG_CACHE_MS: u64 = 2_000;
-/// Bytes that are read and thrown away of a body that is too large, before it is refused.
+/// Bytes up to which a body counts as small.
+pub const SMALL_BODY_BYTES: u64 = 64 << 10;
+/// Bytes that a request takes beside its body: what waits for it, and what the runtime hands over at a time.
+pub const BODY_BYTES_BASE: u64 = 4 << 10;
+/// Bytes by which the memory of a body grows, once it is more than its first piece.
+pub const BODY_SEGMENT_BYTES: usize = 16 << 10;
+/// Bytes of the buffer that a body is read into, where it comes fast.
+pub const BODY_READ_BYTES: u32 = 64 << 10;
+/// Bytes of that buffer at first, and where the body comes slowly: it is there while nothing comes.
+pub const BODY_READ_BYTES_MIN: u32 = 4 << 10;
+/// Milliseconds of a tick, in which the pace of a body is measured.
+pub const BODY_TICK_MS: u64 = 500;
+/// Ticks within which [`BODY_PACE_BYTES`] of a body must arrive: 5 s.
+pub const BODY_PACE_TICKS: usize = 10;
+/// Bytes that must arrive in that time, 8 KiB a second, or the body is given up: it takes room from others meanwhile.
+pub const BODY_PACE_BYTES: u64 = 40 << 10;
+/// Milliseconds after which a body of which nothing was seen any more gives its room back: twice what any request takes
+/// beside its body, and no body is silent for so long.
+pub const BODY_LEASE_MS: u64 = 60_000;
+/// Bytes of memory that an event takes from when it was parsed until it was carried out: as an item of the batch (56), as
+/// an operation (64), and as a part of the message to its shard (up to 48), there with what the decoding holds.
+pub const EVENT_BYTES: u64 = 192;
+/// Bytes of memory that a name of a batch takes beside its own bytes, which are there [`NAME_COPIES`] times.
+pub const BATCH_NAME_BYTES: u64 = 128;
+/// How often a name of a batch is in memory: in its list and its index, and as part of a message to the registry.
+pub const NAME_COPIES: u64 = 3;
+/// How often a flag is in memory while it is stored, with what was read of it: in bytes of its body.
+pub const FLAG_COPIES: u64 = 4;
+/// Bytes that are read and thrown away of a body that is refused before its end, before that is told.
 pub const DRAIN_BYTES: u64 = 16 * MIB;
 /// Milliseconds that this may take.
 pub const DRAIN_MS: u64 = 1_000;

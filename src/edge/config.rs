@@ -49,6 +49,8 @@ pub struct Config {
     pub shards: u32,
     /// What a request is held to.
     pub request: RequestLimits,
+    /// Bytes of all bodies in flight in an isolate.
+    pub bodies_bytes_max: u64,
     /// What flags are held to.
     pub flags: FlagLimits,
     /// Bytes of an answer of metrics.
@@ -132,6 +134,7 @@ impl Config {
                 batch_namespaces: limit(limits::BATCH_NAMESPACES)?,
                 name_bytes: limit(limits::NAME_BYTES)?,
             },
+            bodies_bytes_max: limit(limits::BODIES_BYTES)?,
             flags: FlagLimits {
                 flags: limit(limits::FLAGS)?,
                 conditions: limit(limits::FLAG_CONDITIONS)?,

@@ -353,7 +353,35 @@ pub async fn ask<Q: Serialize, A: DeserializeOwned>(
     name: &str,
     question: &Q,
 ) -> Result<A, ApiError> {
-    let answer = exchange(env, binding, name, question).await;
+    ask_encoded(env, binding, name, encode(question)).await
+}
+
+/// A question on its way, which needs what it was made of no more.
+pub struct Encoded(worker::Result<js_sys::Uint8Array>);
+
+/// Encodes a question for [`ask_encoded`].
+pub fn encode<Q: Serialize>(question: &Q) -> Encoded {
+    let bytes = postcard::to_allocvec(&(sent_version(), question));
+    Encoded(match bytes {
+        Ok(bytes) => Ok(js_sys::Uint8Array::from(bytes.as_slice())),
+        Err(error) => Err(worker::Error::from(error.to_string())),
+    })
+}
+
+/// Asks a Durable Object what was encoded before.
+///
+/// # Errors
+/// The object's [`Failure`], or that it could not be reached.
+pub async fn ask_encoded<A: DeserializeOwned>(
+    env: &Env,
+    binding: &str,
+    name: &str,
+    Encoded(question): Encoded,
+) -> Result<A, ApiError> {
+    let answer = match question {
+        Ok(question) => exchange(env, binding, name, question).await,
+        Err(error) => Err(error),
+    };
     record::reached(name, answer.is_ok());
     let answer = answer.map_err(|error| ApiError::storage(&error))?;
     let answer: Result<A, Failure> =
@@ -361,11 +389,9 @@ pub async fn ask<Q: Serialize, A: DeserializeOwned>(
     answer.map_err(ApiError::from)
 }
 
-async fn exchange<Q: Serialize>(env: &Env, binding: &str, name: &str, question: &Q) -> worker::Result<Vec<u8>> {
-    let bytes =
-        postcard::to_allocvec(&(sent_version(), question)).map_err(|error| worker::Error::from(error.to_string()))?;
+async fn exchange(env: &Env, binding: &str, name: &str, question: js_sys::Uint8Array) -> worker::Result<Vec<u8>> {
     let mut init = RequestInit::new();
-    init.with_method(Method::Post).with_body(Some(JsValue::from(js_sys::Uint8Array::from(bytes.as_slice()))));
+    init.with_method(Method::Post).with_body(Some(JsValue::from(question)));
     let request = Request::new_with_init("https://object/", &init)?;
     // A stub stays broken once its object was aborted: a new one for every request.
     let mut response = env.durable_object(binding)?.get_by_name(name)?.fetch_with_request(request).await?;
