@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::aggregator::Operation;
 use super::cohort::Week;
 use super::flag::User;
 use super::identity::{Keys, UserKey};
@@ -145,6 +146,9 @@ pub struct Item {
     /// The week of its `datetime`; without one, the present week is meant.
     pub week: Option<Week>,
 }
+
+// Beside them the event is part of a message, of at most 48 bytes.
+const _: () = assert!(size_of::<Item>() + size_of::<Operation>() + 48 <= EVENT_BYTES as usize);
 
 impl Batch {
     /// Bytes of memory that the batch takes, and what is made of it, until it was carried out.
