@@ -43,7 +43,7 @@ pub struct Body {
 
 #[derive(Default)]
 struct Pieces {
-    pieces: Vec<Vec<u8>>,
+    list: Vec<Vec<u8>>,
     /// Bytes that arrived, and that are allocated for them.
     bytes: u64,
     allocated: u64,
@@ -185,12 +185,12 @@ impl Drop for Lease {
 impl Pieces {
     /// Whether the last piece has room for so many bytes more.
     fn fits(&self, bytes: usize) -> bool {
-        self.pieces.last().is_some_and(|last| last.capacity() - last.len() >= bytes)
+        self.list.last().is_some_and(|last| last.capacity() - last.len() >= bytes)
     }
 
     /// Bytes that are allocated once so many more are here.
     fn allocated_with(&self, bytes: usize) -> u64 {
-        let least = if self.pieces.is_empty() { 0 } else { BODY_SEGMENT_BYTES };
+        let least = if self.list.is_empty() { 0 } else { BODY_SEGMENT_BYTES };
         self.allocated + if self.fits(bytes) { 0 } else { bytes.max(least) as u64 }
     }
 
@@ -199,27 +199,27 @@ impl Pieces {
         self.allocated = self.allocated_with(chunk.len());
         self.bytes += chunk.len() as u64;
         if self.fits(chunk.len()) {
-            self.pieces.iter_mut().last().into_iter().for_each(|last| last.extend_from_slice(&chunk));
-        } else if self.pieces.is_empty() || chunk.len() >= BODY_SEGMENT_BYTES {
-            self.pieces.push(chunk);
+            self.list.iter_mut().last().into_iter().for_each(|last| last.extend_from_slice(&chunk));
+        } else if self.list.is_empty() || chunk.len() >= BODY_SEGMENT_BYTES {
+            self.list.push(chunk);
         } else {
             let mut piece = Vec::with_capacity(BODY_SEGMENT_BYTES);
             piece.extend_from_slice(&chunk);
-            self.pieces.push(piece);
+            self.list.push(piece);
         }
     }
 
     fn read(&self) -> PiecesReader<'_> {
-        PiecesReader { present: &[], next: self.pieces.iter() }
+        PiecesReader { present: &[], next: self.list.iter() }
     }
 
     /// All bytes in one piece.
     fn join(mut self) -> Vec<u8> {
-        if self.pieces.len() <= 1 {
-            return self.pieces.pop().unwrap_or_default();
+        if self.list.len() <= 1 {
+            return self.list.pop().unwrap_or_default();
         }
         let mut bytes = Vec::with_capacity(self.bytes as usize);
-        self.pieces.into_iter().for_each(|piece| bytes.extend_from_slice(&piece));
+        self.list.into_iter().for_each(|piece| bytes.extend_from_slice(&piece));
         bytes
     }
 }

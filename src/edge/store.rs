@@ -110,12 +110,11 @@ impl Store {
     /// many as sets of thousands of users take.
     fn snapshot_memory_bytes(&self) -> Result<usize> {
         let noted = if has_table(&self.sql, "setting")? { setting(&self.sql, "memory_bytes")? } else { None };
-        let bytes = match noted {
-            Some(bytes) => bytes,
-            None => {
-                let stored = sql::value(&self.sql, "SELECT sum(length(row)) FROM snapshot", vec![])?;
-                SNAPSHOT_GROWTH * stored.as_ref().map_or(0, sql::integer)
-            }
+        let bytes = if let Some(bytes) = noted {
+            bytes
+        } else {
+            let stored = sql::value(&self.sql, "SELECT sum(length(row)) FROM snapshot", vec![])?;
+            SNAPSHOT_GROWTH * stored.as_ref().map_or(0, sql::integer)
         };
         Ok(bytes as usize)
     }
