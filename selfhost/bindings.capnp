@@ -37,6 +37,9 @@ const bindings :List(Workerd.Worker.Binding) = [
   (name = "COUNTERS", fromEnvironment = "COUNTERS"),
   (name = "SHARDS", fromEnvironment = "SHARDS"),
   (name = "HASH_KEY", fromEnvironment = "HASH_KEY"),
+  # A process has the memory that its operator gives it, not an isolate of 128 MB.
+  (name = "PROFILE", text = "selfhost"),
+  (name = "BODIES_BYTES_MAX", fromEnvironment = "BODIES_BYTES_MAX"),
   (name = "BODY_BYTES_MAX", fromEnvironment = "BODY_BYTES_MAX"),
   (name = "BATCH_EVENTS_MAX", fromEnvironment = "BATCH_EVENTS_MAX"),
   (name = "NAMESPACES_PER_BATCH_MAX", fromEnvironment = "NAMESPACES_PER_BATCH_MAX"),

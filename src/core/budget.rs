@@ -44,20 +44,26 @@ impl<T> Budget<T> {
         slot
     }
 
-    /// Notes that `used` takes `bytes` now, and empties the least recently used others until all together take at
-    /// most `bytes_max`.
+    /// Notes that `used` takes `bytes` now, and makes room for that.
     pub fn settle(&self, used: &Rc<Slot<T>>, bytes: usize, bytes_max: usize) {
         self.uses.set(self.uses.get() + 1);
         used.last_use.set(self.uses.get());
         self.bytes.set(self.bytes.get() + bytes - used.bytes.replace(bytes).min(self.bytes.get()));
-        if self.bytes.get() <= bytes_max {
+        self.make_room(used, bytes, bytes_max);
+    }
+
+    /// Empties the least recently used others until `used`, once it takes `bytes`, and all others take at most
+    /// `bytes_max` together: called before it takes them, it never is more.
+    pub fn make_room(&self, used: &Rc<Slot<T>>, bytes: usize, bytes_max: usize) {
+        let growth = bytes.saturating_sub(used.bytes.get());
+        if self.bytes.get() + growth <= bytes_max {
             return;
         }
         let mut live: Vec<Rc<Slot<T>>> = self.slots.borrow().iter().filter_map(Weak::upgrade).collect();
         live.sort_by_key(|slot| slot.last_use.get());
         let mut total: usize = live.iter().map(|slot| slot.bytes.get()).sum();
         for slot in live.iter().filter(|slot| !Rc::ptr_eq(slot, used)) {
-            if total <= bytes_max {
+            if total + growth <= bytes_max {
                 break;
             }
             total -= slot.clear();
@@ -106,6 +112,24 @@ mod tests {
         assert_eq!([is_loaded(&a), is_loaded(&b), is_loaded(&c)], [true, false, true]);
         fill(&budget, &c, 200);
         assert_eq!([is_loaded(&a), is_loaded(&c)], [false, true]);
+    }
+
+    #[test]
+    fn room_is_made_before_it_is_taken() {
+        let budget = Budget::new();
+        let [a, b, c] = [budget.slot(), budget.slot(), budget.slot()];
+        fill(&budget, &a, 40);
+        fill(&budget, &b, 40);
+        budget.make_room(&c, 20, 100);
+        assert!(is_loaded(&a) && is_loaded(&b));
+        budget.make_room(&c, 21, 100);
+        assert_eq!([is_loaded(&a), is_loaded(&b)], [false, true]);
+        fill(&budget, &c, 21);
+        // What it has already need not be made room for again.
+        budget.make_room(&c, 60, 100);
+        assert!(is_loaded(&b));
+        budget.make_room(&c, 61, 100);
+        assert_eq!([is_loaded(&b), is_loaded(&c)], [false, true]);
     }
 
     #[test]

@@ -55,6 +55,15 @@ const MIB: u64 = 1 << 20;
 /// Bytes of a request body, after decoding.
 pub const BODY_BYTES: Limit =
     Limit { name: "BODY_BYTES_MAX", unit: "bytes of a body", default: 5 * MIB, min: 64, max: 16 * MIB };
+/// Bytes of memory that all request bodies in flight in one isolate may take together, with what is made of them; a
+/// quarter is kept for those up to [`SMALL_BODY_BYTES`]. Where it is not set it is what [`bodies_bytes`] says.
+pub const BODIES_BYTES: Limit = Limit {
+    name: "BODIES_BYTES_MAX",
+    unit: "bytes of all bodies in flight",
+    default: 16 * MIB,
+    min: MIB,
+    max: 256 * MIB,
+};
 /// Events in one request.
 pub const BATCH_EVENTS: Limit =
     Limit { name: "BATCH_EVENTS_MAX", unit: "events in a request", default: 10_000, min: 1, max: 100_000 };
@@ -110,7 +119,7 @@ pub const SHARD_MEMORY_BYTES: Limit = Limit {
 pub const ISOLATE_MEMORY_BYTES: Limit = Limit {
     name: "ISOLATE_MEMORY_BYTES_MAX",
     unit: "bytes of memory of all loaded shards",
-    default: 64 * MIB,
+    default: 40 * MIB,
     min: 4_096,
     max: 96 * MIB,
 };
@@ -132,7 +141,7 @@ pub const FLAGS_BYTES: Limit =
 pub const METRICS_BYTES: Limit = Limit {
     name: "METRICS_BYTES_MAX",
     unit: "bytes of an answer of metrics",
-    default: 16 * MIB,
+    default: 5 * MIB,
     min: 1_024,
     max: 32 * MIB,
 };
@@ -174,6 +183,15 @@ pub const ROW_BYTES: usize = 1 << 20;
 pub const NAMES_PER_QUERY: usize = 500;
 /// Shards that are asked at the same time for one read or written to for one batch.
 pub const FAN_OUT: usize = 16;
+/// Bytes of memory that an operation takes while it is carried out, beside the state: what it changed and how to take
+/// that back, both in lists that double, and its part of the journal row, encoded, sealed and handed over.
+pub const EFFECT_BYTES: u64 = 448;
+/// Bytes by which an operation may make a state grow, beside its user sets: a counter, a goal, a week, or a combination.
+pub const NEW_ENTRY_BYTES: usize = 512;
+/// The most by which a state grows for a byte of its journal: 25 bytes may begin a user set of 280.
+pub const JOURNAL_GROWTH: usize = 12;
+/// Bytes of memory that a byte of a snapshot becomes, where nothing says it better: 25 bits a user for at least 13.
+pub const SNAPSHOT_GROWTH: u64 = 2;
 /// Bytes of names that one isolate caches.
 pub const NAME_CACHE_BYTES: usize = 8 << 20;
 /// Milliseconds for which an isolate refuses new names by itself, without asking the registry, after that has refused some.
@@ -182,7 +200,35 @@ pub const REFUSAL_CACHE_MS: u64 = 1_000;
 pub const HEALTH_CACHE_MS: u64 = 1_000;
 /// Milliseconds for which an isolate takes its flags for those of the registry.
 pub const FLAG_CACHE_MS: u64 = 2_000;
-/// Bytes that are read and thrown away of a body that is too large, before it is refused.
+/// Bytes up to which a body counts as small.
+pub const SMALL_BODY_BYTES: u64 = 64 << 10;
+/// Bytes that a request takes beside its body: what waits for it, and what the runtime hands over at a time.
+pub const BODY_BYTES_BASE: u64 = 4 << 10;
+/// Bytes by which the memory of a body grows, once it is more than its first piece.
+pub const BODY_SEGMENT_BYTES: usize = 16 << 10;
+/// Bytes of the buffer that a body is read into, where it comes fast.
+pub const BODY_READ_BYTES: u32 = 64 << 10;
+/// Bytes of that buffer at first, and where the body comes slowly: it is there while nothing comes.
+pub const BODY_READ_BYTES_MIN: u32 = 4 << 10;
+/// Milliseconds of a tick, in which the pace of a body is measured.
+pub const BODY_TICK_MS: u64 = 500;
+/// Ticks within which [`BODY_PACE_BYTES`] of a body must arrive: 5 s.
+pub const BODY_PACE_TICKS: usize = 10;
+/// Bytes that must arrive in that time, 8 KiB a second, or the body is given up: it takes room from others meanwhile.
+pub const BODY_PACE_BYTES: u64 = 40 << 10;
+/// Milliseconds after which a body of which nothing was seen any more gives its room back: twice what any request takes
+/// beside its body, and no body is silent for so long.
+pub const BODY_LEASE_MS: u64 = 60_000;
+/// Bytes of memory that an event takes from when it was parsed until it was carried out: as an item of the batch (56), as
+/// an operation (64), and as a part of the message to its shard (up to 48), there with what the decoding holds.
+pub const EVENT_BYTES: u64 = 192;
+/// Bytes of memory that a name of a batch takes beside its own bytes, which are there [`NAME_COPIES`] times.
+pub const BATCH_NAME_BYTES: u64 = 128;
+/// How often a name of a batch is in memory: in its list and its index, and as part of a message to the registry.
+pub const NAME_COPIES: u64 = 3;
+/// How often a flag is in memory while it is stored, with what was read of it: in bytes of its body.
+pub const FLAG_COPIES: u64 = 4;
+/// Bytes that are read and thrown away of a body that is refused before its end, before that is told.
 pub const DRAIN_BYTES: u64 = 16 * MIB;
 /// Milliseconds that this may take.
 pub const DRAIN_MS: u64 = 1_000;
@@ -217,6 +263,101 @@ pub const LOCAL_BYTES_MAX: usize = 64 << 20;
 /// Seconds that a client is asked to wait after a 503.
 pub const RETRY_AFTER_S: u64 = 1;
 
+/// Bytes of memory that Cloudflare gives an isolate: WebAssembly memory and everything else together.
+pub const CLOUDFLARE_BYTES: u64 = 128_000_000;
+/// Bytes that an isolate takes without any of what [`Ceilings`] adds up: code, the heap of JavaScript, requests.
+pub const ISOLATE_BASE_BYTES: u64 = 10 * MIB;
+
+/// The limits that bound the memory of an isolate.
+///
+/// What several requests take at the same time has a budget of its own. What is taken in one synchronous stretch is taken
+/// once: no two of parsing, loading, changing and compacting ever are under way together. Reads count as one: of those
+/// who may read, each may ask for the numbers of a namespace, and at the same time they add up.
+#[derive(Debug, Clone, Copy)]
+pub struct Ceilings {
+    /// [`ISOLATE_MEMORY_BYTES`].
+    pub shards: u64,
+    /// [`SHARD_MEMORY_BYTES`].
+    pub shard: u64,
+    /// [`BODIES_BYTES`].
+    pub bodies: u64,
+    /// [`BODY_BYTES`].
+    pub body: u64,
+    /// [`BATCH_EVENTS`].
+    pub batch_events: u64,
+    /// [`FLAGS_BYTES`].
+    pub flags: u64,
+    /// [`METRICS_BYTES`].
+    pub metrics: u64,
+}
+
+impl Ceilings {
+    /// Those of the defaults.
+    pub const DEFAULT: Self = Self {
+        shards: ISOLATE_MEMORY_BYTES.default,
+        shard: SHARD_MEMORY_BYTES.default,
+        bodies: BODIES_BYTES.default,
+        body: BODY_BYTES.default,
+        batch_events: BATCH_EVENTS.default,
+        flags: FLAGS_BYTES.default,
+        metrics: METRICS_BYTES.default,
+    };
+    /// Those of everything at its greatest.
+    pub const MAX: Self = Self {
+        shards: ISOLATE_MEMORY_BYTES.max,
+        shard: SHARD_MEMORY_BYTES.max,
+        bodies: BODIES_BYTES.max,
+        body: BODY_BYTES.max,
+        batch_events: BATCH_EVENTS.max,
+        flags: FLAGS_BYTES.max,
+        metrics: METRICS_BYTES.max,
+    };
+
+    /// The most bytes of memory that an isolate takes.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        let row = ROW_BYTES as u64;
+        // A body put together or inflated, and the batch that it becomes: its names twice, its items in lists that double.
+        let parsing = self.body / 4 * 5 + 2 * self.body + self.batch_events * EVENT_BYTES;
+        // The stored bytes of one section beside the state that it becomes, or a row and its effects.
+        let loading = max(self.shard, JOURNAL_GROWTH as u64 * row);
+        // The greatest user set as it was while it grows, and the effects of a group.
+        let changing = self.shard + (GROUP_OPERATIONS as u64 + self.batch_events) * EFFECT_BYTES;
+        // The greatest section encoded, once as a list of gaps and once as a whole, and a row of it twice.
+        let compacting = self.shard / 2 * 3 + 2 * row;
+        let stretch = max(max(parsing, loading), max(changing, compacting));
+        // Parsed, and as a message from the registry.
+        let flags = 2 * self.flags;
+        // An answer is text that grows by doubling, then the runtime's copy of it.
+        let answers = self.metrics / 2 * 5;
+        ISOLATE_BASE_BYTES + self.shards + self.bodies + stretch + NAME_CACHE_BYTES as u64 + flags + answers
+    }
+}
+
+const fn max(a: u64, b: u64) -> u64 {
+    if a > b { a } else { b }
+}
+
+/// The bytes that bodies in flight may take where [`BODIES_BYTES`] is not set: its default, or twice the largest body.
+#[must_use]
+pub const fn bodies_bytes(body_bytes_max: u64) -> u64 {
+    max(BODIES_BYTES.default, 2 * body_bytes_max)
+}
+
+// On Cloudflare the defaults fit an isolate, and `edge::config` refuses what does not. A process of one's own may take
+// what its operator says: at most the greatest sum, beside what the runtime takes.
+const _: () = assert!(Ceilings::DEFAULT.bytes() <= CLOUDFLARE_BYTES);
+const _: () = assert!(Ceilings::MAX.bytes() <= 600 * MIB);
+// A body of any allowed size fits into what large ones may take, and a batch of the default size with names of their
+// greatest length as well. A quarter has room for small bodies.
+const _: () = assert!(BODY_BYTES.default + BODY_SEGMENT_BYTES as u64 <= BODIES_BYTES.default / 4 * 3);
+const _: () = assert!(bodies_bytes(BODY_BYTES.max) <= BODIES_BYTES.max);
+const _: () = assert!(
+    BATCH_EVENTS.default * (EVENT_BYTES + BATCH_NAME_BYTES + NAME_COPIES * NAME_BYTES.default)
+        <= BODIES_BYTES.default / 4 * 3
+);
+const _: () = assert!(SMALL_BODY_BYTES < BODIES_BYTES.min / 4);
+const _: () = assert!(BODY_LEASE_MS > 2 * BODY_TICK_MS * BODY_PACE_TICKS as u64);
 const _: () = assert!(SHARD_MEMORY_BYTES.max <= ISOLATE_MEMORY_BYTES.max);
 const _: () = assert!(SHARD_MEMORY_BYTES.default <= ISOLATE_MEMORY_BYTES.default);
 const _: () = assert!((USERS_PER_EVENT.max as f64) * VALUE_ABS < f64::MAX);

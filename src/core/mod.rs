@@ -5,6 +5,7 @@
 
 pub mod aggregator;
 pub mod answer;
+pub mod bodies;
 pub mod budget;
 pub mod bytes;
 pub mod cohort;

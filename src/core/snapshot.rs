@@ -13,7 +13,7 @@
 //! Equal states have equal sections, whatever the order of events that led to them.
 
 use super::aggregator::{Aggregator, Section};
-use super::bytes::{Reader, frame, put_varint, unframe};
+use super::bytes::{Reader, close_frame, open_frame, put_varint, unframe};
 use super::counter::Counter;
 use super::error::Corrupt;
 use super::limits::EVENTS_PER_NAMESPACE;
@@ -36,20 +36,26 @@ impl Section {
 /// Encodes one section; `None` where the state has no such counter.
 #[must_use]
 pub fn encode(state: &Aggregator, section: Section) -> Option<Vec<u8>> {
-    let mut payload = Vec::new();
-    put_varint(&mut payload, section.number());
+    // Fingerprints take less as gaps than in a table, by a quarter at least where they are many.
+    let bytes = match section {
+        Section::Users => state.users().memory_bytes(),
+        Section::Counter(event) => state.counter(event)?.memory_bytes(),
+    };
+    let mut out = open_frame(KIND, bytes / 4 * 3);
+    put_varint(&mut out, section.number());
     let version = match section {
         Section::Users => {
-            state.users().encode(&mut payload);
+            state.users().encode(&mut out);
             1
         }
         Section::Counter(event) => {
             let counter = state.counter(event)?;
-            counter.encode(&mut payload);
+            counter.encode(&mut out);
             if counter.is_version_2() { 2 } else { 1 }
         }
     };
-    Some(frame(KIND, version, &payload))
+    close_frame(version, &mut out);
+    Some(out)
 }
 
 /// Puts one stored section into a state.

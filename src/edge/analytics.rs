@@ -12,7 +12,7 @@ use super::directory::{self, Event, Resolved, Target};
 use super::error::ApiError;
 use super::faults::Fault;
 use super::keys::keys;
-use super::message::{Apply, NameRefusal, Registrant, ShardReply, ShardRequest, ask};
+use super::message::{Apply, NameRefusal, Registrant, ShardReply, ShardRequest, ask_encoded, encode};
 use super::metrics::record as metrics;
 use super::reports;
 use super::response::Reply;
@@ -52,11 +52,10 @@ pub async fn record(call: Call<'_>) -> Result<Reply, ApiError> {
     }
 }
 
-async fn record_batch(mut call: Call<'_>, events: &mut u64) -> Result<Vec<Refused>, ApiError> {
-    let body = read_json(&mut call.request, call.config.request.body_bytes).await?;
+async fn record_batch(call: Call<'_>, events: &mut u64) -> Result<Vec<Refused>, ApiError> {
+    let body = read_json(&call.request, call.config).await?;
     let keys = keys(call.env, call.config).await?;
-    let batch = parse_events(&body, &keys, &call.config.request)?;
-    drop(body);
+    let (batch, _lease) = body.parse(|body| parse_events(body, &keys, &call.config.request), Batch::bytes_in_flight)?;
     *events = batch.events();
     call.fault.strike_worker();
     if batch.namespaces.iter().any(|namespace| namespace.items.iter().any(|item| item.ensure_goal)) {
@@ -211,7 +210,11 @@ async fn send<'a>(
             .collect();
         let unlink = target.unlink;
         let request = ShardRequest::Apply(Apply { unlink, limits, operations, fault });
-        async move { ask::<_, ShardReply>(env, "SHARD", &target.shard_name(index), &request).await }
+        async move {
+            let question = encode(&request);
+            drop(request);
+            ask_encoded::<ShardReply>(env, "SHARD", &target.shard_name(index), question).await
+        }
     });
     let mut replies = stream::iter(requests).buffer_unordered(FAN_OUT);
     let mut worst = Ok(());

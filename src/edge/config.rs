@@ -7,10 +7,11 @@ use worker::{Env, js_sys};
 
 use super::error::ApiError;
 use crate::api::code::Code;
+use crate::core::bodies::Bodies;
 use crate::core::counter_settings::CounterSettings;
 use crate::core::error::Invalid;
 use crate::core::identity::Keys;
-use crate::core::limits::{self, FlagLimits, Limit, RequestLimits, ShardLimits};
+use crate::core::limits::{self, Ceilings, FlagLimits, Limit, RequestLimits, ShardLimits};
 use crate::core::request::parse_counter_settings;
 
 /// What ingest tokens may add to the names that are registered.
@@ -49,6 +50,8 @@ pub struct Config {
     pub shards: u32,
     /// What a request is held to.
     pub request: RequestLimits,
+    /// Bytes of all bodies in flight in an isolate.
+    pub bodies_bytes_max: u64,
     /// What flags are held to.
     pub flags: FlagLimits,
     /// Bytes of an answer of metrics.
@@ -117,6 +120,7 @@ impl Config {
             Ok::<u64, Invalid>(value)
         };
         let hash_key = variable("HASH_KEY");
+        let is_selfhosted = choice("PROFILE", &variable("PROFILE"), "cloudflare", "selfhost")?;
         let mut config = Self {
             auth_disabled: choice("API_AUTH", &variable("API_AUTH"), "enable", "disable")?,
             admin_tokens: tokens("API_TOKENS", &variable("API_TOKENS"))?,
@@ -134,6 +138,7 @@ impl Config {
                 batch_namespaces: limit(limits::BATCH_NAMESPACES)?,
                 name_bytes: limit(limits::NAME_BYTES)?,
             },
+            bodies_bytes_max: 0,
             flags: FlagLimits {
                 flags: limit(limits::FLAGS)?,
                 conditions: limit(limits::FLAG_CONDITIONS)?,
@@ -160,12 +165,49 @@ impl Config {
             weeks_per_event_max: limit(limits::WEEKS_PER_EVENT)?,
             limits: Vec::new(),
         };
+        config.bodies_bytes_max = match variable(limits::BODIES_BYTES.name).trim() {
+            "" => limits::bodies_bytes(config.request.body_bytes),
+            set => limits::BODIES_BYTES.read(set)?,
+        };
+        read.borrow_mut().push((limits::BODIES_BYTES, config.bodies_bytes_max));
         config.limits = read.into_inner();
         if config.shard_memory_bytes_max > config.isolate_memory_bytes_max as u64 {
             let (shard, isolate) = (limits::SHARD_MEMORY_BYTES.name, limits::ISOLATE_MEMORY_BYTES.name);
             return Err(Invalid { what: format!("{shard}: must not be above {isolate}") });
         }
+        if config.request.body_bytes > Bodies::large_bytes_max(config.bodies_bytes_max) {
+            let (body, bodies) = (limits::BODY_BYTES.name, limits::BODIES_BYTES.name);
+            return Err(Invalid { what: format!("{body}: must not be above three quarters of {bodies}") });
+        }
+        let bytes = config.ceilings().bytes();
+        if !is_selfhosted && bytes > limits::CLOUDFLARE_BYTES {
+            return Err(Invalid {
+                what: format!(
+                    "{}, {}, {}, {}, {}, {}, {}: together they allow an isolate {bytes} bytes of memory, and it has {}",
+                    limits::ISOLATE_MEMORY_BYTES.name,
+                    limits::SHARD_MEMORY_BYTES.name,
+                    limits::BODIES_BYTES.name,
+                    limits::BODY_BYTES.name,
+                    limits::BATCH_EVENTS.name,
+                    limits::FLAGS_BYTES.name,
+                    limits::METRICS_BYTES.name,
+                    limits::CLOUDFLARE_BYTES
+                ),
+            });
+        }
         Ok(config)
+    }
+
+    const fn ceilings(&self) -> Ceilings {
+        Ceilings {
+            shards: self.isolate_memory_bytes_max as u64,
+            shard: self.shard_memory_bytes_max,
+            bodies: self.bodies_bytes_max,
+            body: self.request.body_bytes,
+            batch_events: self.request.batch_events,
+            flags: self.flags.bytes,
+            metrics: self.metrics_bytes_max,
+        }
     }
 }
 

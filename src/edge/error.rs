@@ -8,7 +8,8 @@ use crate::api::answer::{ErrorBody, ErrorFields};
 use crate::api::code::Code;
 use crate::core::error::Refusal;
 use crate::core::limits::{
-    BODY_BYTES, EVENTS_PER_NAMESPACE, FLAGS, FLAGS_BYTES, NAMESPACES, SHARD_MEMORY_BYTES, USERS_PER_EVENT,
+    BODY_BYTES, BODY_PACE_BYTES, BODY_PACE_TICKS, BODY_TICK_MS, EVENTS_PER_NAMESPACE, FLAGS, FLAGS_BYTES, NAMESPACES,
+    SHARD_MEMORY_BYTES, USERS_PER_EVENT,
 };
 use crate::core::request::{BadRequest, Fault};
 
@@ -42,6 +43,15 @@ impl ApiError {
     /// The body is larger than allowed.
     pub fn body_too_large(limit: u64) -> Self {
         Self::limit(Code::BodyTooLarge, "the body has too many bytes", BODY_BYTES.name, limit)
+    }
+
+    /// The body comes too slowly.
+    pub fn body_too_slow() -> Self {
+        let seconds = BODY_TICK_MS * BODY_PACE_TICKS as u64 / 1_000;
+        let what = format!(
+            "the body came too slowly: less than {BODY_PACE_BYTES} bytes within {seconds} s; nothing was recorded"
+        );
+        Self::new(Code::BodyTooSlow, what)
     }
 
     /// Durable storage or the way to it failed. The cause goes to the log only.

@@ -7,16 +7,21 @@ use super::routes::Call;
 use super::{clock, flags};
 use crate::api::code::Code;
 use crate::core::flag::{FeatureSpecs, FlagJson};
+use crate::core::limits::FLAG_COPIES;
 use crate::core::request::{parse_flag_spec, parse_path_name};
 
 /// POST: adds a flag or replaces the one of its name.
 ///
 /// # Errors
 /// When the body is malformed, or the flag is refused or could not be stored.
-pub async fn add(mut call: Call<'_>) -> Result<Reply, ApiError> {
-    let body = read_json(&mut call.request, call.config.request.body_bytes).await?;
+pub async fn add(call: Call<'_>) -> Result<Reply, ApiError> {
+    let body = read_json(&call.request, call.config).await?;
     let now = clock::now_s();
-    let flag = parse_flag_spec(&body, &call.config.request, &call.config.flags, now)?;
+    let parse = |body: &[u8]| {
+        let flag = parse_flag_spec(body, &call.config.request, &call.config.flags, now)?;
+        Ok::<_, ApiError>((flag, FLAG_COPIES * body.len() as u64))
+    };
+    let ((flag, _), _lease) = body.parse(parse, |&(_, bytes)| bytes)?;
     flags::put(call.env, flag, now).await?;
     Ok(Reply::no_content())
 }

@@ -14,9 +14,9 @@ use crate::core::request::{namespace_of, parse_goal};
 ///
 /// # Errors
 /// When the body is malformed, or the goal is refused or could not be stored.
-pub async fn add(mut call: Call<'_>) -> Result<Reply, ApiError> {
-    let body = read_json(&mut call.request, call.config.request.body_bytes).await?;
-    let goal = parse_goal(&body, &call.config.request)?;
+pub async fn add(call: Call<'_>) -> Result<Reply, ApiError> {
+    let body = read_json(&call.request, call.config).await?;
+    let (goal, _lease) = body.parse(|body| parse_goal(body, &call.config.request), |_| 0)?;
     let keys = keys(call.env, call.config).await?;
     let names = [goal.goal_name];
     let registrant = call.principal.registrant();

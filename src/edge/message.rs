@@ -359,6 +359,31 @@ pub async fn ask<Q: Serialize, A: DeserializeOwned>(
     name: &str,
     question: &Q,
 ) -> Result<A, ApiError> {
+    ask_encoded(env, binding, name, encode(question)).await
+}
+
+/// A question on its way, which needs what it was made of no more.
+pub struct Encoded(worker::Result<js_sys::Uint8Array>);
+
+/// Encodes a question for [`ask_encoded`].
+pub fn encode<Q: Serialize>(question: &Q) -> Encoded {
+    let bytes = postcard::to_allocvec(&(sent_version(), question));
+    Encoded(match bytes {
+        Ok(bytes) => Ok(js_sys::Uint8Array::from(bytes.as_slice())),
+        Err(error) => Err(worker::Error::from(error.to_string())),
+    })
+}
+
+/// Asks a Durable Object what was encoded before.
+///
+/// # Errors
+/// The object's [`Failure`], or that it could not be reached.
+pub async fn ask_encoded<A: DeserializeOwned>(
+    env: &Env,
+    binding: &str,
+    name: &str,
+    question: Encoded,
+) -> Result<A, ApiError> {
     // Held until the answer is there.
     let _open = if binding == SHARD { Some(open::enter(env, name).await?) } else { None };
     // A stub stays broken once its object was aborted: a new one for every request.
@@ -378,11 +403,9 @@ pub async fn ask<Q: Serialize, A: DeserializeOwned>(
 ///
 /// # Errors
 /// When the object cannot be reached, or breaks the call off.
-pub async fn exchange<Q: Serialize>(stub: Stub, question: &Q) -> worker::Result<Vec<u8>> {
-    let bytes =
-        postcard::to_allocvec(&(sent_version(), question)).map_err(|error| worker::Error::from(error.to_string()))?;
+pub async fn exchange(stub: Stub, Encoded(question): Encoded) -> worker::Result<Vec<u8>> {
     let mut init = RequestInit::new();
-    init.with_method(Method::Post).with_body(Some(JsValue::from(js_sys::Uint8Array::from(bytes.as_slice()))));
+    init.with_method(Method::Post).with_body(Some(JsValue::from(question?)));
     let request = Request::new_with_init("https://object/", &init)?;
     let mut response = stub.fetch_with_request(request).await?;
     match response.status_code() {

@@ -22,6 +22,7 @@ mod flags;
 mod goals;
 mod group;
 mod health;
+mod incoming;
 mod keys;
 mod message;
 mod metrics;

@@ -13,7 +13,7 @@ use worker::{Delay, Env};
 use super::clock;
 use super::config::Config;
 use super::error::ApiError;
-use super::message::{ShardRequest, exchange};
+use super::message::{ShardRequest, encode, exchange};
 use crate::api::code::Code;
 use crate::core::limits::{OPEN_SHARD_IDLE_MS, OPEN_SHARD_POLL_MS, OPEN_SHARD_WAIT_MS, OPEN_SHARDS};
 use crate::core::open_shards::{Entry, OpenShards};
@@ -98,7 +98,7 @@ fn id_of(env: &Env, name: &str) -> worker::Result<String> {
 async fn is_closed(env: &Env, id: &str) -> bool {
     let ask = async {
         let stub = env.durable_object("SHARD")?.id_from_string(id)?.get_stub()?;
-        exchange(stub, &ShardRequest::Close).await
+        exchange(stub, encode(&ShardRequest::Close)).await
     };
     ask.await.is_err()
 }

@@ -159,7 +159,10 @@ impl Shard {
             Joined::Leads(led) => led,
             Joined::Done(outcome) => return outcome,
         };
-        let applied = self.with(&config, &keys, |loaded| loaded.apply(led.batches(), &config, self.known_mark()));
+        let applied = self.with(&config, &keys, |loaded| {
+            self.make_room_to_grow(loaded, led.batches(), &config);
+            loaded.apply(led.batches(), &config, self.known_mark())
+        });
         let outcomes = match applied {
             Ok(outcomes) => {
                 led.batches().for_each(|batch| batch.fault.strike_shard());
@@ -287,10 +290,24 @@ impl Shard {
         outcome
     }
 
+    /// Makes room for what batches may add, as far as a shard may grow.
+    fn make_room_to_grow<'a>(&self, loaded: &Loaded, batches: impl Iterator<Item = &'a Apply>, config: &Config) {
+        let bytes = loaded.state.memory_bytes();
+        let grown = bytes + loaded.state.growth_bytes(batches.flat_map(|batch| &batch.operations));
+        self.make_room(grown.min(bytes.max(config.shard_memory_bytes_max as usize)), config);
+    }
+
+    /// Drops what other shards of the isolate have loaded, until there is room for so much of this one.
+    fn make_room(&self, bytes: usize, config: &Config) {
+        let bytes = size_of::<Loaded>() + bytes;
+        BUDGET.with(|budget| budget.make_room(&self.slot, bytes, config.isolate_memory_bytes_max));
+    }
+
     fn load(&self, config: &Config, keys: &Keys) -> Outcome<Loaded> {
         let load = || {
             let mut store = Store::open(self.state.storage(), Seal::new(&keys.seal()))?;
-            let state = store.load(self.known_mark(), config.accept_older_state)?;
+            let make_room = |bytes| self.make_room(bytes, config);
+            let state = store.load(self.known_mark(), config.accept_older_state, make_room)?;
             Ok(Loaded { state, store })
         };
         record::timed(Work::Load, load).map_err(|error: worker::Error| {
@@ -332,6 +349,8 @@ impl Loaded {
         if !journalled.is_empty() {
             self.store.append(&journalled).map_err(|error| storage(&error))?;
         }
+        // Gone before a compaction, which takes memory of its own.
+        drop(journalled);
         let applied = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
         record::applied(applied as u64, accepted as u64, repeated as u64);
         let (rows, bytes) = self.store.journal();

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `snapshot` | `id INTEGER` primary key = section number * 256 + part; `row BLOB`, at most 1 MiB of the section's bytes |
 //! | `journal` | `seq INTEGER` primary key; `row BLOB`, the sealed effects of a group of batches, or a part of them |
-//! | `setting` | `name TEXT` primary key, `value INTEGER`: `compacted_s`, when the snapshot was written, in Unix seconds; `generation` and `marked`, see below |
+//! | `setting` | `name TEXT` primary key, `value INTEGER`: `compacted_s`, when the snapshot was written, in Unix seconds; `memory_bytes`, what the state took then; `generation` and `marked`, see below |
 //!
 //! The journal holds exactly what came after the snapshot: a compaction writes the one and empties the other in one
 //! transaction.
@@ -14,8 +14,6 @@
 //! end shows, which `SQLite` cannot tell: it takes a damaged frame of a write-ahead log for the log's end. What came after
 //! the last compaction has no mark.
 
-use std::collections::BTreeMap;
-
 use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
 
 use super::metrics::record::{self, Work};
@@ -23,7 +21,7 @@ use super::{clock, sql};
 use crate::core::aggregator::Aggregator;
 use crate::core::effect::{self, Effect};
 use crate::core::error::Corrupt;
-use crate::core::limits::ROW_BYTES;
+use crate::core::limits::{JOURNAL_GROWTH, ROW_BYTES, SNAPSHOT_GROWTH};
 use crate::core::seal::{NONCE_BYTES, Seal};
 use crate::core::snapshot;
 
@@ -65,38 +63,60 @@ impl Store {
     }
 
     /// Reads snapshot and journal. `mark` is the registry's; `accept_older` takes storage that is older than it as it is.
+    /// `make_room` is told how many bytes the state is about to take, before it does: at the begin what it took when the
+    /// snapshot was written, then as much again as each piece may become.
     ///
     /// # Errors
     /// When storage cannot be read, is older than the mark or the mark older than it, or holds what was not written by
     /// this product with this key.
-    pub fn load(&mut self, mark: u64, accept_older: bool) -> Result<Aggregator> {
+    pub fn load(&mut self, mark: u64, accept_older: bool, make_room: impl Fn(usize)) -> Result<Aggregator> {
         self.check_age(mark, accept_older)?;
         let mut state = Aggregator::default();
         if !self.has_tables {
             return Ok(state);
         }
         self.check_pages()?;
-        let mut sections: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
+        make_room(self.snapshot_memory_bytes()?);
+        // One section at a time: all of them together take as much again as the state.
+        let mut section: (u64, Vec<u8>) = (0, Vec::new());
         for row in self.sql.exec("SELECT id, row FROM snapshot ORDER BY id", None)?.raw() {
             let [id, SqlStorageValue::Blob(bytes)] = &row?[..] else {
                 return Err(corrupt(Corrupt::Value));
             };
-            sections.entry(sql::integer(id) / PARTS).or_default().extend_from_slice(bytes);
+            let number = sql::integer(id) / PARTS;
+            if number != section.0 {
+                decode_section(&mut state, &section.1, &make_room)?;
+                section = (number, Vec::new());
+            }
+            section.1.reserve_exact(bytes.len());
+            section.1.extend_from_slice(bytes);
         }
-        for section in sections.values() {
-            snapshot::decode(&mut state, section).map_err(corrupt)?;
-        }
-        drop(sections);
+        decode_section(&mut state, &section.1, &make_room)?;
+        drop(section);
         for row in self.sql.exec("SELECT row FROM journal ORDER BY seq", None)?.raw() {
             let [SqlStorageValue::Blob(sealed)] = &row?[..] else {
                 return Err(corrupt(Corrupt::Value));
             };
             self.journal_rows += 1;
             self.journal_bytes += sealed.len() as u64;
+            make_room(state.memory_bytes() + JOURNAL_GROWTH * sealed.len());
             let effects = self.seal.open(sealed).and_then(|row| effect::decode(&row)).map_err(corrupt)?;
             state.restore(&effects).map_err(corrupt)?;
         }
         Ok(state)
+    }
+
+    /// Bytes of memory of what the snapshot holds: as noted when it was written, or of a version that noted nothing, as
+    /// many as sets of thousands of users take.
+    fn snapshot_memory_bytes(&self) -> Result<usize> {
+        let noted = if has_table(&self.sql, "setting")? { setting(&self.sql, "memory_bytes")? } else { None };
+        let bytes = if let Some(bytes) = noted {
+            bytes
+        } else {
+            let stored = sql::value(&self.sql, "SELECT sum(length(row)) FROM snapshot", vec![])?;
+            SNAPSHOT_GROWTH * stored.as_ref().map_or(0, sql::integer)
+        };
+        Ok(bytes as usize)
     }
 
     /// Has `SQLite` look at the structure of the tables, which has no checksums: a bit that hides a row would go unseen.
@@ -184,8 +204,15 @@ impl Store {
             }
             write(&self.sql, "DELETE FROM journal", vec![])?;
             self.sql.exec(SETTING_TABLE, None)?;
-            let settings = vec![clock::now_s().into(), (self.generation as i64 + 1).into(), (mark as i64).into()];
-            let put = "INSERT OR REPLACE INTO setting(name, value) VALUES('compacted_s', ?), ('generation', ?), ('marked', ?)";
+            let memory_bytes = state.memory_bytes() as i64;
+            let settings = vec![
+                clock::now_s().into(),
+                (self.generation as i64 + 1).into(),
+                (mark as i64).into(),
+                memory_bytes.into(),
+            ];
+            let put = "INSERT OR REPLACE INTO setting(name, value)
+                       VALUES('compacted_s', ?), ('generation', ?), ('marked', ?), ('memory_bytes', ?)";
             write(&self.sql, put, settings)
         };
         record::timed(Work::Compaction, || sql::transaction(&self.storage, rewrite))?;
@@ -260,6 +287,16 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Decodes a section that was read whole, if any was.
+fn decode_section(state: &mut Aggregator, section: &[u8], make_room: &impl Fn(usize)) -> Result<()> {
+    if section.is_empty() {
+        return Ok(());
+    }
+    snapshot::decode(state, section).map_err(corrupt)?;
+    make_room(state.memory_bytes());
+    Ok(())
 }
 
 const SETTING_TABLE: &str =

@@ -76,6 +76,7 @@ const fn meaning(code: Code) -> &'static str {
         Code::FlagUnknown => "there is no flag of this name",
         Code::MethodNotAllowed => "the path does not take this method; `Allow` says which",
         Code::BodyTooLarge => "the body has more than BODY_BYTES_MAX bytes, inflated",
+        Code::BodyTooSlow => "less than 40 KiB of the body came within 5 s",
         Code::BatchTooLarge => {
             "the batch has more than BATCH_EVENTS_MAX events, or events of more than NAMESPACES_PER_BATCH_MAX namespaces"
         }
@@ -85,6 +86,7 @@ const fn meaning(code: Code) -> &'static str {
         Code::HashKeyChanged => "HASH_KEY is not the key of the stored state",
         Code::StorageUnavailable => "storage cannot be reached; nothing was acknowledged, send it again",
         Code::NamespacesFull => "there is no room for a further namespace",
+        Code::BodiesBusy => "the bodies in flight take BODIES_BYTES_MAX already; send it again",
         Code::EventsFull => "the namespace has no room for a further event name",
         Code::FlagsFull => "there is no room for a further flag",
         Code::MetricsTooLarge => "there are too many metrics for one answer; ask for one namespace",

@@ -19,7 +19,7 @@ pub struct Docs {
 }
 
 const STORAGE: [Code; 2] = [Code::StorageUnavailable, Code::HashKeyChanged];
-const BODY: [Code; 9] = [
+const BODY: [Code; 11] = [
     Code::ContentTypeInvalid,
     Code::BodyEmpty,
     Code::BodyNotUtf8,
@@ -27,8 +27,10 @@ const BODY: [Code; 9] = [
     Code::FieldMissing,
     Code::FieldInvalid,
     Code::NameTooLong,
+    Code::BodyTooSlow,
     Code::BodyTooLarge,
     Code::ContentEncodingInvalid,
+    Code::BodiesBusy,
 ];
 
 /// The operation of an endpoint.

@@ -4,6 +4,7 @@
 //! so a replayed state equals the one that was lost. A batch is all or nothing: where a limit refuses one of its
 //! operations, the ones before it are taken back.
 
+mod growth;
 mod merge;
 mod undo;
 
@@ -14,7 +15,7 @@ use super::effect::{Effect, First};
 use super::error::{Corrupt, Refusal};
 use super::goal::{Bucket, GoalRecord};
 use super::identity::{ALL_USERS_TAG, UnlinkKey, UserKey};
-use super::limits::{EVENTS_PER_NAMESPACE, ShardLimits, Sizing};
+use super::limits::{EFFECT_BYTES, EVENTS_PER_NAMESPACE, ShardLimits, Sizing};
 use super::report::{CounterReport, Report};
 use super::user_set::{Full, UserSet};
 pub use merge::Unmergeable;
@@ -45,6 +46,9 @@ pub enum Operation {
         week: Option<Week>,
     },
 }
+
+// Both lists of a batch double as they grow; of the row there are three copies, of at most 40 bytes an effect.
+const _: () = assert!(2 * (size_of::<Effect>() + size_of::<Undo>()) + 3 * 40 <= EFFECT_BYTES as usize);
 
 /// The state of one shard.
 ///

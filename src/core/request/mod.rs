@@ -15,10 +15,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::aggregator::Operation;
 use super::cohort::Week;
 use super::flag::User;
 use super::identity::{Keys, UserKey};
-use super::limits::{BATCH_EVENTS, BATCH_NAMESPACES, NAME_BYTES, RequestLimits, VALUE_ABS};
+use super::limits::{
+    BATCH_EVENTS, BATCH_NAME_BYTES, BATCH_NAMESPACES, EVENT_BYTES, NAME_BYTES, NAME_COPIES, RequestLimits, VALUE_ABS,
+};
 pub use counter_settings::parse_counter_settings;
 use event::BodyVisitor;
 pub use flag_spec::{parse_flag_spec, parse_stored_flag};
@@ -144,7 +147,22 @@ pub struct Item {
     pub week: Option<Week>,
 }
 
+// Beside them the event is part of a message, of at most 48 bytes.
+const _: () = assert!(size_of::<Item>() + size_of::<Operation>() + 48 <= EVENT_BYTES as usize);
+
 impl Batch {
+    /// Bytes of memory that the batch takes, and what is made of it, until it was carried out.
+    #[must_use]
+    pub fn bytes_in_flight(&self) -> u64 {
+        let name_bytes = |name: &String| BATCH_NAME_BYTES + NAME_COPIES * name.len() as u64;
+        let part_bytes = |part: &NamespaceBatch| {
+            name_bytes(&part.namespace)
+                + part.names.iter().map(name_bytes).sum::<u64>()
+                + EVENT_BYTES * part.items.len() as u64
+        };
+        self.namespaces.iter().map(part_bytes).sum()
+    }
+
     /// Adds an event. Look-ups are by map, so that a batch costs what its bytes do, however its names are chosen.
     ///
     /// # Errors

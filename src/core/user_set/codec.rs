@@ -23,7 +23,9 @@ impl UserSet {
             return;
         }
         let k = gap_bits(len, self.fingerprint_bits());
-        let mut bits = BitWriter::default();
+        // The gaps' upper parts are ones, of which there are less than two a fingerprint: `2^b >> k`.
+        let mut bits =
+            BitWriter { bytes: Vec::with_capacity(len as usize * (k as usize + 3) / 8 + 8), pending: 0, count: 0 };
         let mut next = 0;
         for fingerprint in self.table.iter() {
             let gap = fingerprint - next;
@@ -73,7 +75,6 @@ fn gap_bits(len: u64, fingerprint_bits: u8) -> u32 {
 /// More are rare: the mean is below two.
 const ONES_AT_ONCE: u32 = 32;
 
-#[derive(Default)]
 struct BitWriter {
     bytes: Vec<u8>,
     pending: u64,

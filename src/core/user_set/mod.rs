@@ -153,6 +153,12 @@ impl UserSet {
         self.table.remove(self.truncate(fingerprint))
     }
 
+    /// Bytes by which the set may grow with so many insertions; where they lie badly, by the growth of a quarter more.
+    #[must_use]
+    pub fn growth_bytes(&self, insertions: u64) -> usize {
+        self.table.bytes(self.table.slots_with(insertions)).saturating_sub(self.table.allocated_bytes())
+    }
+
     /// Adds everything that `other` holds. Commutative and associative in its content.
     ///
     /// # Errors

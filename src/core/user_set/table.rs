@@ -73,6 +73,15 @@ impl Table {
         slots
     }
 
+    /// The slots that the table will have once so many fingerprints more are in it.
+    pub(super) fn slots_with(&self, insertions: u64) -> usize {
+        let mut slots = self.slots();
+        while capacity(slots) < self.len() + insertions {
+            slots = next_slots(slots);
+        }
+        slots
+    }
+
     fn with_slots(slots: usize, fingerprint_bits: u8) -> Self {
         let divisor = divisor(slots, fingerprint_bits);
         let blocks = Blocks::new(slots, remainder_bits(divisor));
