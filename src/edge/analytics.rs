@@ -24,6 +24,10 @@ use crate::core::identity::Keys;
 use crate::core::limits::FAN_OUT;
 use crate::core::request::{Batch, NamespaceBatch, namespace_of, parse_events};
 
+/// Says of a batch that some of its events are of a later week than is taken: whoever has noted them as seen, as pages do,
+/// has to forget that, because they may count once their week has come.
+const WEEKS: &str = "kimball-weeks";
+
 /// POST: records a batch.
 ///
 /// # Errors
@@ -50,8 +54,11 @@ async fn record_batch(mut call: Call<'_>, events: &mut u64) -> Result<Reply, Api
     if batch.namespaces.iter().any(|namespace| namespace.items.iter().any(|item| item.ensure_goal)) {
         call.principal.require_ensure_goal(call.config)?;
     }
+    let latest_week = Some(Week::latest(clock::now_s()));
+    let has_later = batch.namespaces.iter().flat_map(|part| &part.items).any(|item| item.week > latest_week);
     apply(call.env, call.config, &keys, &batch, call.fault).await?;
-    Ok(Reply::no_content())
+    let reply = Reply::no_content();
+    Ok(if has_later { reply.header(WEEKS, "later") } else { reply })
 }
 
 /// GET: the numbers of a namespace.
@@ -154,8 +161,10 @@ async fn send(
     settings: Vec<(u32, &CounterSetting)>,
     fault: Fault,
 ) -> Result<(), ApiError> {
+    let latest_week = Week::latest(clock::now_s());
     let requests = (0..).zip(operations).filter(|(_, operations)| !operations.is_empty()).map(|(index, operations)| {
         let mut limits = config.shard_limits(index, namespace.shards);
+        limits.latest_week = latest_week;
         limits.sizings = settings
             .iter()
             .filter_map(|&(event, setting)| {

@@ -309,7 +309,7 @@ async fn exchange<Q: Serialize>(env: &Env, binding: &str, name: &str, question: 
 
 /// The version of what is asked and answered here. It rises with every change of a type that is sent: while a deploy is
 /// under way, Workers and objects of both sides of it are at work, and what the other one sent must not be guessed at.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const OTHER_VERSION: u16 = 409;
 
 /// Reads a question that came by [`ask`]; `None` where it is of another version, which [`refuse`] answers.

@@ -60,7 +60,8 @@ export function createDelivery({ url, token, batchEvents, batchMs }, queue, repo
       if (isRefused && keys[1]) return keys.length >> 1;
       if (isRefused) report('refused', error, 1);
       failures = 0;
-      await queue.remove(keys, isRefused);
+      // What counted in no week, because its week is too far ahead, may come again when it has come.
+      await queue.remove(keys, isRefused || response.headers.has('kimball-weeks'));
     } finally {
       for (const key of keys) flying.delete(key);
     }
