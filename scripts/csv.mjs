@@ -1,17 +1,12 @@
-// Reads events from a CSV file, gzip or not, as a stream: memory does not grow with the file.
-
-import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
-import { pipeline } from 'node:stream';
-import { createGunzip } from 'node:zlib';
+// Reads events from a CSV file as a stream: memory does not grow with the file.
 
 import { parse } from 'csv-parse';
 
+import { TextFile } from './text.mjs';
 import { toRfc3339 } from './times.mjs';
 
 // A quote that is never closed would otherwise take in the rest of the file.
 const RECORD_CHARS_MAX = 1 << 20;
-const GZIP_MAGIC = Buffer.from([0x1f, 0x8b]);
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /** Something in the file, or about one line of it, that cannot be loaded. */
@@ -24,33 +19,28 @@ export class BadRow extends Error {
 
 /** A CSV file and the meaning of its columns. */
 export class EventFile {
-  #path;
+  #file;
   #columns;
   #options;
-  #stream;
 
   /**
    * @param {string} path
    * @param {{user: string, event: string, value?: string, time?: string, namespace?: string}} columns names in the header
-   * @param {{delimiter: string, into?: string, goals: string[]}} options `into` is a namespace for all rows
+   * @param {{delimiter: string, encoding?: string, into?: string, goals: string[]}} options `into` is a namespace for all rows
    */
   constructor(path, columns, options) {
-    this.#path = path;
+    this.#file = new TextFile(path, options.encoding);
     this.#columns = columns;
     this.#options = { ...options, goals: new Set(options.goals) };
   }
 
   /** Bytes read so far, of `size()`. */
-  get bytesRead() { return this.#stream?.bytesRead ?? 0; }
+  get bytesRead() { return this.#file.bytesRead; }
 
-  async size() {
-    const file = await open(this.#path);
-    try {
-      return (await file.stat()).size;
-    } finally {
-      await file.close();
-    }
-  }
+  size() { return this.#file.size(); }
+
+  /** Reads it once, so that nothing of a file is loaded that is not text. */
+  check(onChunk) { return this.#file.check(onChunk); }
 
   /**
    * All rows in their order.
@@ -82,7 +72,7 @@ export class EventFile {
     let broken = null;
     parser.on('error', (error) => { broken ??= error; });
     try {
-      for await (const chunk of await this.#open()) {
+      for await (const chunk of this.#file.utf8()) {
         await new Promise((done) => { parser.write(chunk, done); });
         yield* this.#events(records);
         if (broken) throw broken;
@@ -95,15 +85,6 @@ export class EventFile {
       // The parser's own line is where it gave up, which with an open quote is far below.
       throw error instanceof BadRow ? error : new BadRow(lastLine + 1, withoutLine(error));
     }
-  }
-
-  async #open() {
-    const file = await open(this.#path);
-    const { buffer } = await file.read(Buffer.alloc(GZIP_MAGIC.length), 0, GZIP_MAGIC.length, 0);
-    await file.close();
-    this.#stream = createReadStream(this.#path);
-    if (!buffer.equals(GZIP_MAGIC)) return this.#stream;
-    return pipeline(this.#stream, createGunzip(), () => {}); // An error reaches whoever reads the result.
   }
 
   #checkHeader(header) {

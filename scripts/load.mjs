@@ -6,10 +6,11 @@ import { Client } from './client.mjs';
 import { BadRow, EventFile } from './csv.mjs';
 import { Lanes } from './lanes.mjs';
 import { startProgress } from './progress.mjs';
+import { encodingOf } from './text.mjs';
 
 const USAGE = `Usage: make load FILE=events.csv ARGS="OPTIONS"   (or: node scripts/load.mjs FILE OPTIONS)
 
-The file has a header line; gzip is recognised. Columns, by their names in the header:
+The file has a header line and is UTF-8, or has a byte-order mark of UTF-16; gzip is recognised. Columns, by their names in the header:
   --user COLUMN        who did it                     (user_id)
   --event COLUMN       what was done                  (event)
   --value COLUMN       a number, summed once per user
@@ -18,6 +19,7 @@ The file has a header line; gzip is recognised. Columns, by their names in the h
 
   --into NAMESPACE     one namespace for all rows
   --goal EVENT         makes this event a goal; may be given several times
+  --encoding NAME      of another file: windows-1252 (Latin-1), utf-16le, shift_jis, …
   --delimiter CHAR     between the columns; \\t for a tab (,)
   --batch N            rows per request (1000)
   --concurrency N      requests at a time; one user's rows stay in order (1)
@@ -34,6 +36,7 @@ const OPTIONS = {
   namespace: { type: 'string' },
   into: { type: 'string' },
   goal: { type: 'string', multiple: true, default: [] },
+  encoding: { type: 'string' },
   delimiter: { type: 'string', default: ',' },
   batch: { type: 'string', default: '1000' },
   concurrency: { type: 'string', default: '1' },
@@ -63,6 +66,7 @@ function parseCommandLine() {
     path: positionals[0],
     options: {
       ...options,
+      encoding: options.encoding === undefined ? undefined : encodingOf(options.encoding),
       delimiter: options.delimiter.replace('\\t', '\t'),
       batch: wholeNumber('batch', options.batch, BATCH_MAX),
       concurrency: wholeNumber('concurrency', options.concurrency, CONCURRENCY_MAX),
@@ -76,8 +80,9 @@ function wholeNumber(name, text, max) {
   return number;
 }
 
-async function load(path, { user, event, value, time, namespace, into, goal: goals, delimiter, batch, concurrency, url, token }) {
-  const file = new EventFile(path, { user, event, value, time, namespace }, { delimiter, into, goals });
+async function load(path, { user, event, value, time, namespace, into, goal: goals, encoding, delimiter, batch, concurrency, url, token }) {
+  const file = new EventFile(path, { user, event, value, time, namespace }, { encoding, delimiter, into, goals });
+  await check(path, file);
   const client = new Client(url, token);
   const lanes = new Lanes(client, { batchEvents: batch, concurrency });
   const bar = startProgress('Loading {bar} {percentage}% | {rows} rows | {duration_formatted}', await file.size(), { rows: 0 });
@@ -99,6 +104,18 @@ async function load(path, { user, event, value, time, namespace, into, goal: goa
   if (stop) {
     throw new Error(`${path}, line ${stop.line}: ${stop.message}. `
       + 'Everything before this line is loaded; mend it and load the file again, which counts nothing twice.');
+  }
+}
+
+/** Reads all of the file before anything of it is sent: where it is not text, nothing is loaded. */
+async function check(path, file) {
+  const bar = startProgress('Checking {bar} {percentage}% | {duration_formatted}', await file.size());
+  try {
+    await file.check(() => bar.update(file.bytesRead));
+  } catch (error) {
+    throw error.syscall === undefined ? new Error(`${path}, ${error.message}. Nothing was loaded.`) : error;
+  } finally {
+    bar.stop();
   }
 }
 

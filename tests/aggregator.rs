@@ -262,8 +262,10 @@ proptest! {
         let _ = effect::decode(&bytes);
         let _ = snapshot::decode(&mut Aggregator::default(), &bytes);
         // The same behind a valid frame, where the checksum no longer protects.
-        let _ = effect::decode(&kimball_edge::core::bytes::frame(b'J', 2, &bytes));
-        let _ = snapshot::decode(&mut Aggregator::default(), &kimball_edge::core::bytes::frame(b'S', 2, &bytes));
+        for version in 1..=3 {
+            let _ = effect::decode(&kimball_edge::core::bytes::frame(b'J', version, &bytes));
+            let _ = snapshot::decode(&mut Aggregator::default(), &kimball_edge::core::bytes::frame(b'S', version, &bytes));
+        }
     }
 }
 
@@ -337,20 +339,114 @@ fn a_counter_setting_bounds_the_users_of_an_event_and_of_each_of_its_weeks() {
 }
 
 #[test]
-fn weeks_beyond_the_limit_share_one_cohort() {
+fn at_the_limit_the_oldest_week_closes() {
     let world = World::new();
     let limits = ShardLimits { weeks_per_event: 2, ..ShardLimits::NONE };
     let mut state = Aggregator::default();
-    for week in 0..5 {
+    let mut journal = Vec::new();
+    let mut count = |users: std::ops::Range<u32>, week, limits: &ShardLimits| {
         let batch: Vec<Operation> =
-            (0..3).map(|user| world.operation(&Step::Record(0, user, None, Some(week)))).collect();
-        state.apply(&batch, &world.unlink, &limits).unwrap();
+            users.map(|user| world.operation(&Step::Record(0, user, None, Some(week)))).collect();
+        journal.extend(state.apply(&batch, &world.unlink, limits).unwrap());
+        let mut replayed = Aggregator::default();
+        replayed.restore(&journal).unwrap();
+        replayed.restore(&journal).unwrap();
+        assert_eq!(snapshot::encode_all(&replayed), snapshot::encode_all(&state));
+        assert_eq!(reload(&state).memory_bytes(), state.memory_bytes());
+        let weeks = &state.report().counters[0].weeks;
+        weeks.iter().map(|(&week, &users)| (week, users)).collect::<Vec<_>>()
+    };
+    let five: Vec<_> = (0..5).map(|week| count(0..3, week, &limits)).collect();
+    assert_eq!(five[1], [(nth(0), 3), (nth(1), 3)]);
+    assert_eq!(five[4], [(Week::OTHER, 9), (nth(3), 3), (nth(4), 3)]);
+    // A closed week takes nobody any more, a kept one does.
+    assert_eq!(count(3..9, 2, &limits), five[4]);
+    assert_eq!(count(3..4, 3, &limits), [(Week::OTHER, 9), (nth(3), 4), (nth(4), 3)]);
+    // A lower limit closes more with the next new week.
+    let one = ShardLimits { weeks_per_event: 1, ..ShardLimits::NONE };
+    assert_eq!(count(0..1, 4, &one), [(Week::OTHER, 9), (nth(3), 4), (nth(4), 3)]);
+    assert_eq!(count(0..1, 6, &one), [(Week::OTHER, 16), (nth(6), 1)]);
+    // A week that is older than all that are kept closes at once, and with it whatever is before it.
+    assert_eq!(count(0..5, 5, &one), [(Week::OTHER, 17), (nth(6), 1)]);
+    assert_eq!(count(0..5, 5, &ShardLimits::NONE), [(Week::OTHER, 17), (nth(6), 1)]);
+    // A week that is too late is not taken.
+    let now = ShardLimits { latest_week: nth(7), ..ShardLimits::NONE };
+    assert_eq!(count(0..5, 8, &now), [(Week::OTHER, 17), (nth(6), 1)]);
+    assert_eq!(count(0..5, 7, &now), [(Week::OTHER, 17), (nth(6), 1), (nth(7), 5)]);
+}
+
+/// Whoever invents weeks, in whatever order, closes invented ones: of the weeks that are as recent as the limit lets them be,
+/// every one is exact.
+#[test]
+fn invented_weeks_never_close_recent_ones() {
+    const WEEKS: u64 = 52;
+    let world = World::new();
+    let present_s = 1_795_000_000;
+    let week = |back: i64| Week::of_unix_s(present_s - back * 7 * 86_400).unwrap();
+    let limits = ShardLimits { weeks_per_event: WEEKS, latest_week: Week::latest(present_s), ..ShardLimits::NONE };
+    let record = |user: u32, week| {
+        let mut operation = world.record(0, user, None);
+        if let Operation::Record { week: of, .. } = &mut operation {
+            *of = Some(week);
+        }
+        operation
+    };
+    // All weeks of 2,000 years before, the real ones among them, and those of a thousand years to come.
+    let back = -52_000_i64..104_000;
+    let forward: Vec<i64> = back.step_by(7).collect();
+    let backward = forward.iter().rev().copied().collect();
+    let shuffled = (0..10_000).map(|n| (n * 7_919) % 104_000 - 20_000).collect();
+    let orders = [forward, backward, shuffled];
+    for invented in orders {
+        let mut state = Aggregator::default();
+        let real = |users: std::ops::Range<u32>| users.flat_map(|user| (0..3).map(move |back| (user, back)));
+        let batch =
+            |events: &mut dyn Iterator<Item = (u32, i64)>| events.map(|(u, w)| record(u, week(w))).collect::<Vec<_>>();
+        state.apply(&batch(&mut real(0..20)), &world.unlink, &limits).unwrap();
+        let effects =
+            state.apply(&batch(&mut invented.iter().map(|&week| (1_000, week))), &world.unlink, &limits).unwrap();
+        assert!(effects.len() <= 3 * invented.len());
+        state.apply(&batch(&mut real(20..40)), &world.unlink, &limits).unwrap();
+        let counter = &state.report().counters[0];
+        assert!(counter.weeks.len() <= WEEKS as usize + 1);
+        assert!(counter.weeks.keys().all(|&kept| kept <= limits.latest_week));
+        let kept = |back| counter.weeks.get(&week(back)).copied();
+        let own = |back: i64| u64::from(invented.contains(&back));
+        for back in 0..3 {
+            assert_eq!(kept(back), Some(40 + own(back)), "{back} weeks ago");
+        }
     }
-    let weeks = &state.report().counters[0].weeks;
-    assert_eq!(
-        weeks.iter().map(|(&week, &users)| (week, users)).collect::<Vec<_>>(),
-        [(Week::OTHER, 3), (nth(0), 3), (nth(1), 3)]
-    );
+}
+
+/// A set of version 2 for all weeks without room stays readable; as the oldest it is the first to close.
+#[test]
+fn the_overflow_of_version_2_closes_first() {
+    let world = World::new();
+    let limits = ShardLimits { weeks_per_event: 2, ..ShardLimits::NONE };
+    let row = |week| effect::Effect::Week { event: 0, week, fingerprint: u64::MAX / 3 };
+    let mut state = Aggregator::default();
+    state.apply(&[world.record(0, 1, None)], &world.unlink, &limits).unwrap();
+    for week in [nth(0), nth(1), Week::OTHER, Week::OTHER] {
+        state.restore(&[row(week)]).unwrap();
+    }
+    let weeks = |state: &Aggregator| state.report().counters[0].weeks.iter().map(|(&w, &n)| (w, n)).collect::<Vec<_>>();
+    assert_eq!(weeks(&state), [(Week::OTHER, 1), (nth(0), 1), (nth(1), 1)]);
+    assert_eq!(snapshot::encode_all(&state)[1][3], 2);
+    let mut state = reload(&state);
+    let effects = state.apply(&[world.operation(&Step::Record(0, 9, None, Some(3)))], &world.unlink, &limits).unwrap();
+    assert_eq!(weeks(&state), [(Week::OTHER, 2), (nth(1), 1), (nth(3), 1)]);
+    assert_eq!(effect::encode(&effects)[3], 3);
+    assert_eq!(snapshot::encode_all(&reload(&state))[1][3], 3);
+}
+
+#[test]
+fn a_closing_without_cohorts_is_corrupt() {
+    let world = World::new();
+    let mut state = Aggregator::default();
+    let close = effect::Effect::Close { event: 0, week: nth(0) };
+    assert_eq!(state.restore(std::slice::from_ref(&close)), Err(Corrupt::Value));
+    state.apply(&[world.record(0, 1, None)], &world.unlink, &ShardLimits::NONE).unwrap();
+    assert_eq!(state.restore(&[close]), Err(Corrupt::Value));
 }
 
 #[test]
@@ -359,7 +455,8 @@ fn damaged_storage_is_refused() {
     let mut state = Aggregator::default();
     let record = |n: u32| world.operation(&Step::Record(n % 2, n / 2, Some(1), Some((n % 3) as u8)));
     let batch: Vec<Operation> = std::iter::once(world.goal(1)).chain((0..40).map(record)).collect();
-    let row = effect::encode(&state.apply(&batch, &world.unlink, &unlimited()).unwrap());
+    let limits = ShardLimits { weeks_per_event: 2, ..unlimited() };
+    let row = effect::encode(&state.apply(&batch, &world.unlink, &limits).unwrap());
     let mut all = snapshot::encode_all(&state);
     all.push(row);
     for bytes in &all {

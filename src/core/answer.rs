@@ -23,8 +23,8 @@ pub struct Analytics<'a> {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Count<'a> {
-    /// The event's name; for a week followed by a space, the ISO year and the week number, or by ` other` for all
-    /// weeks beyond the limit.
+    /// The event's name; for a week followed by a space, the ISO year and the week number, or by ` other` for
+    /// the sum over the weeks that have closed, which is not one of unique users.
     pub name: Cow<'a, str>,
     /// The kind of counter: `named`, or `weekly`.
     pub r#type: &'static str,

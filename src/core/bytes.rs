@@ -14,6 +14,7 @@ use super::error::Corrupt;
 
 const MAGIC: [u8; 2] = *b"KE";
 const FRAME_BYTES: usize = 8;
+const VERSION_AT: usize = 3;
 
 /// A page has little to check, and would have to fetch the tables.
 #[cfg(feature = "browser")]
@@ -73,6 +74,15 @@ pub fn unframe(kind: u8, version_max: u8, bytes: &[u8]) -> Result<&[u8], Corrupt
         return Err(Corrupt::Checksum);
     }
     Ok(payload)
+}
+
+/// Checks that a frame says the version that it has to: only so is a changed version never read as another one.
+///
+/// # Errors
+/// [`Corrupt::Version`] when it says another one.
+pub fn check_version(bytes: &[u8], version: u8) -> Result<(), Corrupt> {
+    // What a page has stored is in a frame of one version.
+    if cfg!(feature = "browser") || bytes.get(VERSION_AT) == Some(&version) { Ok(()) } else { Err(Corrupt::Version) }
 }
 
 /// Writes integers as LEB128, so that small ones are short.
@@ -224,5 +234,7 @@ mod tests {
             assert_eq!(unframe(b'J', 1, &flipped), Err(Corrupt::Checksum));
         }
         assert_eq!(unframe(b'J', 1, &framed[..7]), Err(Corrupt::Length));
+        assert_eq!(check_version(&framed, 1), Ok(()));
+        assert_eq!(check_version(&framed, 2), Err(Corrupt::Version));
     }
 }

@@ -1,4 +1,10 @@
 //! Weekly cohorts: for every ISO week, the users who did an event in it.
+//!
+//! Promises:
+//! - a week is kept apart until at least as many later ones are as may be kept at all, whatever else is sent: weeks later
+//!   than [`Week::latest`] are not taken, so the weeks that somebody may invent close each other and never recent ones;
+//! - what is kept does not depend on the order of events as long as no week closes. A week that has closed takes nobody any
+//!   more, so whoever would have counted in it later is missing from the number.
 
 use std::fmt;
 
@@ -7,9 +13,10 @@ use litemap::LiteMap;
 
 use super::bytes::{Reader, put_varint};
 use super::error::Corrupt;
+use super::limits::{CLOSED_USERS_MAX, WEEKS_AHEAD_S};
 use super::user_set::{Full, UserSet};
 
-/// An ISO 8601 week in UTC, or [`Week::OTHER`].
+/// An ISO 8601 week in UTC, or [`Week::OTHER`], which is before all of them.
 ///
 /// Stored as `(year + 1) * 64 + week`: RFC 3339 has the years 0 to 9999, and the first of January of year 0 belongs to
 /// the last week of the year before.
@@ -28,8 +35,11 @@ const WEEK_NUMBER_MAX: u32 = 53;
 const YEAR_MAX: u32 = 10_000;
 
 impl Week {
-    /// Stands for every week that found no room of its own.
+    /// Stands for the weeks that are not kept apart any more. Up to version 2 of the formats it had a set of its own, of the
+    /// users of every week that found no room.
     pub const OTHER: Self = Self(0);
+    /// After every week that there is.
+    pub const MAX: Self = Self(u32::MAX);
 
     /// The week of a point in time.
     #[must_use]
@@ -42,6 +52,12 @@ impl Week {
     #[must_use]
     pub fn of_unix_s(seconds: i64) -> Option<Self> {
         DateTime::from_timestamp(seconds, 0).map(Self::of)
+    }
+
+    /// The latest week in which an event of this Unix time counts: the one after its own.
+    #[must_use]
+    pub fn latest(now_s: i64) -> Self {
+        Self::of_unix_s(now_s.saturating_add(WEEKS_AHEAD_S)).unwrap_or(Self::MAX)
     }
 
     /// The ISO year.
@@ -76,11 +92,25 @@ impl fmt::Display for Week {
     }
 }
 
-/// The weekly user sets of one event. Their number is bounded by what [`Self::place`] lets in.
+/// The weekly user sets of one event, and how many users there were in those that have closed. The number of sets is
+/// bounded by what [`Self::due`] has closed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cohorts {
     weeks: LiteMap<Week, UserSet>,
+    closed: Option<Closed>,
 }
+
+/// What is left of the weeks that have closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed {
+    /// The latest of them: nobody is counted any more in it or an earlier one.
+    pub week: Week,
+    /// The sum of their numbers of users. Who was in two of them counts twice.
+    pub users: u64,
+}
+
+/// A page keeps every week that it has room for: it does not fetch the code that closes them.
+pub(super) const CLOSES: bool = cfg!(not(feature = "browser"));
 
 /// What one entry costs beside its set, in a list that may have twice the room that it needs.
 const ENTRY_BYTES: usize = 2 * size_of::<(Week, UserSet)>() - size_of::<UserSet>();
@@ -92,11 +122,52 @@ impl Cohorts {
         size_of::<Self>() + self.weeks.values().map(|users| ENTRY_BYTES + users.memory_bytes()).sum::<usize>()
     }
 
-    /// Where a user of a week counts, if at most `weeks_max` weeks are kept apart.
+    /// Whether a week has closed.
     #[must_use]
-    pub fn place(&self, week: Week, weeks_max: u64) -> Week {
-        let kept = self.weeks.len() - usize::from(self.weeks.contains_key(&Week::OTHER));
-        if (kept as u64) < weeks_max || self.weeks.contains_key(&week) { week } else { Week::OTHER }
+    pub fn has_closed(&self, week: Week) -> bool {
+        self.closed().is_some_and(|closed| week <= closed.week)
+    }
+
+    /// Whether nothing was ever counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.weeks.is_empty() && self.closed().is_none()
+    }
+
+    /// What has to close where somebody counts in `week` and at most `weeks_max` may have one: up to which week before it, and then
+    /// itself, where it is among the oldest. Nothing where it has a set, or there is room for one.
+    #[must_use]
+    pub fn due(&self, week: Week, weeks_max: u64) -> (Option<Week>, Option<Week>) {
+        if !CLOSES || self.weeks.contains_key(&week) {
+            return (None, None);
+        }
+        let room = usize::try_from(weeks_max).unwrap_or(usize::MAX);
+        let excess = (self.weeks.len() + 1).saturating_sub(room);
+        let oldest = || self.weeks.keys().take(excess).copied().take_while(|&kept| kept < week);
+        (oldest().last(), (oldest().count() < excess).then_some(week))
+    }
+
+    /// Closes a week and all before it: their sets go, and their numbers remain. Answers what [`Self::reopen`] takes it
+    /// back with.
+    pub fn close(&mut self, week: Week) -> Reopening {
+        let closed = self.closed;
+        let mut sets = Vec::new();
+        if !self.has_closed(week) {
+            sets = std::mem::take(&mut self.weeks).into_tuple_vec();
+            let later = sets.split_off(sets.partition_point(|&(kept, _)| kept <= week));
+            self.weeks = LiteMap::from_sorted_store_unchecked(later);
+            let users = sets.iter().map(|(_, users)| users.len()).sum::<u64>();
+            self.closed = Some(Closed { week, users: closed.map_or(0, |closed| closed.users) + users });
+        }
+        Reopening { sets, closed }
+    }
+
+    /// Takes a closing back.
+    pub fn reopen(&mut self, reopening: Reopening) {
+        self.closed = reopening.closed;
+        let mut weeks = reopening.sets;
+        weeks.append(&mut std::mem::take(&mut self.weeks).into_tuple_vec());
+        self.weeks = LiteMap::from_sorted_store_unchecked(weeks);
     }
 
     /// The users of a week.
@@ -105,9 +176,18 @@ impl Cohorts {
         self.weeks.get(&week)
     }
 
-    /// Users per week, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = (Week, &UserSet)> {
-        self.weeks.iter().map(|(&week, users)| (week, users))
+    /// Users per week, ascending: those of all weeks that are not kept apart any more first, as [`Week::OTHER`].
+    pub fn counts(&self) -> impl Iterator<Item = (Week, u64)> {
+        let before = self.users(Week::OTHER).map_or(0, UserSet::len);
+        let other = if CLOSES { self.closed.map_or(0, |closed| closed.users) + before } else { 0 };
+        let kept = self.weeks.iter().filter(|(week, _)| !CLOSES || **week != Week::OTHER);
+        (other > 0).then_some((Week::OTHER, other)).into_iter().chain(kept.map(|(&week, users)| (week, users.len())))
+    }
+
+    /// What is left of the weeks that have closed, if any has.
+    #[must_use]
+    pub const fn closed(&self) -> Option<Closed> {
+        if CLOSES { self.closed } else { None }
     }
 
     /// Adds a fingerprint to a week, whose set is made with `fingerprint_bits` where there is none. Answers by how many
@@ -135,12 +215,21 @@ impl Cohorts {
         Ok(grown)
     }
 
-    /// Adds everything that `other` holds.
+    /// Adds everything that `other` holds. What has closed in either has closed in both, and the numbers of closed weeks add
+    /// up: who was in the same one of both counts twice.
     ///
     /// # Errors
     /// [`Full`] when a week has no room for it, `self` then holding a part of it.
     pub fn merge(&mut self, other: &Self) -> Result<(), Full> {
+        if let Some(theirs) = other.closed() {
+            self.close(theirs.week);
+            self.add_closed(theirs.users);
+        }
         for (&week, theirs) in &other.weeks {
+            if self.has_closed(week) {
+                self.add_closed(theirs.len());
+                continue;
+            }
             match self.weeks.get_mut(&week) {
                 Some(users) => users.merge(theirs)?,
                 None => {
@@ -149,6 +238,12 @@ impl Cohorts {
             }
         }
         Ok(())
+    }
+
+    fn add_closed(&mut self, users: u64) {
+        if let Some(closed) = &mut self.closed {
+            closed.users += users;
+        }
     }
 
     /// Takes a fingerprint out of a week. The memory is given back by [`Self::shrink`].
@@ -164,20 +259,25 @@ impl Cohorts {
         self.weeks.iter_mut().for_each(|(_, users)| users.shrink());
     }
 
-    /// Appends the encoding: number of weeks, each with its stored number and its user set. Integers LEB128, ascending.
+    /// Appends the encoding: number of weeks, each with its stored number and its user set; then, since version 3 and only
+    /// where a week has closed, the stored number of the latest one and the number of users. Integers LEB128, ascending.
     pub fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.weeks.len() as u64);
-        for (week, users) in self.iter() {
+        for (&week, users) in &self.weeks {
             put_week(out, week);
             users.encode(out);
         }
+        if let Some(closed) = self.closed() {
+            put_week(out, closed.week);
+            put_varint(out, closed.users);
+        }
     }
 
-    /// Reads encoded cohorts, of fingerprints of so many bits.
+    /// Reads encoded cohorts, of fingerprints of so many bits; `have_closed` says whether a week has closed.
     ///
     /// # Errors
     /// [`Corrupt`] when they are cut short, out of order or out of range.
-    pub fn decode(reader: &mut Reader<'_>, fingerprint_bits: u8) -> Result<Self, Corrupt> {
+    pub fn decode(reader: &mut Reader<'_>, fingerprint_bits: u8, have_closed: bool) -> Result<Self, Corrupt> {
         let mut cohorts = Self::default();
         for _ in 0..reader.varint()? {
             let week = Week::decode(reader)?;
@@ -188,8 +288,20 @@ impl Cohorts {
             }
             cohorts.weeks.insert(week, users);
         }
-        if cohorts.weeks.is_empty() { Err(Corrupt::Value) } else { Ok(cohorts) }
+        if have_closed && CLOSES {
+            cohorts.closed =
+                Some(Closed { week: Week::decode(reader)?, users: reader.varint_below(CLOSED_USERS_MAX)? });
+        }
+        let is_open = cohorts.weeks.keys().all(|&week| !cohorts.has_closed(week));
+        if cohorts.is_empty() || !is_open { Err(Corrupt::Value) } else { Ok(cohorts) }
     }
+}
+
+/// What a closing has taken out of [`Cohorts`].
+#[derive(Debug, Default)]
+pub struct Reopening {
+    sets: Vec<(Week, UserSet)>,
+    closed: Option<Closed>,
 }
 
 /// Appends a week's stored number.
@@ -220,17 +332,74 @@ mod tests {
         assert_eq!(week("9999-12-31T23:59:59Z"), "999952");
     }
 
-    #[test]
-    fn further_weeks_share_one_bucket() {
+    fn nth(n: u32) -> Week {
+        Week(2_000 * WEEKS + n)
+    }
+
+    fn with_weeks(weeks: &[u32]) -> Cohorts {
         let mut cohorts = Cohorts::default();
-        let weeks: Vec<Week> = (1..=4).map(|n| Week(2_000 * WEEKS + n)).collect();
-        for (n, &week) in weeks.iter().enumerate() {
-            let place = cohorts.place(week, 2);
-            assert_eq!(place, if n < 2 { week } else { Week::OTHER });
-            cohorts.insert(place, u64::MAX / 7 * (n as u64 + 1), 36, usize::MAX).unwrap();
+        for &n in weeks {
+            cohorts.insert(nth(n), u64::from(n) << 40, 36, usize::MAX).unwrap();
         }
-        assert_eq!(cohorts.place(weeks[0], 2), weeks[0]);
-        assert_eq!(cohorts.users(Week::OTHER).unwrap().len(), 2);
+        cohorts
+    }
+
+    #[test]
+    fn the_latest_week_is_the_next_one() {
+        let latest = |text: &str| Week::latest(DateTime::parse_from_rfc3339(text).unwrap().timestamp()).to_string();
+        assert_eq!(latest("2026-11-26T12:00:00Z"), "202649");
+        assert_eq!(latest("2026-11-29T23:59:59Z"), "202649");
+        assert_eq!(latest("2026-11-30T00:00:00Z"), "202650");
+        assert_eq!(latest("2020-12-21T00:00:00Z"), "202053");
+        assert_eq!(latest("2020-12-28T00:00:00Z"), "20211");
+        assert_eq!(Week::latest(i64::MAX), Week::MAX);
+    }
+
+    #[test]
+    fn the_oldest_weeks_are_due() {
+        let cohorts = with_weeks(&[3, 5, 7]);
+        for (week, weeks_max, due) in [
+            (9, 4, (None, None)),
+            (9, 3, (Some(3), None)),
+            (4, 3, (Some(3), None)),
+            (1, 3, (None, Some(1))),
+            (9, 1, (Some(7), None)),
+            (6, 1, (Some(5), Some(6))),
+            (9, 2, (Some(5), None)),
+            (1, 1, (None, Some(1))),
+        ] {
+            let due = (due.0.map(nth), due.1.map(nth));
+            assert_eq!(cohorts.due(nth(week), weeks_max), due, "week {week} where {weeks_max} may be kept");
+        }
+    }
+
+    #[test]
+    fn a_closing_leaves_the_number_and_can_be_taken_back() {
+        let mut cohorts = with_weeks(&[3, 5, 7]);
+        let (before, bytes) = (cohorts.clone(), cohorts.memory_bytes());
+        let reopening = cohorts.close(nth(5));
+        assert_eq!(cohorts.counts().collect::<Vec<_>>(), [(Week::OTHER, 2), (nth(7), 1)]);
+        assert!(cohorts.has_closed(nth(4)) && !cohorts.has_closed(nth(6)));
+        assert!(cohorts.memory_bytes() < bytes);
+        let closed = cohorts.clone();
+        cohorts.close(nth(4));
+        assert_eq!(cohorts, closed);
+        cohorts.reopen(reopening);
+        assert_eq!((&cohorts, cohorts.memory_bytes()), (&before, bytes));
+    }
+
+    #[test]
+    fn what_has_closed_in_one_has_closed_in_the_merged() {
+        let (mut mine, mut theirs) = (with_weeks(&[3, 5, 7]), with_weeks(&[4, 5, 8]));
+        theirs.close(nth(5));
+        let (mut forward, mut backward) = (mine.clone(), theirs.clone());
+        forward.merge(&theirs).unwrap();
+        backward.merge(&mine).unwrap();
+        assert_eq!(forward, backward);
+        assert_eq!(forward.counts().collect::<Vec<_>>(), [(Week::OTHER, 4), (nth(7), 1), (nth(8), 1)]);
+        mine.close(nth(7));
+        forward.merge(&mine).unwrap();
+        assert_eq!(forward.counts().collect::<Vec<_>>(), [(Week::OTHER, 8), (nth(8), 1)]);
     }
 
     #[test]
@@ -243,8 +412,20 @@ mod tests {
         }
         assert_eq!(cohorts.insert(Week::OTHER, 1, 36, 100), Err(Full::Memory));
         assert_eq!(cohorts.users(Week::OTHER), None);
+        for closed in [None, Some(Week(2_000 * WEEKS + 2)), Some(Week(2_000 * WEEKS + 9))] {
+            if let Some(week) = closed {
+                cohorts.close(week);
+            }
+            let mut bytes = Vec::new();
+            cohorts.encode(&mut bytes);
+            let decode = |bytes: &[u8], have_closed| Cohorts::decode(&mut Reader::new(bytes), 36, have_closed);
+            assert_eq!(decode(&bytes, closed.is_some()).as_ref(), Ok(&cohorts));
+        }
         let mut bytes = Vec::new();
-        cohorts.encode(&mut bytes);
-        assert_eq!(Cohorts::decode(&mut Reader::new(&bytes), 36), Ok(cohorts));
+        with_weeks(&[3]).encode(&mut bytes);
+        put_week(&mut bytes, nth(3));
+        put_varint(&mut bytes, 0);
+        let decoded = Cohorts::decode(&mut Reader::new(&bytes), 36, true);
+        assert_eq!(decoded, Err(Corrupt::Value), "a set of a week that has closed");
     }
 }

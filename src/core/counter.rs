@@ -1,7 +1,7 @@
 //! A counter: everything that is known of one event in one shard.
 
 use super::bytes::{Reader, put_varint};
-use super::cohort::Cohorts;
+use super::cohort::{CLOSES, Cohorts};
 use super::error::Corrupt;
 use super::goal::GoalRecord;
 use super::sum::Sum;
@@ -26,6 +26,7 @@ const HAS_SUM: u8 = 1;
 const IS_GOAL: u8 = 2;
 const IS_SIZED: u8 = 4;
 const HAS_COHORTS: u8 = 8;
+const HAS_CLOSED: u8 = 16;
 
 impl Counter {
     /// A counter without users.
@@ -40,10 +41,14 @@ impl Counter {
         Some(Self { users: UserSet::with_fingerprint_bits(bits)?, ..Self::new(tag) })
     }
 
-    /// Whether it can only be told by version 2 of the formats.
+    /// The least version of the formats that has everything in it.
     #[must_use]
-    pub fn is_version_2(&self) -> bool {
-        self.is_sized() || self.cohorts.is_some()
+    pub fn version(&self) -> u8 {
+        match &self.cohorts {
+            Some(cohorts) if cohorts.closed().is_some() => 3,
+            Some(_) => 2,
+            None => 1 + u8::from(self.is_sized()),
+        }
     }
 
     fn is_sized(&self) -> bool {
@@ -64,22 +69,23 @@ impl Counter {
         self.users.shrink();
         if let Some(cohorts) = &mut self.cohorts {
             cohorts.shrink();
-            if cohorts.iter().next().is_none() {
+            if cohorts.is_empty() {
                 self.cohorts = None;
             }
         }
     }
 
     /// Appends the encoding: tag (8 bytes), flags (1 byte: 1 has a sum, 2 is a goal; since version 2: 4 has its own
-    /// number of fingerprint bits, 8 has cohorts), the number of bits if flagged (1 byte), user set, then the sum, the
-    /// goal record and the cohorts as flagged.
+    /// number of fingerprint bits, 8 has cohorts; since version 3: 16 some of them have closed), the number of bits if flagged
+    /// (1 byte), user set, then the sum, the goal record and the cohorts as flagged.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.tag.to_le_bytes());
         let sum_flag = if self.sum.is_some() { HAS_SUM } else { 0 };
         let goal_flag = if self.goal.is_some() { IS_GOAL } else { 0 };
         let sized_flag = if self.is_sized() { IS_SIZED } else { 0 };
         let cohorts_flag = if self.cohorts.is_some() { HAS_COHORTS } else { 0 };
-        out.push(sum_flag | goal_flag | sized_flag | cohorts_flag);
+        let closed_flag = if self.version() == 3 { HAS_CLOSED } else { 0 };
+        out.push(sum_flag | goal_flag | sized_flag | cohorts_flag | closed_flag);
         if self.is_sized() {
             out.push(self.users.fingerprint_bits());
         }
@@ -102,7 +108,9 @@ impl Counter {
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
         let tag = reader.u64()?;
         let flags = reader.u8()?;
-        if flags & !(HAS_SUM | IS_GOAL | IS_SIZED | HAS_COHORTS) != 0 {
+        let have_closed = flags & HAS_CLOSED != 0;
+        let is_known = flags & !(HAS_SUM | IS_GOAL | IS_SIZED | HAS_COHORTS | HAS_CLOSED) == 0;
+        if !is_known || (have_closed && (flags & HAS_COHORTS == 0 || !CLOSES)) {
             return Err(Corrupt::Value);
         }
         let bits = if flags & IS_SIZED != 0 { reader.u8()? } else { UserSet::FINGERPRINT_BITS };
@@ -111,7 +119,10 @@ impl Counter {
             users: UserSet::decode(reader, bits)?,
             sum: if flags & HAS_SUM != 0 { Some(Sum::decode(reader)?) } else { None },
             goal: if flags & IS_GOAL != 0 { Some(Box::new(GoalRecord::decode(reader)?)) } else { None },
-            cohorts: if flags & HAS_COHORTS != 0 { Some(Box::new(Cohorts::decode(reader, bits)?)) } else { None },
+            cohorts: match flags & HAS_COHORTS {
+                0 => None,
+                _ => Some(Box::new(Cohorts::decode(reader, bits, have_closed)?)),
+            },
         })
     }
 }

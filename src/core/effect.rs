@@ -3,23 +3,23 @@
 //! An effect names no user key, so replaying a journal is plain insertion. A row lists the effects of one batch in
 //! their order; where it is stored it is sealed ([`super::seal`]), because a row tells which effects came together.
 //!
-//! Payload of a row (in a [`super::bytes::frame`] of kind `J`, version 1 or 2): effects until the end. Each is
+//! Payload of a row (in a [`super::bytes::frame`] of kind `J`, version 1, 2 or 3): effects until the end. Each is
 //!
 //! | part | form |
 //! |---|---|
-//! | kind | 1 byte: `0` counter, `1` goal, `2 + flags` first occurrence (flags: 4 value, 8 combination, 16 new user, 32 the combination counts in `other`); since version 2: `64` counter with its own number of fingerprint bits, `65` first occurrence in a week |
+//! | kind | 1 byte: `0` counter, `1` goal, `2 + flags` first occurrence (flags: 4 value, 8 combination, 16 new user, 32 the combination counts in `other`); since version 2: `64` counter with its own number of fingerprint bits, `65` first occurrence in a week; since version 3: `66` weeks close |
 //! | event | LEB128 |
 //! | tag | 8 bytes, kinds `0` and `64` only |
 //! | fingerprint bits | 1 byte, kind `64` only |
-//! | week | LEB128, kind `65` only ([`super::cohort::Week`]) |
+//! | week | LEB128, kinds `65` and `66` only ([`super::cohort::Week`]) |
 //! | fingerprint | 8 bytes, first occurrences only |
 //! | fingerprint in the set of all users | 8 bytes, if flag 16 |
 //! | value | 8 bytes, if flag 4 |
 //! | combination | if flag 8 |
 //!
-//! A row without anything of version 2 is written as version 1.
+//! A row is written as the least version that has everything in it.
 
-use super::bytes::{Reader, frame, unframe};
+use super::bytes::{Reader, check_version, frame, unframe};
 use super::cohort::{Week, get_week, put_week};
 use super::combination::Combination;
 use super::counter::put_event;
@@ -56,6 +56,13 @@ pub enum Effect {
         /// The user in the set of this event and week.
         fingerprint: u64,
     },
+    /// The weeks of an event up to this one close.
+    Close {
+        /// The event's number.
+        event: u32,
+        /// The latest week that closes.
+        week: Week,
+    },
 }
 
 /// A first occurrence.
@@ -74,7 +81,7 @@ pub struct First {
 }
 
 const KIND: u8 = b'J';
-const VERSION_MAX: u8 = 2;
+const VERSION_MAX: u8 = 3;
 
 const COUNTER: u8 = 0;
 const GOAL: u8 = 1;
@@ -85,13 +92,13 @@ const IS_NEW_USER: u8 = 16;
 const COUNTS_IN_OTHER: u8 = 32;
 const SIZED_COUNTER: u8 = 64;
 const WEEK: u8 = 65;
+const CLOSE: u8 = 66;
 const FIRST_FLAGS: u8 = FIRST | HAS_VALUE | HAS_COMBINATION | IS_NEW_USER | COUNTS_IN_OTHER;
 
 /// Encodes the effects of a batch as a journal row.
 #[must_use]
 pub fn encode(effects: &[Effect]) -> Vec<u8> {
     let mut out = Vec::with_capacity(effects.len() * 20);
-    let mut version = 1;
     for effect in effects {
         match effect {
             Effect::Counter { event, tag, fingerprint_bits: UserSet::FINGERPRINT_BITS } => {
@@ -100,7 +107,6 @@ pub fn encode(effects: &[Effect]) -> Vec<u8> {
                 out.extend_from_slice(&tag.to_le_bytes());
             }
             Effect::Counter { event, tag, fingerprint_bits } => {
-                version = 2;
                 out.push(SIZED_COUNTER);
                 put_event(&mut out, *event);
                 out.extend_from_slice(&tag.to_le_bytes());
@@ -112,15 +118,30 @@ pub fn encode(effects: &[Effect]) -> Vec<u8> {
             }
             Effect::First(first) => put_first(&mut out, first),
             Effect::Week { event, week, fingerprint } => {
-                version = 2;
                 out.push(WEEK);
                 put_event(&mut out, *event);
                 put_week(&mut out, *week);
                 out.extend_from_slice(&fingerprint.to_le_bytes());
             }
+            Effect::Close { event, week } => {
+                out.push(CLOSE);
+                put_event(&mut out, *event);
+                put_week(&mut out, *week);
+            }
         }
     }
-    frame(KIND, version, &out)
+    frame(KIND, version(effects), &out)
+}
+
+/// The least version that has all of these in it.
+fn version(effects: &[Effect]) -> u8 {
+    let least = |effect: &Effect| match effect {
+        Effect::Close { .. } => 3,
+        Effect::Week { .. } => 2,
+        Effect::Counter { fingerprint_bits, .. } => 1 + u8::from(*fingerprint_bits != UserSet::FINGERPRINT_BITS),
+        Effect::Goal { .. } | Effect::First(_) => 1,
+    };
+    effects.iter().map(least).max().unwrap_or(1)
 }
 
 fn put_first(out: &mut Vec<u8>, first: &First) {
@@ -163,11 +184,13 @@ pub fn decode(row: &[u8]) -> Result<Vec<Effect>, Corrupt> {
             COUNTER => Effect::Counter { event, tag: reader.u64()?, fingerprint_bits: UserSet::FINGERPRINT_BITS },
             SIZED_COUNTER => Effect::Counter { event, tag: reader.u64()?, fingerprint_bits: reader.u8()? },
             WEEK => Effect::Week { event, week: get_week(&mut reader)?, fingerprint: reader.u64()? },
+            CLOSE => Effect::Close { event, week: get_week(&mut reader)? },
             GOAL => Effect::Goal { event },
             _ if kind & FIRST != 0 && kind & !FIRST_FLAGS == 0 => Effect::First(get_first(&mut reader, kind, event)?),
             _ => return Err(Corrupt::Value),
         });
     }
+    check_version(row, version(&effects))?;
     Ok(effects)
 }
 

@@ -5,6 +5,7 @@
 
 use litemap::LiteMap;
 
+use super::cohort::Week;
 use super::error::{Invalid, Refusal};
 use super::user_set::UserSet;
 
@@ -123,9 +124,13 @@ pub const ISOLATE_MEMORY_BYTES: Limit = Limit {
     min: 4_096,
     max: 96 * MIB,
 };
-/// Weekly cohorts of one event in one shard; further weeks count in the overflow cohort `other`.
+/// Weekly cohorts of one event in one shard; at that number the oldest closes into the number `other`.
 pub const WEEKS_PER_EVENT: Limit =
     Limit { name: "WEEKS_PER_EVENT_MAX", unit: "weekly cohorts of an event", default: 520, min: 1, max: 5_200 };
+/// How far ahead of the present week an event's week may be, in seconds: one week, for clocks that run ahead.
+pub const WEEKS_AHEAD_S: i64 = 7 * 86_400;
+/// The sum of the users of closed weeks is below this, or what is stored is damaged: sums of shards cannot overflow.
+pub const CLOSED_USERS_MAX: u64 = 1 << 48;
 /// Flags of a deployment.
 pub const FLAGS: Limit = Limit { name: "FLAGS_MAX", unit: "flags", default: 1_000, min: 1, max: 10_000 };
 /// Conditions of one flag.
@@ -415,6 +420,8 @@ pub struct ShardLimits {
     pub memory_bytes: u64,
     /// Weekly cohorts of one event in this shard.
     pub weeks_per_event: u64,
+    /// The latest week in which an event counts.
+    pub latest_week: Week,
     /// Bits of a fingerprint that the user set of a new event keeps, unless a counter setting says otherwise.
     pub fingerprint_bits: u8,
     /// Events that a counter setting gives limits of their own, by number.
@@ -458,6 +465,7 @@ impl ShardLimits {
             combinations_per_goal,
             memory_bytes,
             weeks_per_event,
+            latest_week: Week::MAX,
             fingerprint_bits: UserSet::FINGERPRINT_BITS,
             sizings: LiteMap::new_vec(),
         }
@@ -492,6 +500,7 @@ impl ShardLimits {
         combinations_per_goal: u64::MAX,
         memory_bytes: u64::MAX,
         weeks_per_event: u64::MAX,
+        latest_week: Week::MAX,
         fingerprint_bits: UserSet::FINGERPRINT_BITS,
         sizings: LiteMap::new_vec(),
     };

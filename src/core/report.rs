@@ -30,7 +30,8 @@ pub struct CounterReport {
     pub sum: Option<Sum>,
     /// Present for a goal.
     pub goal: Option<GoalReport>,
-    /// Its unique users per week, if it has weekly cohorts.
+    /// Its unique users per week, if it has weekly cohorts; under [`Week::OTHER`] the sum over the weeks that are not kept
+    /// apart any more.
     pub weeks: LiteMap<Week, u64>,
 }
 
@@ -71,13 +72,12 @@ impl CounterReport {
     }
 
     pub(super) fn of(event: u32, counter: &Counter) -> Self {
-        let cohorts = counter.cohorts.iter().flat_map(|cohorts| cohorts.iter());
         Self {
             event,
             count: counter.users.len(),
             sum: counter.sum,
             goal: counter.goal.as_deref().map(GoalReport::of),
-            weeks: ascending(cohorts.map(|(week, users)| (week, users.len()))),
+            weeks: ascending(counter.cohorts.iter().flat_map(|cohorts| cohorts.counts())),
         }
     }
 

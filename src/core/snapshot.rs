@@ -1,6 +1,6 @@
 //! The snapshot of a shard: its state in sections that are stored and replaced one by one.
 //!
-//! A section is a [`super::bytes::frame`] of kind `S`, version 1 or 2, around
+//! A section is a [`super::bytes::frame`] of kind `S`, version 1, 2 or 3, around
 //!
 //! | part | form |
 //! |---|---|
@@ -8,19 +8,19 @@
 //! | content | the user set, or the counter |
 //!
 //! Version 2 has what `COUNTERS` asks for: cohorts, and user sets with another number of fingerprint bits. What does
-//! not need it is written as version 1.
+//! not need it is written as version 1. Version 3 has cohorts of which some have closed.
 //!
 //! Equal states have equal sections, whatever the order of events that led to them.
 
 use super::aggregator::{Aggregator, Section};
-use super::bytes::{Reader, close_frame, open_frame, put_varint, unframe};
+use super::bytes::{Reader, check_version, close_frame, open_frame, put_varint, unframe};
 use super::counter::Counter;
 use super::error::Corrupt;
 use super::limits::EVENTS_PER_NAMESPACE;
 use super::user_set::UserSet;
 
 const KIND: u8 = b'S';
-const VERSION_MAX: u8 = 2;
+const VERSION_MAX: u8 = 3;
 
 impl Section {
     /// The number under which the section is stored.
@@ -51,7 +51,7 @@ pub fn encode(state: &Aggregator, section: Section) -> Option<Vec<u8>> {
         Section::Counter(event) => {
             let counter = state.counter(event)?;
             counter.encode(&mut out);
-            if counter.is_version_2() { 2 } else { 1 }
+            counter.version()
         }
     };
     close_frame(version, &mut out);
@@ -65,8 +65,15 @@ pub fn encode(state: &Aggregator, section: Section) -> Option<Vec<u8>> {
 pub fn decode(state: &mut Aggregator, bytes: &[u8]) -> Result<(), Corrupt> {
     let mut reader = Reader::new(unframe(KIND, VERSION_MAX, bytes)?);
     match reader.varint_below(EVENTS_PER_NAMESPACE.max + 1)? {
-        0 => state.restore_users(UserSet::decode(&mut reader, UserSet::FINGERPRINT_BITS)?)?,
-        number => state.restore_counter((number - 1) as u32, Counter::decode(&mut reader)?)?,
+        0 => {
+            check_version(bytes, 1)?;
+            state.restore_users(UserSet::decode(&mut reader, UserSet::FINGERPRINT_BITS)?)?;
+        }
+        number => {
+            let counter = Counter::decode(&mut reader)?;
+            check_version(bytes, counter.version())?;
+            state.restore_counter((number - 1) as u32, counter)?;
+        }
     }
     reader.end()
 }

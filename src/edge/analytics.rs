@@ -28,6 +28,9 @@ use crate::core::limits::FAN_OUT;
 use crate::core::request::{Batch, NamespaceBatch, namespace_of, parse_events};
 
 const DAY_S: i64 = 86_400;
+/// Says of a batch that some of its events are of a later week than is taken: whoever has noted them as seen, as pages do,
+/// has to forget that, because they may count once their week has come.
+const WEEKS: &str = "kimball-weeks";
 
 /// POST: records a batch.
 ///
@@ -38,12 +41,13 @@ pub async fn record(call: Call<'_>) -> Result<Reply, ApiError> {
     // A request that cannot be parsed counts as one event.
     let mut events = 1;
     match record_batch(call, &mut events).await {
-        Ok(refused) => {
+        Ok((refused, has_later)) => {
             metrics::added(events - refused.len() as u64, started_ms);
             for refused in &refused {
                 metrics::refused(1, refused.refusal.parts().0);
             }
-            answer(events, &refused)
+            let reply = answer(events, &refused)?;
+            Ok(if has_later { reply.header(WEEKS, "later") } else { reply })
         }
         Err(error) => {
             metrics::refused(events, error.code);
@@ -52,7 +56,7 @@ pub async fn record(call: Call<'_>) -> Result<Reply, ApiError> {
     }
 }
 
-async fn record_batch(call: Call<'_>, events: &mut u64) -> Result<Vec<Refused>, ApiError> {
+async fn record_batch(call: Call<'_>, events: &mut u64) -> Result<(Vec<Refused>, bool), ApiError> {
     let body = read_json(&call.request, call.config).await?;
     let keys = keys(call.env, call.config).await?;
     let (batch, _lease) = body.parse(|body| parse_events(body, &keys, &call.config.request), Batch::bytes_in_flight)?;
@@ -61,7 +65,10 @@ async fn record_batch(call: Call<'_>, events: &mut u64) -> Result<Vec<Refused>, 
     if batch.namespaces.iter().any(|namespace| namespace.items.iter().any(|item| item.ensure_goal)) {
         call.principal.require_ensure_goal(call.config)?;
     }
-    apply(call.env, call.config, &keys, &batch, call.principal.registrant(), call.fault).await
+    let latest_week = Some(Week::latest(clock::now_s()));
+    let has_later = batch.namespaces.iter().flat_map(|part| &part.items).any(|item| item.week > latest_week);
+    let refused = apply(call.env, call.config, &keys, &batch, call.principal.registrant(), call.fault).await?;
+    Ok((refused, has_later))
 }
 
 /// 204 where all was taken, else what was not; an error's status where nothing was.
@@ -200,8 +207,10 @@ async fn send<'a>(
 ) -> Result<(), ApiError> {
     let settings: Vec<(u32, &CounterSetting)> =
         events.filter_map(|event| Some((event.number, config.counters.get(event.setting?)?))).collect();
+    let latest_week = Week::latest(clock::now_s());
     let requests = (0..).zip(operations).filter(|(_, operations)| !operations.is_empty()).map(|(index, operations)| {
         let mut limits = config.shard_limits(index, target.shards);
+        limits.latest_week = latest_week;
         limits.sizings = settings
             .iter()
             .filter_map(|&(event, setting)| {

@@ -35,26 +35,48 @@ pub fn state() -> (Aggregator, Vec<Vec<u8>>) {
     (state, journal)
 }
 
-/// An event with weekly cohorts, one of them the overflow, and one with fingerprints of its own size.
+/// An event with weekly cohorts, one of them the overflow that there was then, and one with fingerprints of its own size.
 pub fn state_2() -> (Aggregator, Vec<Vec<u8>>) {
+    let batches: [Vec<Operation>; 3] = [
+        (0..30).map(|user| weekly(0, user, Some(i64::from(user % 4)))).collect(),
+        (0..50).map(|user| weekly(1, user, None)).collect(),
+        (10..20).map(|user| weekly(1, user, Some(0))).collect(),
+    ];
+    apply(&mut Aggregator::default(), &batches)
+}
+
+/// Events with weekly cohorts of which some have closed: an event of fingerprints of the usual size, and one of its own.
+pub fn state_3() -> (Aggregator, Vec<Vec<u8>>) {
+    let batches: [Vec<Operation>; 3] = [
+        (0..60).map(|user| weekly(0, user, Some(i64::from(user / 12)))).collect(),
+        (0..50).map(|user| weekly(1, user, Some(i64::from(user % 2)))).collect(),
+        (10..20).map(|user| weekly(1, user, Some(9))).collect(),
+    ];
+    apply(&mut Aggregator::default(), &batches)
+}
+
+/// One more user, in a week behind those of version 2.
+pub fn add_a_week(state: &mut Aggregator) {
+    apply(state, &[vec![weekly(0, 0, Some(9))]]);
+}
+
+fn weekly(event: u32, user: u32, week: Option<i64>) -> Operation {
     let keys = Keys::new(&[42; 32]);
-    let unlink = keys.unlink("default");
-    let sizing = Sizing { users_max: 1_000, false_positive_rate: 0.01 };
-    let limits = ShardLimits { weeks_per_event: 2, sizings: [(1, sizing)].into_iter().collect(), ..ShardLimits::NONE };
-    let record = |event: u32, user: u32, week: Option<i64>| Operation::Record {
+    Operation::Record {
         event,
-        tag: unlink.tag(if event == 0 { "Login" } else { "Search" }),
+        tag: keys.unlink("default").tag(if event == 0 { "Login" } else { "Search" }),
         user: keys.user("default", &format!("user-{user}")),
         value: None,
         week: week.and_then(|week| Week::of_unix_s(1_645_000_000 + week * 604_800)),
-    };
-    let mut state = Aggregator::default();
-    let batches: [Vec<Operation>; 3] = [
-        (0..30).map(|user| record(0, user, Some(i64::from(user % 4)))).collect(),
-        (0..50).map(|user| record(1, user, None)).collect(),
-        (10..20).map(|user| record(1, user, Some(0))).collect(),
-    ];
+    }
+}
+
+/// Two weeks are kept of each event.
+fn apply(state: &mut Aggregator, batches: &[Vec<Operation>]) -> (Aggregator, Vec<Vec<u8>>) {
+    let unlink = Keys::new(&[42; 32]).unlink("default");
+    let sizing = Sizing { users_max: 1_000, false_positive_rate: 0.01 };
+    let limits = ShardLimits { weeks_per_event: 2, sizings: [(1, sizing)].into_iter().collect(), ..ShardLimits::NONE };
     let journal =
         batches.iter().map(|batch| effect::encode(&state.apply(batch, &unlink, &limits).unwrap_or_default())).collect();
-    (state, journal)
+    (state.clone(), journal)
 }

@@ -8,7 +8,7 @@ import { did } from './harness/limits.mjs';
 import { isoWeek, Model } from './harness/model.mjs';
 import { run } from './harness/process.mjs';
 import { seeded } from './harness/random.mjs';
-import { serve, temporaryDirectory } from './harness/server.mjs';
+import { FAULTS, serve, temporaryDirectory } from './harness/server.mjs';
 
 const counters = (...settings) => ({ COUNTERS: JSON.stringify(settings) });
 const weekly = (pattern) => ({ pattern, date_cohort: 'weekly' });
@@ -109,19 +109,114 @@ test('a user counts in every week, once', async (t) => {
   assert.equal(counts.find(({ type }) => type === 'named').count, 1);
 });
 
-test('weeks beyond the limit count in one overflow cohort', async (t) => {
+/** A day of the week that is so many weeks after the present one. */
+const weekAfter = (number) => ({ datetime: new Date(Date.now() + number * 7 * 86_400_000).toISOString() });
+
+/** An ingest that does not fall into a change of weeks: the model and the server must have the same present week. */
+async function ingestBoth(server, model, batch) {
+  const week = () => isoWeek(new Date()).join('');
+  for (let before = week(); ; before = week()) {
+    await server.ingest(batch);
+    if (week() === before) break;
+  }
+  model.applyAll(batch);
+}
+
+test('at the limit the oldest week closes, and never the newest', async (t) => {
   const server = await serve(t, { env: { ...counters(weekly('A')), WEEKS_PER_EVENT_MAX: '2', SHARDS: '1' } });
   const week = (number) => ({ datetime: new Date(Date.UTC(2022, 0, 5) + number * 7 * 86_400_000).toISOString() });
   const batch = [did('A', 'u', week(0)), did('A', 'v', week(1)), did('A', 'w', week(2)), did('A', 'x', week(3)), did('A', 'y', week(1)), did('B', 'u', week(7))];
-  const expected = { 'A 20221': 1, 'A 20222': 2, 'A other': 2 };
+  const expected = { 'A 20223': 1, 'A 20224': 1, 'A other': 2 };
   for (let round = 0; round < 2; round += 1) {
     await server.ingest(batch);
     assert.deepEqual(await weeks(server), expected);
     await server.restart({ signal: 'SIGKILL' });
     assert.deepEqual(await weeks(server), expected);
   }
-  await server.ingest(did('A', 'z', week(0)));
-  assert.deepEqual(await weeks(server), { ...expected, 'A 20221': 2 });
+  await server.ingest([did('A', 'z', week(0)), did('A', 'z', week(3)), did('A', 'z', week(-9))]);
+  assert.deepEqual(await weeks(server), { ...expected, 'A 20224': 2 });
+  assert.equal((await server.analytics()).counts.find(({ name, type }) => name === 'A' && type === 'named').count, 6);
+  const metrics = (await server.get('/metrics/counters')).text;
+  assert.match(metrics, /kimball_counter_weekly\{[^}]*week="other"[^}]*\} 2\n/);
+});
+
+const ORDERS = {
+  ascending: (list) => list,
+  descending: (list) => list.toReversed(),
+  shuffled: (list) => seeded(7).shuffled(list),
+};
+
+for (const [order, arrange] of Object.entries(ORDERS)) {
+  test(`540 invented weeks in one body, ${order}: real ones count right`, { timeout: 120_000 }, async (t) => {
+    const env = { ...counters(weekly('^A$')), SHARDS: '1', JOURNAL_ROWS_MAX: '5' };
+    const server = await serve(t, { env });
+    const model = new Model({ isWeekly: (name) => name === 'A' });
+    const real = (from) => Array.from({ length: 30 }, (_, i) => did('A', `${from}-${i}`, weekAfter(-(i % 3))));
+    const invented = arrange(Array.from({ length: 540 }, (_, i) => did('A', 'x', weekAfter(-3 - 7 * i))));
+    for (const batch of [real('before'), invented, real('after'), invented, [did('A', 'now')]]) {
+      await ingestBoth(server, model, batch);
+      const expected = model.analytics();
+      assert.deepEqual(await server.analytics(), expected);
+      await server.restart({ signal: 'SIGKILL' });
+      assert.deepEqual(await server.analytics(), expected);
+    }
+    const counted = await weeks(server);
+    assert.ok(counted['A other'] > 0);
+    assert.equal(Object.keys(counted).length, 521);
+    const present = isoWeek(new Date()).join('');
+    const before = model.analytics().counts.find(({ name }) => name === `A ${present}`);
+    assert.equal(counted[`A ${present}`], before.count);
+  });
+}
+
+test('520 future weeks: the next one is taken, later ones count in none', { timeout: 60_000 }, async (t) => {
+  const server = await serve(t, { env: { ...counters(weekly('^A$')), SHARDS: '1' } });
+  const model = new Model({ isWeekly: (name) => name === 'A' });
+  const future = Array.from({ length: 520 }, (_, i) => did('A', `f${i}`, weekAfter(i + 1)));
+  const real = Array.from({ length: 20 }, (_, i) => did('A', `r${i}`, weekAfter(-(i % 4))));
+  for (const batch of [future, real, [did('A', 'end', { datetime: '9999-12-31T23:59:59Z' })], real]) {
+    await ingestBoth(server, model, batch);
+    assert.deepEqual(await server.analytics(), model.analytics());
+    await server.restart();
+    assert.deepEqual(await server.analytics(), model.analytics());
+  }
+  const counted = await weeks(server);
+  assert.equal(counted['A other'], undefined);
+  assert.equal(Object.keys(counted).length, 5, 'the next week, the present one, and three before it');
+  const { count } = (await server.analytics()).counts.find(({ type }) => type === 'named');
+  assert.equal(count, 541, 'every event counts');
+});
+
+test('an event of a later week is told of, so that a page sends it again when its week has come', async (t) => {
+  const server = await serve(t, { env: { ...counters(weekly('')), ALLOWED_ORIGINS: '*' }, build: FAULTS });
+  const told = async (...events) => (await server.post('/v0/analytics', events, { headers: { origin: 'https://shop.example' } })).expect(204).headers;
+  assert.equal((await told(did('A', 'u'), did('A', 'u', weekAfter(-500)), did('A', 'v', weekAfter(1))))['kimball-weeks'], undefined);
+  const later = did('A', 'u', weekAfter(3));
+  const headers = await told(did('A', 'u'), later);
+  assert.equal(headers['kimball-weeks'], 'later');
+  assert.match(headers['access-control-expose-headers'], /\bkimball-weeks\b/);
+  const name = `A ${isoWeek(new Date(later.datetime)).join('')}`;
+  assert.equal((await weeks(server))[name], undefined);
+  (await server.post(`/faults/clock?offset_ms=${14 * 86_400_000}`)).expect(204);
+  assert.equal((await told(later))['kimball-weeks'], undefined);
+  assert.equal((await weeks(server))[name], 1);
+});
+
+test('the limit lowered and raised, and several shards: recent weeks stay exact', { timeout: 60_000 }, async (t) => {
+  const env = (max) => ({ ...counters(weekly('')), WEEKS_PER_EVENT_MAX: String(max) });
+  const server = await serve(t, { env: env(20) });
+  const users = 200;
+  const batch = (week) => Array.from({ length: users }, (_, i) => did('A', i, weekAfter(week)));
+  for (let week = -30; week <= -10; week += 1) await server.ingest(batch(week));
+  assert.equal((await weeks(server))['A other'], users);
+  await server.restart({ env: env(3) });
+  assert.equal(Object.keys(await weeks(server)).length, 21, 'nothing closes until a new week comes');
+  for (let week = -2; week <= 0; week += 1) await server.ingest(batch(week));
+  const lowered = await weeks(server);
+  assert.deepEqual(Object.values(lowered).toSorted((a, b) => a - b), [users, users, users, 21 * users]);
+  await server.restart({ env: env(20), signal: 'SIGKILL' });
+  await server.ingest([...batch(-12), ...batch(-1)]);
+  assert.deepEqual(await weeks(server), lowered, 'what has closed stays closed');
 });
 
 test('an event may be called like a week of another', async (t) => {

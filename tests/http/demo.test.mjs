@@ -49,3 +49,14 @@ test('a namespace and a token can be given, and other events in it are noticed',
   assert.equal(disturbed.code, 1);
   assert.match(disturbed.stderr, /NAMESPACE/);
 });
+
+test('weekly counters are no events of its table', async (t) => {
+  const server = await serve(t, { env: { COUNTERS: '[{"pattern": "", "date_cohort": "weekly"}]' } });
+  const { code, stdout, stderr } = await run(t, 'demo.mjs', { env: { URL: server.url.origin } });
+  assert.equal(code, 0, stderr);
+  const { counts } = await server.analytics('demo');
+  assert.ok(counts.some(({ type }) => type === 'weekly'));
+  const plain = await run(t, 'demo.mjs', { env: { URL: (await serve(t)).url.origin } });
+  const table = (text) => text.split('\n').filter((line) => !line.startsWith('All of it'));
+  assert.deepEqual(table(stdout), table(plain.stdout));
+});

@@ -122,6 +122,84 @@ test('what cannot be loaded at all is one line', async (t) => {
   assert.match(help.stdout, /--concurrency/);
 });
 
+const people = 'user_id,event\nMüller,A\nMöller,A\nMäller,B\n';
+const utf16 = (text, mark = true) => Buffer.from(`${mark ? '\ufeff' : ''}${text}`, 'utf16le');
+const latin1 = (text) => Buffer.from(text, 'latin1');
+const cutOff = (text, bytes = 1) => Buffer.from(text).subarray(0, -bytes);
+
+const NOT_TEXT = {
+  'Latin-1': [latin1(people), 2, 2, 16, /0xfc is not UTF-8; .*--encoding windows-1252/],
+  'Latin-1, gzip': [gzipSync(latin1(people)), 2, 2, 16, /--encoding windows-1252/],
+  'Latin-1 in one line of many': [Buffer.concat([Buffer.from(people.repeat(9_000)), latin1('Müller,A\n')]), 36_001, 2, null, /most of it is/],
+  'Latin-1 in a file of old Mac lines': [latin1(people.replaceAll('\n', '\r')), 2, 2, 16, /windows-1252/],
+  'Latin-1 with CRLF': [latin1(people.replaceAll('\n', '\r\n').replace('ü', 'u')), 3, 2, 27, /windows-1252/],
+  'an overlong form': [Buffer.concat([Buffer.from('user_id,event\nu'), Buffer.from([0xc0, 0xaf]), Buffer.from(',A\n')]), 2, 2, 16, /0xc0 is not UTF-8/],
+  'a lone surrogate': [Buffer.concat([Buffer.from('user_id,event\nu'), Buffer.from([0xed, 0xa0, 0x80]), Buffer.from(',A\n')]), 2, 2, 16, /is not UTF-8/],
+  'a character beyond Unicode': [Buffer.concat([Buffer.from('user_id,event\nu'), Buffer.from([0xf5, 0x80, 0x80, 0x80]), Buffer.from(',A\n')]), 2, 2, 16, /0xf5/],
+  'a cut in a character': [cutOff('user_id,event\nu,A\nv,ü'), 3, 3, 21, /0xc3.*cut off/],
+  'a cut in a long character': [cutOff('user_id,event\nu,😀', 2), 2, 3, 17, /0xf0 0x9f.*cut off/],
+  'a NUL character': ['user_id,event\nu\0,A\n', 2, 2, 16, /NUL/],
+  'UTF-16 without a mark': [utf16(people, false), 1, 2, 2, /--encoding utf-16le/],
+  'UTF-16BE without a mark': [utf16(people, false).swap16(), 1, 1, 1, /--encoding utf-16be/],
+  'UTF-16 cut in a character': [utf16('user_id,event\nu,A').subarray(0, -1), 2, 5, 35, /UTF-16LE.*cut off/],
+  'UTF-32': [Buffer.from([0xff, 0xfe, 0, 0, 0x41, 0, 0, 0]), 1, 1, 1, /UTF-32LE/],
+  'a UTF-8 mark and Latin-1': [Buffer.concat([Buffer.from('\ufeff'), latin1(people)]), 2, 2, 19, /byte-order mark/],
+  'Shift JIS': [Buffer.from([...Buffer.from('user_id,event\n'), 0x83, 0x86, 0x81, 0x5b, 0x83, 0x55, ...Buffer.from(',A\n')]), 2, 1, 15, /shift_jis/],
+};
+
+for (const [what, [content, line, lineByte, byte, pattern]] of Object.entries(NOT_TEXT)) {
+  test(`${what} is refused with line and byte, and nothing is loaded`, async (t) => {
+    const { code, path, last, stdout, stderr } = await load(t, content, ['--into', what]);
+    assert.equal(code, 1, stderr);
+    assert.ok(last.includes(`${path}, line ${line}, byte ${lineByte} (byte ${byte ?? Buffer.byteLength(people) * 9_000 + 2} of the text): `), last);
+    assert.match(last, pattern);
+    assert.match(last, /Nothing was loaded\.$/);
+    assert.equal(stdout, '');
+    assert.deepEqual(await server.analytics(what), { counts: [], users: 0 });
+  });
+}
+
+const TEXT = {
+  'Latin-1': [latin1(people), 'latin1'],
+  'Windows-1252, gzip': [gzipSync(latin1(people)), 'windows-1252'],
+  'UTF-16 with a mark': [utf16(people)],
+  'UTF-16BE with a mark': [utf16(people).swap16()],
+  'UTF-16 with a mark, gzip': [gzipSync(utf16(people))],
+  'UTF-16 without a mark': [utf16(people, false), 'utf-16le'],
+  'UTF-16BE without a mark': [utf16(people, false).swap16(), 'UTF-16BE'],
+  'UTF-8 by name': [people, 'utf8'],
+  'UTF-8 with a mark': [`\ufeff${people}`],
+  'UTF-8 with a mark, whatever is named': [`\ufeff${people}`, 'latin1'],
+  'Shift JIS': [Buffer.from([...Buffer.from('user_id,event\n'), 0x83, 0x86, 0x81, 0x5b, 0x83, 0x55, ...Buffer.from(',A\n')]), 'shift_jis', ['A 1']],
+  'characters of every length, and replacement characters': ['user_id,event\nu,aü€😀\ufffd\n\ufffd,aü€😀\ufffd\nü,aü€😀\ufffd\n', undefined, ['aü€😀\ufffd 3']],
+};
+
+for (const [what, [content, encoding, expected = ['A 2', 'B 1']]] of Object.entries(TEXT)) {
+  test(`a file in ${what} is loaded`, async (t) => {
+    const { code, stderr } = await load(t, content, ['--into', `text: ${what}`, ...(encoding ? ['--encoding', encoding] : [])]);
+    assert.equal(code, 0, stderr);
+    const { counts } = await server.analytics(`text: ${what}`);
+    assert.deepEqual(counts.map(({ name, count }) => `${name} ${count}`), expected);
+  });
+}
+
+test('an encoding that is not known is told, with some that are', async (t) => {
+  for (const name of ['klingon', '', 'utf-32']) {
+    const { code, last } = await load(t, people, ['--encoding', name]);
+    assert.equal(code, 1);
+    assert.match(last, /--encoding.*utf-16le.*windows-1252/);
+  }
+});
+
+test('the first of a large file with one bad byte far behind is not loaded', { timeout: 60_000 }, async (t) => {
+  const line = 'ann,Visited the shop of Müller & Söhne\n';
+  const content = Buffer.concat([Buffer.from(`user_id,event\n${line.repeat(200_000)}`), latin1('ü,A\n')]);
+  const { code, last } = await load(t, content, ['--into', 'large']);
+  assert.equal(code, 1);
+  assert.match(last, /line 200002, byte 1 /);
+  assert.equal((await server.analytics('large')).users, 0);
+});
+
 /** A server in front of the real one that does with every request what `plan` says, by its number. */
 async function upstream(t, plan) {
   let requests = 0;

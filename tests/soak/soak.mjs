@@ -82,7 +82,7 @@ function writer(number) {
     user_id: `${number}-${Math.floor(USERS_PER_WRITER * random.next() ** 2)}`,
     namespace: random.pick(NAMESPACES),
     ...(random.chance(0.3) ? { value: random.below(10_000) / 100 } : {}),
-    datetime: `2026-${String(1 + random.below(12)).padStart(2, '0')}-15T12:00:00Z`,
+    datetime: `2025-${String(1 + random.below(12)).padStart(2, '0')}-15T12:00:00Z`,
   }));
   const send = async () => {
     pending ??= batch();

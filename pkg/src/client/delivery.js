@@ -65,7 +65,8 @@ export function createDelivery({ url, token, batchEvents, batchMs }, queue, repo
       if (isRefused) report('refused', error, 1);
       if (isJudged) report('refused', error, judged);
       failures = 0;
-      await queue.remove(keys, isRefused);
+      // What counted in no week, because its week is too far ahead, may come again when it has come.
+      await queue.remove(keys, isRefused || response.headers.has('kimball-weeks'));
     } finally {
       for (const key of keys) flying.delete(key);
     }

@@ -7,8 +7,9 @@
 mod growth;
 mod merge;
 mod undo;
+mod weeks;
 
-use super::cohort::{Cohorts, Week};
+use super::cohort::Week;
 use super::combination::Combination;
 use super::counter::Counter;
 use super::effect::{Effect, First};
@@ -42,7 +43,8 @@ pub enum Operation {
         /// Added to the event's sum if this is the user's first time; at most
         /// [`super::limits::VALUE_ABS`] in magnitude.
         value: Option<f64>,
-        /// The week to count it in as well, if the event has weekly cohorts.
+        /// The week to count it in as well, if the event has weekly cohorts. A week after [`ShardLimits::latest_week`] is not
+        /// taken.
         week: Option<Week>,
     },
 }
@@ -127,14 +129,14 @@ impl Aggregator {
         Ok(effects)
     }
 
-    /// Whether an operation would change nothing, with no limit on weeks.
+    /// Whether an operation would change nothing, with no limit on the number of weeks.
     #[must_use]
     pub fn knows(&self, operation: &Operation, key: &UnlinkKey) -> bool {
         match *operation {
             Operation::Goal { event, .. } => self.counter(event).is_some_and(|counter| counter.goal.is_some()),
             Operation::Record { event, user, week, .. } => self.counter(event).is_some_and(|counter| {
                 counter.users.contains(key.fingerprint(user, counter.tag))
-                    && week.is_none_or(|week| self.first_of_week(event, user, week, key, &ShardLimits::NONE).is_none())
+                    && week.is_none_or(|week| self.first_of_week(event, user, week, key).is_none())
             }),
         }
     }
@@ -235,30 +237,13 @@ impl Aggregator {
                 if let Some(first) = self.first(event, user, value, key, limits) {
                     self.carry_out(Effect::First(first), limits, effects, undo)?;
                 }
-                if let Some(effect) = week.and_then(|week| self.first_of_week(event, user, week, key, limits)) {
-                    self.carry_out(effect, limits, effects, undo)?;
+                let Some(week) = week else { return Ok(()) };
+                if let Some(first) = self.first_of_week(event, user, week, key) {
+                    self.count_in_week(first, week, limits, effects, undo)?;
                 }
             }
         }
         Ok(())
-    }
-
-    /// What a user's first occurrence in a week changes; `None` for a repeat in it.
-    fn first_of_week(
-        &self,
-        event: u32,
-        user: UserKey,
-        week: Week,
-        key: &UnlinkKey,
-        limits: &ShardLimits,
-    ) -> Option<Effect> {
-        let counter = self.counter(event)?;
-        let cohorts = counter.cohorts.as_deref();
-        let week = cohorts.map_or(week, |cohorts| cohorts.place(week, limits.weeks_per_event));
-        let fingerprint = key.fingerprint(user, key.week_tag(counter.tag, week));
-        let is_repeat =
-            cohorts.and_then(|cohorts| cohorts.users(week)).is_some_and(|users| users.contains(fingerprint));
-        if is_repeat { None } else { Some(Effect::Week { event, week, fingerprint }) }
     }
 
     /// What a first occurrence changes; `None` for a repeat.
@@ -316,6 +301,10 @@ impl Aggregator {
             Effect::Goal { event } => self.add_goal(*event, limits, undo),
             Effect::First(first) => self.add_first(first, limits, undo),
             Effect::Week { event, week, fingerprint } => self.add_to_week(*event, *week, *fingerprint, limits, undo),
+            #[cfg(feature = "browser")]
+            Effect::Close { .. } => Err(Refusal::Tag),
+            #[cfg(not(feature = "browser"))]
+            Effect::Close { event, week } => self.close_weeks(*event, *week, undo),
         }
     }
 
@@ -391,38 +380,6 @@ impl Aggregator {
             self.has_new_users = true;
             undo.push(Undo::User { fingerprint });
         }
-        Ok(())
-    }
-
-    fn add_to_week(
-        &mut self,
-        event: u32,
-        week: Week,
-        fingerprint: u64,
-        limits: &ShardLimits,
-        undo: &mut Vec<Undo>,
-    ) -> Result<(), Refusal> {
-        let counter = self.counter(event).ok_or(Refusal::Tag)?;
-        let bits = counter.users.fingerprint_bits();
-        let users = counter.cohorts.as_ref().and_then(|cohorts| cohorts.users(week));
-        if users.is_some_and(|users| users.contains(fingerprint)) {
-            return Ok(());
-        }
-        let (users_max, refusal) = limits.users(event, bits);
-        if users.map_or(0, UserSet::len) >= users_max {
-            return Err(refusal);
-        }
-        let empty = if counter.cohorts.is_none() { size_of::<Cohorts>() } else { 0 };
-        let room = self.room(limits).checked_sub(empty).ok_or(Refusal::Memory)?;
-        let Some(counter) = self.counter_mut(event) else {
-            return Err(Refusal::Tag);
-        };
-        let mut cohorts = counter.cohorts.take().unwrap_or_default();
-        let grown = cohorts.insert(week, fingerprint, bits, room);
-        // A first cohort that found no room leaves none behind.
-        counter.cohorts = if grown.is_ok() || empty == 0 { Some(cohorts) } else { None };
-        self.memory_bytes += empty + grown.map_err(full)?;
-        undo.push(Undo::Week { event, week, fingerprint });
         Ok(())
     }
 

@@ -1,6 +1,8 @@
 //! Taking back what a refused batch had done before it was refused.
 
 use super::{Aggregator, Section};
+#[cfg(not(feature = "browser"))]
+use crate::core::cohort::Reopening;
 use crate::core::cohort::Week;
 use crate::core::combination::Combination;
 use crate::core::goal::Bucket;
@@ -8,12 +10,35 @@ use crate::core::sum::Sum;
 
 /// How to take back one step.
 pub(super) enum Undo {
-    Counter { event: u32 },
-    Goal { event: u32 },
-    User { fingerprint: u64 },
-    First { event: u32, fingerprint: u64, sum: Option<Sum> },
-    Week { event: u32, week: Week, fingerprint: u64 },
-    Completion { event: u32, combination: Combination, bucket: Bucket },
+    Counter {
+        event: u32,
+    },
+    Goal {
+        event: u32,
+    },
+    User {
+        fingerprint: u64,
+    },
+    First {
+        event: u32,
+        fingerprint: u64,
+        sum: Option<Sum>,
+    },
+    Week {
+        event: u32,
+        week: Week,
+        fingerprint: u64,
+    },
+    #[cfg(not(feature = "browser"))]
+    Close {
+        event: u32,
+        reopening: Reopening,
+    },
+    Completion {
+        event: u32,
+        combination: Combination,
+        bucket: Bucket,
+    },
 }
 
 impl Aggregator {
@@ -71,6 +96,15 @@ impl Aggregator {
                     cohorts.remove(week, fingerprint);
                 }
                 return Some(Section::Counter(event));
+            }
+            #[cfg(not(feature = "browser"))]
+            Undo::Close { event, reopening } => {
+                if let Some(cohorts) = self.counter_mut(event).and_then(|counter| counter.cohorts.as_mut()) {
+                    let before = cohorts.memory_bytes();
+                    cohorts.reopen(reopening);
+                    let grown = cohorts.memory_bytes() - before;
+                    self.memory_bytes += grown;
+                }
             }
             Undo::Completion { event, combination, bucket } => {
                 if let Some(record) = self.counter_mut(event).and_then(|counter| counter.goal.as_mut()) {

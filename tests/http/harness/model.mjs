@@ -6,10 +6,17 @@ const DEFAULT = 'default';
 export class Model {
   #namespaces = new Map();
   #isWeekly;
+  #weeksMax;
+  #now;
 
-  /** `isWeekly` says of an event's name whether it has weekly counters. */
-  constructor({ isWeekly = () => false } = {}) {
+  /**
+   * `isWeekly` says of an event's name whether it has weekly counters; at `weeksMax` the oldest closes, in one shard. `now` is the
+   * present time.
+   */
+  constructor({ isWeekly = () => false, weeksMax = 520, now = () => new Date() } = {}) {
     this.#isWeekly = isWeekly;
+    this.#weeksMax = weeksMax;
+    this.#now = now;
   }
 
   #namespace(name) {
@@ -21,7 +28,7 @@ export class Model {
 
   #event(namespace, name) {
     const { events } = this.#namespace(namespace);
-    if (!events.has(name)) events.set(name, { users: new Set(), sum: new ExactSum(), valued: false, goal: null, weeks: new Map() });
+    if (!events.has(name)) events.set(name, { users: new Set(), sum: new ExactSum(), valued: false, goal: null, weeks: new Map(), closed: -Infinity, other: 0 });
     return events.get(name);
   }
 
@@ -38,9 +45,7 @@ export class Model {
     const event = this.#event(space, event_name);
     const user = String(user_id);
     if (this.#isWeekly(event_name)) {
-      const week = isoWeek(datetime ? new Date(datetime) : new Date()).join('');
-      if (!event.weeks.has(week)) event.weeks.set(week, new Set());
-      event.weeks.get(week).add(user);
+      this.#countInWeek(event, user, weekNumber(datetime ? new Date(datetime) : this.#now()));
     }
     if (event.users.has(user)) return false;
     event.users.add(user);
@@ -60,6 +65,17 @@ export class Model {
     return true;
   }
 
+  #countInWeek(event, user, week) {
+    const latest = weekNumber(new Date(this.#now().getTime() + 7 * DAY_MS));
+    if (week > latest || week <= event.closed) return;
+    if (!event.weeks.has(week)) event.weeks.set(week, new Set());
+    event.weeks.get(week).add(user);
+    if (event.weeks.size <= this.#weeksMax) return;
+    event.closed = Math.min(...event.weeks.keys());
+    event.other += event.weeks.get(event.closed).size;
+    event.weeks.delete(event.closed);
+  }
+
   /** Applies events in order; how many were first occurrences. */
   applyAll(events) {
     return events.reduce((sum, event) => sum + (this.apply(event) ? 1 : 0), 0);
@@ -77,9 +93,9 @@ export class Model {
       single_event_counts: goal ? singles(goal) : [],
       value: valued ? { sum: sum.rounded() } : {},
     }));
-    const weekly = [...events].flatMap(([name, { weeks }]) => [...weeks].map(([week, set]) => ({
-      name: `${name} ${week}`, type: 'weekly', count: set.size, event_counts: [], single_event_counts: [], value: {},
-    })));
+    const weekly = [...events].flatMap(([name, { weeks, other }]) => [
+      ...[...weeks].map(([week, set]) => [Math.floor(week / 100) + String(week % 100), set.size]), ...(other ? [['other', other]] : []),
+    ].map(([week, count]) => ({ name: `${name} ${week}`, type: 'weekly', count, event_counts: [], single_event_counts: [], value: {} })));
     return { counts: [...counts, ...weekly].sort((a, b) => byBytes(a.name, b.name)), users: users.size };
   }
 
@@ -111,10 +127,16 @@ const DAY_MS = 86_400_000;
 
 /** The ISO year and week number of a time in UTC: a week belongs to the year that its Thursday is in. */
 export function isoWeek(time) {
-  const midnight = Date.UTC(time.getUTCFullYear(), time.getUTCMonth(), time.getUTCDate());
+  const midnight = Math.floor(time.getTime() / DAY_MS) * DAY_MS;
   const thursday = new Date(midnight + (4 - (time.getUTCDay() || 7)) * DAY_MS);
   const year = thursday.getUTCFullYear();
-  return [year, 1 + Math.floor((thursday - Date.UTC(year, 0, 1)) / (7 * DAY_MS))];
+  return [year, 1 + Math.floor((thursday - new Date(0).setUTCFullYear(year, 0, 1)) / (7 * DAY_MS))];
+}
+
+/** The ISO week as a number in the order of time: 202607. */
+function weekNumber(time) {
+  const [year, week] = isoWeek(time);
+  return 100 * year + week;
 }
 
 /** The order of the UTF-8 bytes, which is not that of JavaScript's UTF-16 units. */

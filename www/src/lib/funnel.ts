@@ -2,7 +2,7 @@
 import type { Analytics, Combination, Count } from './api';
 
 export interface Week {
-  /** Year and week of ISO 8601, such as "2022-W07"; "other" for all weeks beyond the server's limit. */
+  /** Year and week of ISO 8601, such as "2022-W07"; "other" for the sum over the weeks that have closed. */
   label: string;
   users: number;
 }
