@@ -120,7 +120,7 @@ pub const SHARD_MEMORY_BYTES: Limit = Limit {
 pub const ISOLATE_MEMORY_BYTES: Limit = Limit {
     name: "ISOLATE_MEMORY_BYTES_MAX",
     unit: "bytes of memory of all loaded shards",
-    default: 40 * MIB,
+    default: 36 * MIB,
     min: 4_096,
     max: 96 * MIB,
 };
@@ -331,8 +331,8 @@ impl Ceilings {
         // The greatest section encoded, once as a list of gaps and once as a whole, and a row of it twice.
         let compacting = self.shard / 2 * 3 + 2 * row;
         let stretch = max(max(parsing, loading), max(changing, compacting));
-        // Parsed, and as a message from the registry.
-        let flags = 2 * self.flags;
+        // Parsed, as a message from the registry, and as the answer that the registry keeps.
+        let flags = 3 * self.flags;
         // An answer is text that grows by doubling, then the runtime's copy of it.
         let answers = self.metrics / 2 * 5;
         ISOLATE_BASE_BYTES + self.shards + self.bodies + stretch + NAME_CACHE_BYTES as u64 + flags + answers
