@@ -306,9 +306,9 @@ test('bodies in pieces of one byte, of any size, and without a byte are what the
 // ── Shards ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 test('full shards loaded one after the other, and again, stay within what an isolate has', { timeout: 580_000 }, async (t) => {
-  // A tenth of the defaults, so that it is soon; the rest of what an isolate takes stays as it is.
-  const SHARD = 1_600 * 1_024;
-  const ISOLATE = 4_000 * 1_024;
+  // A fortieth of the defaults, so that it is soon; the rest of what an isolate takes stays as it is.
+  const SHARD = 400 * 1_024;
+  const ISOLATE = 1_000 * 1_024;
   const env = { SHARDS: '1', SHARD_MEMORY_BYTES_MAX: String(SHARD), ISOLATE_MEMORY_BYTES_MAX: String(ISOLATE) };
   const own = await serve(t, { env });
   const namespaces = Array.from({ length: 12 }, (_, i) => `full ${i}`);
