@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { gzipSync } from 'node:zlib';
 
 import Table from 'cli-table3';
 
@@ -26,7 +27,10 @@ const COMBINATIONS_MAX = 1_000;
 const EVENTS_MAX = 1_000;
 const NAMESPACES_MAX = 1_000;
 const BODY_BYTES = 10_000_000;
+const CROWD = 64;
+const ENDLESS_BYTES = 8 << 20;
 const CLOSED = 'connection closed';
+const BUSY = '503 bodies_busy';
 
 /** Paths whose answers must not change any more once they were asked for. */
 const paths = new Set();
@@ -139,8 +143,28 @@ function floods() {
         for (const answer of [...plain, ...chunked]) note(await answer);
       }
       return async (answers) => {
-        assert.deepEqual([...answers.keys()].filter((key) => key !== CLOSED), ['413 body_too_large']);
+        // What comes in chunks may find no room before it is too large.
+        assert.deepEqual([...answers.keys()].filter((key) => ![CLOSED, BUSY].includes(key)), ['413 body_too_large']);
         assert.ok(answers.get('413 body_too_large') > (answers.get(CLOSED) ?? 0), 'most clients hear why');
+      };
+    },
+    'gzip bodies of 5 MB': async (note) => {
+      const body = gzipSync(JSON.stringify({ ...did('tiny', 1, 'tiny'), padding: 'x'.repeat(5_000_000) }));
+      for (let round = 0; round < scaled(10); round += 1) {
+        const sent = Array.from({ length: CROWD }, () => sendLarge(body, { 'content-encoding': 'gzip' }));
+        for (const answer of sent) note(await answer);
+      }
+      return async (answers) => assert.deepEqual([...answers.keys()].filter((key) => key !== BUSY), ['204']);
+    },
+    'bodies without end': async (note) => {
+      for (let round = 0; round < scaled(10); round += 1) {
+        const endless = Array.from({ length: CROWD }, () => sendWithoutEnd(ENDLESS_BYTES));
+        note(await post(did('tiny', 1, 'tiny')));
+        for (const answer of endless) note(await answer);
+      }
+      return async (answers) => {
+        const refusals = ['408 body_too_slow', '413 body_too_large', BUSY, CLOSED];
+        assert.deepEqual([...answers.keys()].filter((key) => !refusals.includes(key)), ['204']);
       };
     },
     'tiny requests': async (note) => {
@@ -206,6 +230,25 @@ function sendLarge(body, headers) {
   return sent.catch((error) => {
     if (error.code === undefined) throw error;
     return { status: CLOSED };
+  });
+}
+
+/** Sends so much of a body, and then neither more nor its end, on a connection of its own, until the server has closed it. */
+function sendWithoutEnd(bytes) {
+  const { hostname, port } = new URL(server.url);
+  return new Promise((resolve) => {
+    const socket = connect(Number(port), hostname);
+    let text = '';
+    socket.on('data', (chunk) => { text += chunk; });
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1]);
+      const code = /"code":"(\w+)"/.exec(text)?.[1];
+      resolve(status ? { status, text, json: { error: { code } } } : { status: CLOSED });
+    });
+    socket.write('POST /v0/analytics HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n');
+    socket.write(`${(bytes + 1).toString(16)}\r\n`);
+    socket.write(Buffer.alloc(bytes, 0x20));
   });
 }
 

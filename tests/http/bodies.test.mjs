@@ -2,15 +2,16 @@
 // what an isolate takes at most.
 
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 
 import { until, within } from './harness/deadline.mjs';
 import { answered, did } from './harness/limits.mjs';
-import { FAULTS, serve } from './harness/server.mjs';
+import { FAULTS, ROOT, serve } from './harness/server.mjs';
 
 const MIB = 2 ** 20;
 /** What Cloudflare gives an isolate. */
@@ -306,9 +307,9 @@ test('bodies in pieces of one byte, of any size, and without a byte are what the
 // ── Shards ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 test('full shards loaded one after the other, and again, stay within what an isolate has', { timeout: 580_000 }, async (t) => {
-  // A tenth of the defaults, so that it is soon; the rest of what an isolate takes stays as it is.
-  const SHARD = 1_600 * 1_024;
-  const ISOLATE = 4_000 * 1_024;
+  // A fortieth of the defaults, so that it is soon; the rest of what an isolate takes stays as it is.
+  const SHARD = 400 * 1_024;
+  const ISOLATE = 1_000 * 1_024;
   const env = { SHARDS: '1', SHARD_MEMORY_BYTES_MAX: String(SHARD), ISOLATE_MEMORY_BYTES_MAX: String(ISOLATE) };
   const own = await serve(t, { env });
   const namespaces = Array.from({ length: 12 }, (_, i) => `full ${i}`);
@@ -322,6 +323,9 @@ test('full shards loaded one after the other, and again, stay within what an iso
     }
   }
   await own.restart();
+  // What a batch takes is there from the begin, so that the rest is the shards'.
+  const batch = (namespace) => Array.from({ length: 10_000 }, (_, i) => did('E0', `more ${i}`, { namespace }));
+  await own.ingest(batch('begun'));
   const begun = await wasmBytes(own);
   const first = [];
   for (const namespace of namespaces) first.push((await own.get(`/v0/analytics?namespace=${encodeURIComponent(namespace)}`)).expect(200).text);
@@ -331,8 +335,38 @@ test('full shards loaded one after the other, and again, stay within what an iso
   for (const [i, namespace] of namespaces.entries()) {
     assert.equal((await own.get(`/v0/analytics?namespace=${encodeURIComponent(namespace)}`)).expect(200).text, first[i]);
     // Room to grow is made as well, and a batch that finds none in its shard leaves it as it was.
-    const answer = await own.post('/v0/analytics', Array.from({ length: 10_000 }, (_, more) => did('E0', `more ${more}`, { namespace })));
-    answer.refused(507, 'shard_memory_full');
+    (await own.post('/v0/analytics', batch(namespace))).refused(507, 'shard_memory_full');
   }
   assert.ok(await wasmBytes(own) - begun < 2 * (ISOLATE + SHARD), `${await wasmBytes(own)} bytes`);
+});
+
+// ── An isolate on Cloudflare ─────────────────────────────────────────────────────────────────────────────────────
+
+/** A workerd config that says it is Cloudflare, as far as limits are concerned. */
+function asOnCloudflare(t) {
+  const paths = ['workerd.capnp', 'bindings.capnp'].map((name) => [join(ROOT, 'selfhost', name), join(ROOT, 'build', `cloudflare-${process.pid}-${name}`)]);
+  t.after(() => paths.forEach(([, copy]) => rmSync(copy, { force: true })));
+  for (const [path, copy] of paths) {
+    const text = readFileSync(path, 'utf8')
+      .replace('(name = "PROFILE", text = "selfhost")', '(name = "PROFILE", text = "cloudflare")')
+      .replace('embed "assets.js"', 'embed "../selfhost/assets.js"')
+      .replace('import "bindings.capnp"', `import "cloudflare-${process.pid}-bindings.capnp"`);
+    writeFileSync(copy, text);
+  }
+  return paths[0][1];
+}
+
+test('on Cloudflare the defaults fit an isolate, and what adds up to more than it has is refused with the sum', { timeout: 60_000 }, async (t) => {
+  const build = asOnCloudflare(t);
+  await honest(await serve(t, { build }));
+  for (const env of [{ ISOLATE_MEMORY_BYTES_MAX: String(64 * MIB) }, { BODIES_BYTES_MAX: String(32 * MIB) }, { SHARD_MEMORY_BYTES_MAX: String(32 * MIB) },
+    { BODY_BYTES_MAX: String(16 * MIB) }, { BATCH_EVENTS_MAX: '100000' }, { FLAGS_BYTES_MAX: String(16 * MIB) }, { METRICS_BYTES_MAX: String(32 * MIB) }]) {
+    const own = await serve(t, { build, env });
+    const { what } = (await own.get('/healthz')).refused(503, 'configuration_invalid');
+    const [, sum] = /^[A-Z_, ]+: .* (\d+) bytes .*128000000$/.exec(what);
+    assert.ok(what.includes(Object.keys(env)[0]) && Number(sum) > ISOLATE_BYTES, what);
+    await own.stop('SIGKILL');
+  }
+  // A process of one's own takes all of it.
+  await honest(await serve(t, { env: { ISOLATE_MEMORY_BYTES_MAX: String(96 * MIB), BODIES_BYTES_MAX: String(256 * MIB) } }));
 });

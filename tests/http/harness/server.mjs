@@ -51,7 +51,7 @@ export class Server extends Client {
 
   async start() {
     assert.equal(this.#running, null, 'the server is running already');
-    const module = join(ROOT, this.#options.build, 'index.js');
+    const module = join(ROOT, this.#options.build.endsWith('.capnp') ? PRODUCT : this.#options.build, 'index.js');
     assert.ok(existsSync(module), `${module} is missing: run \`make build build-faults\` first`);
     const { build, env } = this.#options;
     this.#running = await startServer({
