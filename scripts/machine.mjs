@@ -9,6 +9,8 @@ const OTHER_DESCRIPTORS = 64;
 /** Bounds of OPEN_SHARDS_MAX here; `src/core/limits.rs` has those of the Worker. */
 const OPEN_SHARDS_MIN = 4;
 const OPEN_SHARDS_MAX = 100_000;
+/** Below this nothing starts: there would be none for connections. */
+export const DESCRIPTORS_MIN = 128;
 /** Below this the start warns. */
 export const DESCRIPTORS_ADVISED = 4_096;
 /** Address space that workerd reserves at its start, in KiB; what it uses is a small part of it. */

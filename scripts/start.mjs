@@ -11,7 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { acquireLock, prepareStateDir } from './lock.mjs';
 import { lineFilter } from './log.mjs';
-import { ADDRESS_SPACE_KIB_MIN, DESCRIPTORS_ADVISED, limits, shareOut } from './machine.mjs';
+import { ADDRESS_SPACE_KIB_MIN, DESCRIPTORS_ADVISED, DESCRIPTORS_MIN, limits, shareOut } from './machine.mjs';
 import { DRAIN_MS, ROOT, describeAddressSpace, startServer } from './server.mjs';
 import { supervise } from './supervise.mjs';
 
@@ -70,6 +70,9 @@ async function serve(variables) {
   const stateDir = variables.STATE_DIR ? resolve(variables.STATE_DIR) : join(ROOT, '.state');
   const machine = limits();
   if (machine.addressSpaceKib < ADDRESS_SPACE_KIB_MIN) throw new Error(describeAddressSpace(machine.addressSpaceKib));
+  if (machine.descriptors < DESCRIPTORS_MIN) {
+    throw new Error(`the limit on open files (ulimit -n) of ${machine.descriptors} is too low; it must be ${DESCRIPTORS_MIN} or more`);
+  }
   const { openShardsMax } = shareOut(machine.descriptors);
   const authByDefault = AUTH_VARIABLES.every((name) => !variables[name]);
   const env = { ...variables, OPEN_SHARDS_MAX: variables.OPEN_SHARDS_MAX || String(openShardsMax) };
@@ -154,7 +157,7 @@ async function health(url) {
 
 function printSummary({ url, version, host, stateDir, env, authByDefault, descriptors }) {
   const local = host === '::1' || host.startsWith('127.');
-  const { connectionsMax } = shareOut(descriptors);
+  const { connectionsMax, openShardsMax } = shareOut(descriptors);
   const lines = [
     ['state', stateDir],
     ['authentication', describeAuthentication(env, authByDefault)],
@@ -165,6 +168,9 @@ function printSummary({ url, version, host, stateDir, env, authByDefault, descri
   }
   if (descriptors < DESCRIPTORS_ADVISED) {
     lines.push(['warning', `more connections end workerd for a moment; ulimit -n should be ${DESCRIPTORS_ADVISED} or more`]);
+  }
+  if (Number(env.OPEN_SHARDS_MAX) > openShardsMax) {
+    lines.push(['warning', `OPEN_SHARDS_MAX is more than ${openShardsMax}, for which there are descriptors`]);
   }
   if (env.API_AUTH === 'disable' && !local) lines.push(['warning', `anyone who reaches ${host} can read and write`]);
   console.log(`Kimball Edge ${version} serves ${url}`);

@@ -154,12 +154,17 @@ test('the soft limit of descriptors is raised to the hard one', async (t) => {
   assert.doesNotMatch(script.output.stdout, /warning/);
 });
 
-test('too little address space is one line', async (t) => {
-  for (const kib of [2 << 20, 8 << 20]) {
-    const { code, stdout, stderr } = await run(t, START, { shell: `ulimit -v ${kib}`, env: { PORT: '0', STATE_DIR: await temporaryDirectory(t) } });
+test('too little address space, and too few descriptors, are one line', async (t) => {
+  for (const [limit, named] of [[`-v ${2 << 20}`, '-v'], [`-v ${8 << 20}`, '-v'], ['-n 60', '-n']]) {
+    const { code, stdout, stderr } = await run(t, START, { shell: `ulimit ${limit}`, env: { PORT: '0', STATE_DIR: await temporaryDirectory(t) } });
     assert.equal(code, 1);
-    assert.match(`${stdout}${stderr}`, /^make start: .*ulimit -v.*\n$/);
+    assert.match(`${stdout}${stderr}`, new RegExp(`^make start: .*ulimit ${named}.*\\n$`));
   }
+});
+
+test('more open shards than there are descriptors for is a warning', async (t) => {
+  const { script } = await started(t, { shell: 'ulimit -n 4096', env: { OPEN_SHARDS_MAX: '1000' } });
+  assert.match(script.output.stdout, /warning +OPEN_SHARDS_MAX is more than 448/);
 });
 
 test('who reads its output may go', async (t) => {
