@@ -17,9 +17,14 @@ fn the_golden_state_has_the_same_bytes_as_natively() {
     let (state, journal) = golden::state();
     assert_eq!(snapshot::encode_all(&state).concat(), include_bytes!("golden/snapshot-1.bin"));
     assert_eq!(journal.concat(), include_bytes!("golden/journal-1.bin"));
-    let (state, journal) = golden::state_2();
-    assert_eq!(snapshot::encode_all(&state).concat(), include_bytes!("golden/snapshot-2.bin"));
-    assert_eq!(journal.concat(), include_bytes!("golden/journal-2.bin"));
+    let (state, journal) = golden::state_3();
+    assert_eq!(snapshot::encode_all(&state).concat(), include_bytes!("golden/snapshot-3.bin"));
+    assert_eq!(journal.concat(), include_bytes!("golden/journal-3.bin"));
+    // Four weeks of which two are kept, and one more.
+    let (mut state, _) = golden::state_2();
+    golden::add_a_week(&mut state);
+    let weeks: Vec<u64> = state.report().counters.first().unwrap().weeks.values().copied().collect();
+    assert_eq!(weeks, [23, 7, 1]);
 }
 
 #[wasm_bindgen_test]
