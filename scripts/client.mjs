@@ -34,10 +34,12 @@ export class Client {
 
   /**
    * Sends one batch; safe to repeat, because the server counts a user's first occurrence only.
-   * @throws {Refusal} when the server refuses it for good
+   * @returns the events that the server refused one by one: [{ index, code, what }]
+   * @throws {Refusal} when the server refuses all of it for good
    */
   async postEvents(events) {
-    await this.#request('/v0/analytics', { method: 'POST', body: JSON.stringify({ events }) });
+    const response = await this.#request('/v0/analytics', { method: 'POST', body: JSON.stringify({ events }) });
+    return response.status === 204 ? [] : (await response.json()).refused;
   }
 
   async report(namespace) {
@@ -69,11 +71,17 @@ export class Client {
       return { error };
     }
     this.#answered = true;
-    if (response.ok) return { response };
+    if (response.ok || await isJudged(response)) return { response };
     const refusal = new Refusal(response.status, await errorDetails(response));
     if (!RETRIED_STATUSES.includes(response.status) || FATAL_CODES.includes(refusal.details.code)) throw refusal;
     return { error: refusal, retryAfterMs: retryAfterMs(response.headers.get('retry-after')) };
   }
+}
+
+/** Whether an error says of every event why it was refused: to send them again changes nothing. */
+async function isJudged(response) {
+  const answer = await response.clone().json().catch(() => null);
+  return Array.isArray(answer?.refused);
 }
 
 async function errorDetails(response) {

@@ -5,8 +5,12 @@
 import { BadRow } from './csv.mjs';
 import { Refusal } from './client.mjs';
 
+/** What a server takes, unless it was told otherwise: NAMESPACES_PER_BATCH_MAX. */
+const NAMESPACES_MAX = 100;
+
 class Lane {
   events = [];
+  namespaces = new Set();
   lines = [];
   sending = Promise.resolve();
   failure = null;
@@ -15,6 +19,9 @@ class Lane {
 export class Lanes {
   rows = 0;
   batches = 0;
+  /** Rows that the server refused one by one, and the first of them: { line, code, what }. */
+  refused = 0;
+  firstRefused = null;
   #client;
   #batchEvents;
   #lanes;
@@ -28,6 +35,8 @@ export class Lanes {
   /** @throws {BadRow} when a batch was refused; everything before that line has been sent */
   async add({ line, event }) {
     const lane = this.#laneOf(event);
+    if (lane.namespaces.size === NAMESPACES_MAX && !lane.namespaces.has(event.namespace)) await this.#dispatch(lane);
+    lane.namespaces.add(event.namespace);
     lane.events.push(event);
     lane.lines.push(line);
     if (lane.events.length < this.#batchEvents) return;
@@ -55,6 +64,7 @@ export class Lanes {
   async #dispatch(lane) {
     const { events, lines } = lane;
     lane.events = [];
+    lane.namespaces = new Set();
     lane.lines = [];
     await lane.sending;
     if (lane.failure || events.length === 0) return;
@@ -62,12 +72,18 @@ export class Lanes {
   }
 
   async #send(events, lines) {
+    let refused;
     try {
-      await this.#client.postEvents(events);
+      refused = await this.#client.postEvents(events);
     } catch (error) {
       throw await this.#failure(error, events, lines);
     }
-    this.rows += events.length;
+    this.rows += events.length - refused.length;
+    this.refused += refused.length;
+    for (const { index, code, what } of refused.slice(0, 1)) {
+      const line = lines[index];
+      if (this.firstRefused === null || line < this.firstRefused.line) this.firstRefused = { line, code, what };
+    }
     this.batches += 1;
   }
 

@@ -101,6 +101,11 @@ async function load(path, { user, event, value, time, namespace, into, goal: goa
   const seconds = (performance.now() - started) / 1000;
   console.log(`${lanes.rows} rows in ${lanes.batches} batches, ${client.retries} retries, `
     + `${seconds.toFixed(1)} s, ${Math.round(lanes.rows / seconds)} rows/s.`);
+  if (lanes.firstRefused) {
+    const { line, code, what } = lanes.firstRefused;
+    console.error(`The server refused ${lanes.refused} rows one by one, the first in line ${line}: ${what} (${code}).`);
+    process.exitCode = 1;
+  }
   if (stop) {
     throw new Error(`${path}, line ${stop.line}: ${stop.message}. `
       + 'Everything before this line is loaded; mend it and load the file again, which counts nothing twice.');

@@ -244,3 +244,26 @@ test('what repetition does not mend is not repeated', async (t) => {
   assert.equal(code, 1);
   assert.ok(requests() <= 3, `${requests()} requests`);
 });
+
+test('rows of more namespaces than a batch may have are sent in several', async (t) => {
+  const list = Array.from({ length: 1_000 }, (_, i) => ({ user_id: `u${i}`, event: 'A', place: `place ${i % 250}` }));
+  const { code, stdout, last } = await load(t, csv(list), ['--namespace', 'place', '--concurrency', '1']);
+  assert.equal(code, 0, last);
+  assert.match(stdout, /^1000 rows in 10 batches/m);
+  for (const place of ['place 0', 'place 249']) assert.equal((await server.analytics(place)).users, 4);
+});
+
+test('rows that the server refuses one by one are told, and all others are loaded', async (t) => {
+  const env = { API_AUTH: '', API_TOKENS: 'admin-token', INGEST_TOKENS: 'page-token', EVENT_NAMES: 'known' };
+  const guarded = await serve(t, { env, token: 'admin-token' });
+  await guarded.ingest({ event_name: 'view', user_id: 'u' });
+  const list = ['view', 'new', 'view', 'newer', 'new'].map((event, i) => ({ user_id: `u${i}`, event }));
+  const { code, stdout, last } = await load(t, csv(list), ['--token', 'page-token'], guarded.url.origin);
+  assert.equal(code, 1);
+  assert.match(stdout, /^2 rows in 1 batches/m);
+  assert.match(last, /refused 3 rows one by one, the first in line 3: .*\(event_unknown\)/);
+  assert.equal((await guarded.analytics()).counts[0].count, 3);
+  const none = await load(t, csv(list.slice(1, 2)), ['--token', 'page-token'], guarded.url.origin);
+  assert.equal(none.code, 1);
+  assert.match(none.last, /refused 1 rows one by one, the first in line 2/);
+});
