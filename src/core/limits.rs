@@ -139,6 +139,10 @@ pub const FLAG_CONDITIONS: Limit =
 /// Values of one condition `in`.
 pub const FLAG_VALUES: Limit =
     Limit { name: "FLAG_VALUES_MAX", unit: "values of a condition", default: 1_000, min: 1, max: 10_000 };
+/// Values in the body of one flag, of any kind and wherever they are.
+pub const FLAG_PARTS: usize = 120_000;
+/// Bytes of memory that a value takes while the body of a flag is read: an entry of a map, which is larger than one of a list.
+const FLAG_PART_BYTES: u64 = 128;
 /// Bytes of all flags together, as they are stored.
 pub const FLAGS_BYTES: Limit =
     Limit { name: "FLAGS_BYTES_MAX", unit: "bytes of all flags", default: 4 * MIB, min: 1_024, max: 16 * MIB };
@@ -330,8 +334,11 @@ impl Ceilings {
         let changing = self.shard + (GROUP_OPERATIONS as u64 + self.batch_events) * EFFECT_BYTES;
         // The greatest section encoded, once as a list of gaps and once as a whole, and a row of it twice.
         let compacting = self.shard / 2 * 3 + 2 * row;
-        let stretch = max(max(parsing, loading), max(changing, compacting));
-        // Parsed, as a message from the registry, and as the answer that the registry keeps.
+        // The body of a flag as text and as a tree; how many values it may have is asked before.
+        let reading_flag = self.body / 4 * 5 + FLAG_PARTS as u64 * FLAG_PART_BYTES;
+        let stretch = max(max(parsing, reading_flag), max(loading, max(changing, compacting)));
+        // Read, as a message from the registry, and as the answer that the registry keeps, where their values are of some ten bytes, as people write them. An
+        // admin who wants to can have values of one letter take five times that.
         let flags = 3 * self.flags;
         // An answer is text that grows by doubling, then the runtime's copy of it.
         let answers = self.metrics / 2 * 5;

@@ -115,6 +115,22 @@ test('16 batches of 10,000 long names at a time: each is taken, or refused for a
   await honest(own);
 });
 
+test('flags of millions of values are refused before they are read, those at their limits are taken, and memory stays bounded', { timeout: 120_000 }, async (t) => {
+  const own = await serve(t);
+  const five = (value) => `[${Array(Math.floor(5_200_000 / (value.length + 1))).fill(value).join(',')}]`;
+  const condition = (value) => `{"property":"p","comparator":"in","value":${value}}`;
+  const users = ['1', '""', '{}', '[]', '{"a":1}'].flatMap((value) => [`[${condition(five(value))}]`, five(value)]);
+  const keys = `{${Array.from({ length: 400_000 }, (_, i) => `"${i}":1`).join(',')}}`;
+  for (const user of [...users, keys]) {
+    for (const path of ['/v0/featureSpecs', '/v0/goals', '/v0/analytics']) {
+      (await answered(() => own.request('POST', path, { body: `{"name":"f","user":${user}}`, headers: JSON_TYPE }))).refused(400);
+    }
+  }
+  const most = `[${Array(100).fill(condition(JSON.stringify(Array.from({ length: 1_000 }, (_, i) => `value ${i}`)))).join(',')}]`;
+  (await own.request('POST', '/v0/featureSpecs', { body: `{"name":"f","user":${most}}`, headers: JSON_TYPE })).expect(204);
+  assert.ok(await wasmBytes(own) < ISOLATE_BYTES / 2, `${await wasmBytes(own)} bytes`);
+});
+
 test('what is refused for room says so, with when to come again, and is taken later', { timeout: 120_000 }, async (t) => {
   const hanging = hang(t, 3, 4_000_000, { lines: ['Content-Length: 4500000'] });
   let busy;

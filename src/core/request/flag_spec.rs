@@ -8,7 +8,7 @@ use super::scalar::Scalar;
 use super::tree::Json;
 use super::{BadRequest, Fault, check_name, text};
 use crate::core::flag::{Condition, FlagSpec, Members, NewFlag, NewRollout, Reached, Rollout, Test, Value};
-use crate::core::limits::{FLAG_CONDITIONS, FLAG_VALUES, FlagLimits, RequestLimits};
+use crate::core::limits::{FLAG_CONDITIONS, FLAG_PARTS, FLAG_VALUES, FlagLimits, RequestLimits};
 
 /// The years that RFC 3339 can write.
 const YEARS: std::ops::RangeInclusive<i32> = 0..=9999;
@@ -33,7 +33,7 @@ pub fn parse_flag_spec(
     flag_limits: &FlagLimits,
     now: i64,
 ) -> Result<NewFlag, BadRequest> {
-    let fields = object(text(body)?)?;
+    let fields = object(bounded(body)?)?;
     for field in ["name", "boolean", "user", "rollout_start", "rollout_end"] {
         once(&fields, field, || field.into())?;
     }
@@ -48,6 +48,13 @@ pub fn parse_flag_spec(
         rollout: None,
     };
     Ok(NewFlag { spec, rollout: rollout(&fields, now)? })
+}
+
+/// The text of a body that has no more values than [`FLAG_PARTS`]: as a tree each takes far more memory than in the text.
+/// Every value but one has a comma or an opening bracket before it.
+fn bounded(body: &[u8]) -> Result<&str, BadRequest> {
+    let parts = body.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+    if parts > FLAG_PARTS { Err(wrong("body", "must not hold more than 120,000 values")) } else { text(body) }
 }
 
 /// Reads a flag in the form in which it is stored: that of GET /v0/featureSpecs, with `rollout_reached`.
