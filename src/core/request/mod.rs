@@ -6,6 +6,7 @@
 mod counter_settings;
 mod event;
 mod flag_spec;
+mod host;
 mod name;
 mod prediction;
 mod query;
@@ -26,6 +27,7 @@ use super::limits::{
 pub use counter_settings::parse_counter_settings;
 use event::BodyVisitor;
 pub use flag_spec::{parse_flag_spec, parse_stored_flag};
+pub use host::AllowedHosts;
 use name::check_new_name;
 pub use name::{BLANK, is_blank};
 pub use prediction::{Given, NudgeQuery, PredictionQuery, parse_nudge, parse_prediction};

@@ -162,6 +162,7 @@ export interface Status {
     tokens: { admin: number; ingest: number; read: number };
     ingest_may_add_goals: boolean;
     allowed_origins: string[];
+    allowed_hosts: string[];
     hash_key: 'configured' | 'generated';
     counters: { pattern: string; date_cohort?: string; type?: string; size?: number; error_probability?: number }[];
     limits: { name: string; value: number; default: number; unit: string }[];
