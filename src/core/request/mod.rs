@@ -4,6 +4,7 @@
 //! complete. Nothing that is refused repeats what was sent.
 
 mod counter_settings;
+mod entity_tag;
 mod event;
 mod flag_spec;
 mod host;
@@ -25,6 +26,7 @@ use super::limits::{
     BATCH_EVENTS, BATCH_NAME_BYTES, BATCH_NAMESPACES, EVENT_BYTES, NAME_BYTES, NAME_COPIES, RequestLimits, VALUE_ABS,
 };
 pub use counter_settings::parse_counter_settings;
+pub use entity_tag::{has_entity_tag, without_suffixes};
 use event::BodyVisitor;
 pub use flag_spec::{parse_flag_spec, parse_stored_flag};
 pub use host::AllowedHosts;
