@@ -56,7 +56,7 @@ pub fn document() -> Value {
             "description": DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": "..", "description": "The server that this document is from, under whatever path it is."}],
         "tags": [
             {"name": "events", "description": "Recording and reading of numbers."},
             {"name": "flags", "description": "Feature flags."},

@@ -2,6 +2,7 @@
 import { parse, stringify } from 'lossless-json';
 
 import type { Analytics, CombinationCount as Combination, Count, WireEvent } from '../../../pkg/src/aggregator';
+import { at } from './place';
 import { session, type Access } from './session.svelte';
 
 const DEADLINE_MS = 30_000;
@@ -79,7 +80,7 @@ export async function request(path: string, { method = 'GET', query = {}, body, 
   };
   const deadline = AbortSignal.timeout(DEADLINE_MS);
   try {
-    const response = await fetch(search.size > 0 ? `${path}?${search}` : path, {
+    const response = await fetch(search.size > 0 ? `${at(path)}?${search}` : at(path), {
       method,
       headers,
       ...(body !== undefined && { body: stringify(body) ?? '' }),
