@@ -35,7 +35,7 @@ async function demo({ URL: url = 'http://127.0.0.1:8787', TOKEN: token, NAMESPAC
   console.log(combinationTable(goal));
   console.log(singleEventTable(named, goal, users));
   verify(goal);
-  console.log(`All of it: curl '${url}/v0/analytics?namespace=${encodeURIComponent(namespace)}'`);
+  console.log(`All of it: curl '${url.replace(/\/+$/, '')}/v0/analytics?namespace=${encodeURIComponent(namespace)}'`);
 }
 
 async function send(client, events) {

@@ -186,7 +186,7 @@ function floods() {
       const sockets = Array.from({ length: scaled(1_000) }, () => connect(Number(port), hostname));
       for (const socket of sockets) {
         socket.on('error', () => {});
-        socket.write('POST /v0/analytics HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n[');
+        socket.write('POST /v0/analytics HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n[');
       }
       for (let round = 0; round < 20; round += 1) {
         for (const socket of sockets) socket.write(' '.repeat(100));

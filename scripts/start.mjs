@@ -75,7 +75,7 @@ async function serve(variables) {
   }
   const { openShardsMax } = shareOut(machine.descriptors);
   const authByDefault = AUTH_VARIABLES.every((name) => !variables[name]);
-  const env = { ...variables, OPEN_SHARDS_MAX: variables.OPEN_SHARDS_MAX || String(openShardsMax) };
+  const env = { ...variables, ALLOWED_HOSTS: allowedHosts(variables), OPEN_SHARDS_MAX: variables.OPEN_SHARDS_MAX || String(openShardsMax) };
   if (authByDefault) env.API_AUTH = 'disable';
 
   prepareStateDir(stateDir);
@@ -129,6 +129,11 @@ async function parseHost(text) {
   }
 }
 
+/** A name that the server listens on is meant to be asked for. */
+function allowedHosts({ HOST = '', ALLOWED_HOSTS = '' }) {
+  return isIP(HOST.replace(/^\[(.*)\]$/, '$1')) ? ALLOWED_HOSTS : [ALLOWED_HOSTS, HOST].filter(Boolean).join(',');
+}
+
 /** Waits until the Worker can serve; ends it where its configuration will never let it. */
 async function untilHealthy({ url, exited, stop: end }) {
   const deadline = Date.now() + HEALTH_DEADLINE_MS;
@@ -172,10 +177,17 @@ function printSummary({ url, version, host, stateDir, env, authByDefault, descri
   if (Number(env.OPEN_SHARDS_MAX) > openShardsMax) {
     lines.push(['warning', `OPEN_SHARDS_MAX is more than ${openShardsMax}, for which there are descriptors`]);
   }
+  if (env.API_AUTH === 'disable') lines.splice(2, 0, ['hosts', describeHosts(env)]);
   if (env.API_AUTH === 'disable' && !local) lines.push(['warning', `anyone who reaches ${host} can read and write`]);
   console.log(`Kimball Edge ${version} serves ${url}`);
   for (const [name, value] of lines) console.log(`  ${name.padEnd(16)}${value}`);
   console.log('  Ctrl-C stops it.');
+}
+
+function describeHosts({ ALLOWED_HOSTS }) {
+  const names = ALLOWED_HOSTS.split(',').map((name) => name.trim()).filter(Boolean);
+  if (names.includes('*')) return 'all (ALLOWED_HOSTS=*)';
+  return `localhost, IP addresses${names.length > 0 ? `, ${names.join(', ')}` : '; ALLOWED_HOSTS=… names others'}`;
 }
 
 function describeAuthentication(env, authByDefault) {

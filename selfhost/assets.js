@@ -27,12 +27,13 @@ export default {
 
     const modified = file.headers.get("last-modified") ?? "";
     const bytes = file.headers.get("content-length") ?? "";
-    const etag = `W/"${Date.parse(modified).toString(36)}-${Number(bytes).toString(36)}"`;
+    // No hyphen: what follows one may be a proxy's.
+    const tag = `"${Date.parse(modified).toString(36)}.${Number(bytes).toString(36)}"`;
     const extension = pathname.split(".").pop();
     const headers = {
       "cache-control": "public, max-age=0, must-revalidate",
       "content-type": TYPES[extension] ?? "application/octet-stream",
-      etag,
+      etag: `W/${tag}`,
       "last-modified": modified,
       vary: "accept-encoding",
       "x-content-type-options": "nosniff",
@@ -40,7 +41,7 @@ export default {
     const known = request.headers.get("if-none-match");
     const isKnown = known === null
       ? Date.parse(request.headers.get("if-modified-since")) >= Date.parse(modified)
-      : known.trim() === "*" || known.split(",").some((tag) => tag.trim() === etag);
+      : known.trim() === "*" || known.split(",").some((given) => given.trim().replace(/^W\//, "") === tag);
     if (isKnown) return nothing(304, headers);
     if (request.method === "HEAD") return nothing(200, { ...headers, "content-length": bytes });
     // The runtime compresses what is declared so.

@@ -33,6 +33,7 @@ const bindings :List(Workerd.Worker.Binding) = [
   (name = "INGEST_TOKENS", fromEnvironment = "INGEST_TOKENS"),
   (name = "INGEST_MAY_ADD_GOALS", fromEnvironment = "INGEST_MAY_ADD_GOALS"),
   (name = "ALLOWED_ORIGINS", fromEnvironment = "ALLOWED_ORIGINS"),
+  (name = "ALLOWED_HOSTS", fromEnvironment = "ALLOWED_HOSTS"),
   (name = "ACCEPT_OLDER_STATE", fromEnvironment = "ACCEPT_OLDER_STATE"),
   (name = "COUNTERS", fromEnvironment = "COUNTERS"),
   (name = "SHARDS", fromEnvironment = "SHARDS"),

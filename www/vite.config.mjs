@@ -4,7 +4,8 @@ import { defineConfig } from 'vite';
 // The dashboard: www/ into www/dist/. Files with a hash in their names lie under dashboard/ and are cached for ever.
 export default defineConfig({
   root: import.meta.dirname,
-  base: '/',
+  // Under any path: files are found from the page and from each other.
+  base: './',
   publicDir: false,
   plugins: [svelte()],
   build: {

@@ -1,6 +1,6 @@
 /** What a client can be told. */
 export interface KimballOptions {
-  /** Address of the server, such as `https://analytics.example`. Default: the page's own origin. */
+  /** Address of the server, such as `https://analytics.example`, or `/kimball` for one under a path of the page's host. Default: the page's own origin. */
   url?: string;
   /** A token with the scope `ingest`, which may only add events and ask for flags. */
   token?: string;

@@ -64,6 +64,8 @@ pub struct Configuration<'a> {
     pub ingest_may_add_goals: bool,
     /// Origins of pages that may call.
     pub allowed_origins: &'a [String],
+    /// Host names that are answered without authentication, beside local ones.
+    pub allowed_hosts: Vec<&'a str>,
     /// `configured` where `HASH_KEY` is set; `generated` where the key lies beside the data.
     pub hash_key: &'static str,
     /// What `COUNTERS` says.

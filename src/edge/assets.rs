@@ -7,6 +7,7 @@ use super::error::ApiError;
 use super::response::Reply;
 use super::routes::Call;
 use crate::api::code::Code;
+use crate::core::request::without_suffixes;
 
 /// The page's own files only; its viewer sets styles of elements.
 const API_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
@@ -66,9 +67,23 @@ pub async fn sdk(call: Call<'_>) -> Result<Reply, ApiError> {
 /// [`Code::NotFound`] where there is none; [`Code::StorageUnavailable`] where files cannot be read.
 async fn file(call: Call<'_>) -> Result<Reply, ApiError> {
     let assets = call.env.assets("ASSETS").map_err(|error| ApiError::storage(&error))?;
-    let response = assets.fetch_request(call.request).await.map_err(|error| ApiError::storage(&error))?;
+    let request = with_plain_tags(call.request).map_err(|error| ApiError::storage(&error))?;
+    let response = assets.fetch_request(request).await.map_err(|error| ApiError::storage(&error))?;
     match response.status_code() {
         200 | 304 => Ok(Reply::forwarded(response).header("x-content-type-options", "nosniff")),
         _ => Err(ApiError::new(Code::NotFound, "there is nothing at this path")),
     }
+}
+
+/// The same request, its `If-None-Match` without what proxies have written behind tags: what serves the files compares
+/// whole tags.
+fn with_plain_tags(request: Request) -> worker::Result<Request> {
+    let Some(known) = request.headers().get("if-none-match")? else {
+        return Ok(request);
+    };
+    let mut init = RequestInit::new();
+    init.with_method(request.method()).with_headers(request.headers().clone());
+    let plain = Request::new_with_init(&request.inner().url(), &init)?;
+    plain.headers().set("if-none-match", &without_suffixes(&known))?;
+    Ok(plain)
 }

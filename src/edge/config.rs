@@ -12,7 +12,7 @@ use crate::core::counter_settings::CounterSettings;
 use crate::core::error::Invalid;
 use crate::core::identity::Keys;
 use crate::core::limits::{self, Ceilings, FlagLimits, Limit, RequestLimits, ShardLimits};
-use crate::core::request::parse_counter_settings;
+use crate::core::request::{AllowedHosts, parse_counter_settings};
 
 /// What ingest tokens may add to the names that are registered.
 pub struct NewNames {
@@ -42,6 +42,8 @@ pub struct Config {
     pub accept_older_state: bool,
     /// Origins of pages that may call; `*` for all.
     pub allowed_origins: Vec<String>,
+    /// Hosts that are answered without authentication.
+    pub allowed_hosts: AllowedHosts,
     /// The configured deployment key; without one the registry generates one.
     pub keys: Option<Keys>,
     /// What `COUNTERS` says about events.
@@ -129,6 +131,7 @@ impl Config {
             ingest_may_add_goals: choice("INGEST_MAY_ADD_GOALS", &variable("INGEST_MAY_ADD_GOALS"), "false", "true")?,
             accept_older_state: choice("ACCEPT_OLDER_STATE", &variable("ACCEPT_OLDER_STATE"), "false", "true")?,
             allowed_origins: origins(&variable("ALLOWED_ORIGINS"))?,
+            allowed_hosts: AllowedHosts::parse(&variable("ALLOWED_HOSTS"))?,
             keys: if hash_key.trim().is_empty() { None } else { Some(Keys::from_hex(&hash_key)?) },
             counters: parse_counter_settings(&variable("COUNTERS"))?,
             shards: limit(limits::SHARDS)? as u32,

@@ -19,7 +19,7 @@ use super::message::{
 };
 use crate::core::identity::{Keys, UnlinkKey};
 use crate::core::limits::{NAME_CACHE_BYTES, REFUSAL_CACHE_MS};
-use crate::core::request::DEFAULT_NAMESPACE;
+use crate::core::request::{BLANK, BadRequest, DEFAULT_NAMESPACE, is_blank};
 
 /// Everything about a namespace.
 pub struct Namespace {
@@ -263,9 +263,12 @@ impl Cache {
 /// What the registry knows of a namespace now; `None` where it does not exist.
 ///
 /// # Errors
-/// When the registry cannot be reached.
+/// When the registry cannot be reached, or a namespace that does not exist has a blank name.
 pub async fn look_up(env: &Env, keys: &Keys, namespace: &str) -> Result<Option<Rc<Namespace>>, ApiError> {
     match ask(env, "REGISTRY", REGISTRY_NAME, &RegistryRequest::Lookup(namespace.to_owned())).await? {
+        RegistryReply::Namespace(None) if is_blank(namespace) => {
+            Err(BadRequest::Parameter { parameter: "namespace", fault: BLANK }.into())
+        }
         RegistryReply::Namespace(record) => Ok(record.map(|record| {
             let NamespaceRecord { namespace, shards, names, goals } = record;
             let unlink = keys.unlink(&namespace);

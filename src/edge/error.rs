@@ -132,6 +132,7 @@ impl From<BadRequest> for ApiError {
         match bad {
             BadRequest::Empty => Self::new(Code::BodyEmpty, "the body is empty; it must be JSON"),
             BadRequest::NotUtf8 => Self::new(Code::BodyNotUtf8, "the body is not UTF-8"),
+            BadRequest::Utf16 => Self::new(Code::BodyNotUtf8, "the body is UTF-16 or UTF-32; it must be UTF-8"),
             BadRequest::Json(fault) => Self::new(Code::JsonInvalid, format!("the body is not valid JSON: {fault}")),
             BadRequest::TooManyEvents { .. } => {
                 Self { limit, ..Self::new(Code::BatchTooLarge, "the batch has too many events") }

@@ -8,7 +8,7 @@ use super::{clock, flags};
 use crate::api::code::Code;
 use crate::core::flag::{FeatureSpecs, FlagJson};
 use crate::core::limits::FLAG_COPIES;
-use crate::core::request::{parse_flag_spec, parse_path_name};
+use crate::core::request::{BLANK, BadRequest, is_blank, parse_flag_spec, parse_path_name};
 
 /// POST: adds a flag or replaces the one of its name.
 ///
@@ -44,9 +44,10 @@ pub async fn remove(call: Call<'_>) -> Result<Reply, ApiError> {
     let path = path.trim_end_matches('/');
     let segment = path.rsplit_once('/').map_or(path, |(_, segment)| segment);
     let name = parse_path_name(segment, &call.config.request)?;
-    if flags::remove(call.env, name).await? {
-        Ok(Reply::no_content())
-    } else {
-        Err(ApiError::new(Code::FlagUnknown, "there is no flag of this name"))
+    let is_blank = is_blank(&name);
+    match flags::remove(call.env, name).await? {
+        true => Ok(Reply::no_content()),
+        false if is_blank => Err(BadRequest::Parameter { parameter: "name", fault: BLANK }.into()),
+        false => Err(ApiError::new(Code::FlagUnknown, "there is no flag of this name")),
     }
 }

@@ -6,7 +6,7 @@ use super::reports;
 use super::response::Reply;
 use super::routes::Call;
 use crate::core::prediction::{Model, Nudges};
-use crate::core::request::{BadRequest, Fault, parse_nudge};
+use crate::core::request::{BLANK, BadRequest, Fault, is_blank, parse_nudge};
 
 /// GET: the events that led others to a goal and that a user has not done. A user that is not known has done nothing.
 ///
@@ -16,12 +16,16 @@ pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
     let keys = keys(call.env, call.config).await?;
     let asked = parse_nudge(&call.query, &keys, &call.config.request)?;
     let (goal, user_id) = (asked.goal, asked.user_id);
+    let nothing = || match is_blank(goal) {
+        true => Err(BadRequest::Parameter { parameter: "goal", fault: BLANK }.into()),
+        false => Reply::json(&Nudges { nudges: Vec::new(), goal, user_id }),
+    };
     let Some((namespace, report)) = reports::fetch(call.env, &keys, asked.namespace).await? else {
-        return Reply::json(&Nudges { nudges: Vec::new(), goal, user_id });
+        return nothing();
     };
     let model = Model::of(&report, &namespace.names)?;
     if model.is_empty() {
-        return Reply::json(&Nudges { nudges: Vec::new(), goal, user_id });
+        return nothing();
     }
     let done = reports::events_of(call.env, &namespace, asked.user).await?.into_iter().collect();
     let nudges = model

@@ -9,6 +9,7 @@ use worker::{Headers, Response, ResponseBuilder, Result};
 use super::error::ApiError;
 use crate::api::code::Code;
 use crate::core::limits::RETRY_AFTER_S;
+use crate::core::request::has_entity_tag;
 
 /// A response: status, headers, body.
 pub struct Reply {
@@ -96,12 +97,10 @@ impl Reply {
         };
         let mut hasher = SipHasher24::new();
         hasher.write(body);
-        let tag = format!("\"{:032x}\"", hasher.finish128().as_u128());
-        let is_known = if_none_match.is_some_and(|known| {
-            known.trim() == "*" || known.split(',').any(|known| known.trim().trim_start_matches("W/") == tag)
-        });
+        let tag = format!("{:032x}", hasher.finish128().as_u128());
+        let is_known = if_none_match.is_some_and(|known| has_entity_tag(known, &tag));
         let reply = if is_known { Self { status: 304, headers: Vec::new(), body: Body::None } } else { self };
-        reply.header("etag", &tag).header("cache-control", "private, no-cache")
+        reply.header("etag", &format!("\"{tag}\"")).header("cache-control", "private, no-cache")
     }
 
     /// Adds a header.

@@ -43,7 +43,8 @@ pub async fn serve(request: Request, env: Env, context: Context) -> worker::Resu
     let origin = if config.allowed_origins.is_empty() { None } else { request.headers().get("origin")? };
     let is_head = request.method() == worker::Method::Head;
     let mut counted = ("other", "other");
-    let reply = match find(&request) {
+    let found = if is_answered(&request, &config)? { find(&request) } else { Err(Reply::error(&host_not_allowed())) };
+    let reply = match found {
         Ok(Found::Route(route)) => {
             counted = (route.path, if is_head { "HEAD" } else { route.method.name() });
             let is_conditional = route.method == Method::Get && route.path.starts_with("/v0/");
@@ -58,6 +59,25 @@ pub async fn serve(request: Request, env: Env, context: Context) -> worker::Resu
     metrics::record::answered(counted.0, counted.1, reply.status());
     let response = cors::allow(reply.into_response()?, &config, origin.as_deref())?;
     Ok(if is_head { without_body(&response) } else { response })
+}
+
+/// Whether a request to this host is answered. Tokens keep out whoever has none, a page that has taken a name for this
+/// server's address included; without authentication the name has to.
+fn is_answered(request: &Request, config: &Config) -> worker::Result<bool> {
+    if !config.auth_disabled {
+        return Ok(true);
+    }
+    let url = request.inner().url();
+    let authority =
+        url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    let header = request.headers().get("host")?;
+    Ok([Some(authority), header.as_deref()].into_iter().flatten().all(|host| config.allowed_hosts.answers(host)))
+}
+
+fn host_not_allowed() -> ApiError {
+    let what = "authentication is off, so only localhost, IP addresses and the host names in ALLOWED_HOSTS are answered; \
+        add this host's name to it, or turn authentication on";
+    ApiError::new(Code::HostNotAllowed, what)
 }
 
 enum Found {

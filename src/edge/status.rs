@@ -109,6 +109,7 @@ fn configuration(config: &Config) -> Configuration<'_> {
         },
         ingest_may_add_goals: config.ingest_may_add_goals,
         allowed_origins: &config.allowed_origins,
+        allowed_hosts: config.allowed_hosts.given().collect(),
         hash_key: if config.keys.is_some() { "configured" } else { "generated" },
         counters: config.counters.given().collect(),
         limits: config

@@ -7,9 +7,13 @@ use utoipa::ToSchema;
 
 use crate::core::prediction::{EventPredictions, GoalPredictions};
 
-/// A name: any printable text, of at most 256 bytes of UTF-8.
+/// A name: any printable text with a visible character, of at most 256 bytes of UTF-8.
 #[derive(Serialize, ToSchema)]
 pub struct Name(String);
+
+/// The name of a property of a user: any printable text, of at most 256 bytes of UTF-8.
+#[derive(Serialize, ToSchema)]
+pub struct PropertyName(String);
 
 /// A date and time of RFC 3339.
 #[derive(Serialize, ToSchema)]
@@ -97,8 +101,18 @@ pub struct FeatureSpec {
 /// A feature flag as it is answered.
 #[derive(Serialize, ToSchema)]
 pub struct ShownFeatureSpec {
-    #[serde(flatten)]
-    pub spec: FeatureSpec,
+    /// Its name.
+    pub name: String,
+    /// On for everybody, if true.
+    pub boolean: bool,
+    /// When the rollout starts; absent where there is none.
+    #[schema(nullable = false)]
+    pub rollout_start: Option<Time>,
+    /// When the rollout has reached everybody; absent where there is none.
+    #[schema(nullable = false)]
+    pub rollout_end: Option<Time>,
+    /// Any one of these switches the flag on; empty where there are none.
+    pub user: Conditions,
     /// Where the end of a running rollout was changed: what it goes on from.
     pub rollout_reached: Option<RolloutReached>,
 }
@@ -129,7 +143,7 @@ pub enum Condition {
 #[derive(Serialize, ToSchema)]
 pub struct EqualsCondition {
     /// The name of the property.
-    pub property: Name,
+    pub property: PropertyName,
     #[schema(inline)]
     pub comparator: Equals,
     /// What it must be.
@@ -141,7 +155,7 @@ pub struct EqualsCondition {
 #[derive(Serialize, ToSchema)]
 pub struct InCondition {
     /// The name of the property.
-    pub property: Name,
+    pub property: PropertyName,
     #[schema(inline)]
     pub comparator: In,
     /// What it may be, all of one type.

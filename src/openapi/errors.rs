@@ -8,7 +8,7 @@ use crate::api::code::Code;
 use crate::api::routes::{Route, Scope};
 
 /// What any request can meet.
-const ALWAYS: [Code; 2] = [Code::ParameterInvalid, Code::ConfigurationInvalid];
+const ALWAYS: [Code; 3] = [Code::ParameterInvalid, Code::HostNotAllowed, Code::ConfigurationInvalid];
 /// What `guard.js` answers with, which no Rust code is left to do then.
 const WORKER_RESET: (&str, &str) = ("worker_reset", "the service was reset while it worked on this; send it again");
 
@@ -75,6 +75,7 @@ const fn meaning(code: Code) -> &'static str {
         Code::UserUnknown => "the user has done no event of the namespace",
         Code::FlagUnknown => "there is no flag of this name",
         Code::MethodNotAllowed => "the path does not take this method; `Allow` says which",
+        Code::HostNotAllowed => "authentication is off, and the host is neither local nor in ALLOWED_HOSTS",
         Code::BodyTooLarge => "the body has more than BODY_BYTES_MAX bytes, inflated",
         Code::BodyTooSlow => "less than 40 KiB of the body came within 5 s",
         Code::BatchTooLarge => {

@@ -68,6 +68,7 @@ pub fn of(schema: &str) -> Option<Value> {
         }
         "Nudges" => json!({"nudges": [of("Nudge")?], "goal": "Completed purchase", "user_id": "ann"}),
         "Name" => json!("Completed purchase"),
+        "PropertyName" => json!("plan"),
         "EventList" => json!([{"event_name": "Login", "user_id": "ann"}, {"event_name": "Login", "user_id": 7}]),
         "PropertyText" => json!("pro"),
         "PropertyTexts" => json!(["pro", "team"]),

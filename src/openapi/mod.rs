@@ -21,7 +21,16 @@ use crate::core::limits::{BATCH_EVENTS, FLAG_CONDITIONS, FLAG_VALUES, NAME_BYTES
 use crate::core::prediction::Nudges;
 
 /// No control characters.
-const NAME_PATTERN: &str = r"^[^\u0000-\u001F\u007F-\u009F]+$";
+const PROPERTY_PATTERN: &str = r"^[^\u0000-\u001F\u007F-\u009F]+$";
+
+/// No control characters, and one at least that is neither white space nor invisible: [`crate::core::request::is_blank`], but
+/// for what lies beyond U+FFFF, which validators take for one character or two.
+const NAME_PATTERN: &str = concat!(
+    r"^[^\u0000-\u001F\u007F-\u009F]*",
+    r"[^\u0000-\u0020\u007F-\u00A0\u00AD\u034F\u061C\u115F\u1160\u1680\u17B4\u17B5\u180B-\u180F\u2000-\u200F",
+    r"\u2028-\u202F\u205F-\u206F\u2800\u3000\u3164\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFFB]",
+    r"[^\u0000-\u001F\u007F-\u009F]*$",
+);
 
 const DESCRIPTION: &str = "Counts unique users per event, shows what users had done before they reached a goal, and \
     answers feature flags, without storing who did what.\n\nEvery write may be sent again after any failure: only a \
@@ -47,7 +56,7 @@ pub fn document() -> Value {
             "description": DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": "..", "description": "The server that this document is from, under whatever path it is."}],
         "tags": [
             {"name": "events", "description": "Recording and reading of numbers."},
             {"name": "flags", "description": "Feature flags."},
@@ -151,6 +160,7 @@ fn bounds(schema: &str) -> Map<String, Value> {
     let bounds = match schema {
         // Bytes are at least as many as characters: what is longer than this is refused in any case.
         "Name" => json!({"minLength": 1, "maxLength": NAME_BYTES.default, "pattern": NAME_PATTERN}),
+        "PropertyName" => json!({"minLength": 1, "maxLength": NAME_BYTES.default, "pattern": PROPERTY_PATTERN}),
         "UserText" => json!({"minLength": 1, "maxLength": NAME_BYTES.default}),
         "PropertyText" => json!({"maxLength": NAME_BYTES.default}),
         "Time" => json!({"format": "date-time"}),

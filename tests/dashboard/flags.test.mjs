@@ -45,7 +45,7 @@ test('a flag with conditions and a rollout is made, and stands in the list in wo
   const { user: [plan, country], ...rest } = await spec('new/checkout "é" %');
   assert.deepEqual(plan, { property: 'plan', comparator: '=', value: 'pro' });
   assert.deepEqual(country, { property: 'country', comparator: 'in', value: ['CH', 'AT, or so'] });
-  assert.deepEqual([rest.rollout_start, rest.rollout_end, rest.boolean], ['2026-07-01T08:00:05Z', '2099-07-01T08:00:00Z', undefined]);
+  assert.deepEqual([rest.rollout_start, rest.rollout_end, rest.boolean], ['2026-07-01T08:00:05Z', '2099-07-01T08:00:00Z', false]);
   await page.getByRole('row').filter({ hasText: 'On where plan is pro, or country is one of CH, "AT, or so"' }).waitFor();
 });
 

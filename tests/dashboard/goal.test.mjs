@@ -106,6 +106,20 @@ test('what is shown can be saved', async (t) => {
   assert.equal(csv.text.trimEnd().split('\n').length, fitting([include], []).length + 1);
 });
 
+test('a combination in a file is its names, however they are made, and no two are the same', async (t) => {
+  const namespace = 'combined';
+  const done = { u1: ['a', 'b'], u2: ['a + b'], u3: [], u4: ['(nothing else)'], u5: ['a, b', 'c'], u6: ['say "hi"'], u7: ['=1', 'z'], u8: ['a +', 'b'], u9: [' a'] };
+  const events = Object.entries(done).flatMap(([user_id, names]) => [...names, 'G'].map((event_name) => ({ event_name, user_id, namespace, ensure_goal: event_name === 'G' })));
+  await world.api('/v0/analytics', { method: 'POST', body: events });
+  const page = await world.page(t, `#/goal?namespace=${namespace}&goal=G`);
+  const card = page.locator('section').filter({ has: page.getByRole('heading', { name: 'Combinations' }) });
+  const { text } = await download(page, card.getByRole('button', { name: 'Download CSV' }));
+  const [head, ...lines] = text.trimEnd().split('\n');
+  assert.equal(head, '\ufeffevents,users,share');
+  const field = (line) => line.replace(/,1,0\.1+$/, '').replace(/^"(.*)"$/, (_, inner) => inner.replaceAll('""', '"'));
+  assert.deepEqual(lines.map(field).sort(), ['a + b', '"a + b"', '(nothing else)', '"(nothing else)"', 'a, b + c', '"say ""hi"""', "'=1 + z", '"a +" + b', '" a"'].sort());
+});
+
 test('an event becomes a goal, with an admin token only, and those who came before are counted apart', async (t) => {
   const post = (body) => world.api('/v0/analytics', { method: 'POST', body: body.map((event) => ({ namespace: 'young', ...event })) });
   await post([{ event_name: 'Paid', user_id: 1 }, { event_name: 'Read', user_id: 2 }]);

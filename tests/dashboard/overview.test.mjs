@@ -83,12 +83,39 @@ test('what is shown can be saved as CSV and as JSON', async (t) => {
   const csv = await download(page, page.getByRole('button', { name: 'Download CSV' }));
   assert.equal(csv.name, 'events-default.csv');
   const [head, ...lines] = csv.text.trimEnd().split('\n');
-  assert.equal(head, 'event,goal,users,share,value_sum,value_mean');
+  assert.equal(head, '\ufeffevent,goal,users,share,value_sum,value_mean');
   const goals = named().filter(({ name }) => world.goals.includes(name)).sort((a, b) => b.count - a.count);
   assert.deepEqual(lines, goals.map(({ name, count, value: { sum } }) => [name, 'true', count, count / report.users, sum ?? '', sum === undefined ? '' : sum / count].join(',')));
   const json = await download(page, page.getByRole('button', { name: 'Download JSON' }));
   assert.equal(json.name, 'events-default.json');
   assert.deepEqual(JSON.parse(json.text).map(({ name, users }) => [name, users]), goals.map(({ name, count }) => [name, count]));
+});
+
+test('the file has a column for every week', async (t) => {
+  const page = await world.page(t, `#/overview?search=${world.weekly}`);
+  const csv = await download(page, page.getByRole('button', { name: 'Download CSV' }));
+  const [head, ...lines] = csv.text.trimEnd().split('\n').map((line) => line.split(','));
+  const weekly = report.counts.filter(({ type, name }) => type === 'weekly' && name.startsWith(`${world.weekly} `));
+  const labels = weekly.map(({ name }) => name.slice(world.weekly.length + 1)).map((week) => `${week.slice(0, 4)}-W${week.slice(4).padStart(2, '0')}`);
+  assert.ok(labels.length > 0);
+  assert.deepEqual(head.slice(6), [...labels].sort());
+  const users = lines.find(([name]) => name === world.weekly).slice(6);
+  assert.deepEqual(users, head.slice(6).map((label) => String(weekly[labels.indexOf(label)].count)));
+  for (const line of lines.filter(([name]) => name !== world.weekly)) assert.deepEqual(line.slice(6), labels.map(() => ''), 'an event without weeks has none');
+});
+
+test('nothing in a file becomes a formula, and numbers stay numbers', async (t) => {
+  const namespace = 'formulas';
+  const inert = {
+    '=1+1': "'=1+1", '+1': "'+1", '-1': "'-1", '@SUM(A1)': "'@SUM(A1)", ' =1': "' =1", '\u00a0\u3000-1': "'\u00a0\u3000-1", '\u200b@x': "'\u200b@x",
+    '＝1': "'＝1", '＋1': "'＋1", '－1': "'－1", '＠x': "'＠x", ' ＝1': "' ＝1", 'a;=1': "a;'=1", 'a; -b': "a;' -b", 'a - b = c': 'a - b = c', 'a;b': 'a;b', plain: 'plain',
+  };
+  const events = Object.keys(inert).map((event_name) => ({ event_name, user_id: 'u', namespace, value: -5 }));
+  await world.api('/v0/analytics', { method: 'POST', body: events });
+  const page = await world.page(t, `#/overview?namespace=${namespace}`);
+  const csv = await download(page, page.getByRole('button', { name: 'Download CSV' }));
+  const lines = csv.text.trimEnd().split('\n').slice(1);
+  assert.deepEqual(new Set(lines), new Set(Object.values(inert).map((name) => `${name},false,1,1,-5,-5`)));
 });
 
 test('a name cannot become a formula, an element or a namespace of its own', async (t) => {

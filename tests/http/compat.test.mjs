@@ -121,7 +121,7 @@ test('feature flags', async (t) => {
     ['GET', '/v0/features', undefined, { features: {} }],
     ['GET', '/v0/featureSpecs', undefined, { featureSpecs: [] }],
     ...specs.map((spec) => ['POST', '/v0/featureSpecs', spec, 204]),
-    ['GET', '/v0/featureSpecs', undefined, { featureSpecs: specs }],
+    ['GET', '/v0/featureSpecs', undefined, { featureSpecs: specs.map((spec) => ({ boolean: false, user: [], ...spec })) }],
     ['GET', '/v0/features', undefined, { features: { always: true, customers: false, finished: true, 'to come': false } }],
     ['GET', features({ user_id: 42 }), undefined, { features: { always: true, customers: true, finished: true, 'to come': false } }],
     ['GET', features({ user_id: '42' }), undefined, { features: { always: true, customers: false, finished: true, 'to come': false } }],

@@ -40,8 +40,9 @@ test('without flags there are none', async (t) => {
   assert.deepEqual((await fresh.get('/v0/features')).expect(200).json(), { features: {} });
 });
 
-test('specs are shown as they were posted, absent parts left out, times in UTC and whole seconds', async (t) => {
+test('specs are shown as they were posted, `boolean` and `user` always, times in UTC and whole seconds', async (t) => {
   const fresh = await serve(t);
+  const off = { boolean: false, user: [] };
   const names = ['zebra', 'Apple', 'épée', 'a/b "quoted" \\', '購入 👍', '__proto__', 'constructor'];
   const forms = [
     [{}, {}],
@@ -57,7 +58,7 @@ test('specs are shown as they were posted, absent parts left out, times in UTC a
   ];
   for (const [i, [posted]] of forms.entries()) await put({ name: names[i], ...posted }, fresh);
   const read = await specs(fresh);
-  for (const [i, [, shown]] of forms.entries()) assert.deepEqual(read.get(names[i]), { name: names[i], ...shown });
+  for (const [i, [, shown]] of forms.entries()) assert.deepEqual(read.get(names[i]), { name: names[i], ...off, ...shown });
   assert.deepEqual([...read.keys()], [...names].sort(byBytes));
   const text = (await fresh.get('/v0/features')).expect(200).text;
   const shown = [...text.matchAll(/"((?:[^"\\]|\\.)*)":(?:true|false)/g)].map(([, name]) => JSON.parse(`"${name}"`));
@@ -70,9 +71,26 @@ test('specs are shown as they were posted, absent parts left out, times in UTC a
 test('a spec replaces the flag of its name whole', async () => {
   await put({ name: 'replaced', boolean: true, user: [condition('a', '=', 1)], rollout_start: '2001-01-01T00:00:00Z', rollout_end: '2002-01-01T00:00:00Z' });
   await put({ name: 'replaced', user: [condition('b', '=', 2)] });
-  assert.deepEqual((await specs()).get('replaced'), { name: 'replaced', user: [condition('b', '=', 2)] });
+  assert.deepEqual((await specs()).get('replaced'), { name: 'replaced', boolean: false, user: [condition('b', '=', 2)] });
   assert.equal(await isOn('replaced', { user_id: 'u', a: 1 }), false);
   assert.equal(await isOn('replaced', { user_id: 'u', b: 2 }), true);
+});
+
+test('a spec that is read and posted back is the same flag', async (t) => {
+  const fresh = await serve(t);
+  const hour = 3_600;
+  const forms = [{}, { boolean: true }, { boolean: false }, { user: [condition('plan', '=', 'pro')] },
+    { rollout_start: rfc3339(seconds() - hour), rollout_end: rfc3339(seconds() + hour) },
+    { rollout_start: rfc3339(seconds() + hour), rollout_end: rfc3339(seconds() + 2 * hour), user: [condition('n', 'in', [1, 2])] }];
+  for (const [i, form] of forms.entries()) await put({ name: `f${i}`, ...form }, fresh);
+  // This one goes on from what it had reached, which must not be reached anew.
+  await put({ name: 'f4', rollout_end: rfc3339(seconds() + 3 * hour) }, fresh);
+  const before = await specs(fresh);
+  assert.ok(before.get('f4').rollout_reached);
+  const { bytes } = (await fresh.get('/v0/status')).json().flags;
+  for (const spec of before.values()) await put(spec, fresh);
+  assert.deepEqual([...await specs(fresh)], [...before]);
+  assert.equal((await fresh.get('/v0/status')).json().flags.bytes, bytes, 'what it takes of FLAGS_BYTES_MAX stays');
 });
 
 test('a write is seen at once', async () => {
@@ -259,7 +277,7 @@ for (const [how, change] of [
     await put({ name, ...changed }, own);
     const latest = seconds();
     const shown = (await specs(own)).get(name);
-    assert.deepEqual(Object.keys(shown).sort(), ['name', 'rollout_end', 'rollout_reached', 'rollout_start'], 'nothing else is shown');
+    assert.deepEqual(Object.keys(shown).sort(), ['boolean', 'name', 'rollout_end', 'rollout_reached', 'rollout_start', 'user'], 'nothing else is shown');
     const reachedAt = Date.parse(shown.rollout_reached.at) / 1_000;
     assert.ok(reachedAt >= earliest && reachedAt <= latest, shown.rollout_reached.at);
     assert.ok(Math.abs(shown.rollout_reached.share - (reachedAt - start) / (end - start)) < 1e-9, `${shown.rollout_reached.share}`);
@@ -351,7 +369,7 @@ test('a bad spec is refused with the field that is wrong, and changes nothing', 
   (await raw('', fresh)).refused(400, 'body_empty');
   (await raw(Buffer.from([0x7b, 0xff, 0x7d]), fresh)).refused(400, 'body_not_utf8');
   (await fresh.request('POST', '/v0/featureSpecs', { body: '{"name":"f"}', headers: { 'content-type': 'text/plain' } })).refused(400, 'content_type_invalid');
-  assert.deepEqual([...(await specs(fresh)).values()], [{ name: 'f', boolean: true }]);
+  assert.deepEqual([...(await specs(fresh)).values()], [{ name: 'f', boolean: true, user: [] }]);
   (await fresh.get('/v0/features?user_obj=%')).refused(400, 'parameter_invalid');
 });
 
@@ -438,7 +456,7 @@ test('a flag is removed, once, durably, whatever its name', async (t) => {
   await own.restart({ signal: 'SIGKILL' });
   assert.deepEqual([...(await specs(own)).keys()], ['stays']);
   await put({ name: 'plain' }, own);
-  assert.deepEqual((await specs(own)).get('plain'), { name: 'plain' });
+  assert.deepEqual((await specs(own)).get('plain'), { name: 'plain', boolean: false, user: [] });
 });
 
 test('a path that names no flag is refused, and removes nothing', async (t) => {

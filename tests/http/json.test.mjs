@@ -27,6 +27,31 @@ test('unknown fields are ignored, whatever they hold', async () => {
   (await send('{"goal_name":"G","namespace":"unknown","why":{"because":[]}}', '/v0/goals')).expect(204);
 });
 
+test('an event beside `events`, or `events` in an event, is refused: one of the two would be lost', async () => {
+  const both = [['event_name', '"B"'], ['user_id', '"v"'], ['user_id', '7'], ['namespace', '"elsewhere"'], ['ensure_goal', 'false'], ['ensure_goal', 'true'],
+    ['value', '0'], ['datetime', '"2026-01-01T00:00:00Z"'], ['event_name', '[]'], ['value', '{}']];
+  const events = `"events":[{${EVENT},"namespace":"both"}]`;
+  for (const [field, value] of both) {
+    for (const body of [`{"${field}":${value},${events}}`, `{${events},"${field}":${value}}`, `{"${field}":${value},"events":[]}`]) {
+      const error = (await send(body)).refused(400, 'field_invalid');
+      assert.equal(error.field, field, body);
+      assert.ok(!('index' in error));
+    }
+  }
+  assert.equal((await send(`{${EVENT},"namespace":"both",${events}}`)).refused(400, 'field_invalid').field, 'event_name');
+  assert.equal((await send(`{"event_name":null,"event_name":null,${events}}`)).refused(400, 'field_invalid').field, 'event_name');
+  for (const nested of ['[]', `[{${EVENT}}]`, '1', '{}']) {
+    const error = (await send(`[{${EVENT},"namespace":"both"},{${EVENT},"namespace":"both","events":${nested}}]`)).refused(400, 'field_invalid');
+    assert.deepEqual([error.index, error.field], [1, 'events']);
+  }
+  assert.deepEqual(await names('both'), [], 'nothing of them is counted');
+
+  // Null is absent, and what is no field of an event is ignored.
+  (await send(`{"events":null,${EVENT},"namespace":"either"}`)).expect(204);
+  (await send('{"events":[{"event_name":"B","user_id":"u","namespace":"either","events":null}],"event_name":null,"user_id":null,"sent_at":1,"kept":"week"}')).expect(204);
+  assert.deepEqual(await names('either'), ['A', 'B']);
+});
+
 const WRONG = {
   event_name: ['1', 'true', '[]', '{}', '["A"]', '""', '"a\\u0000b"', '"a\\nb"', '"\\u007f"', '"\\u0085"', 'null'],
   user_id: ['1.5', '1.0', '1e3', '-0.5', 'true', '[]', '{}', '""', 'null'],
@@ -172,7 +197,7 @@ test('escapes: lone surrogates refused, pairs accepted', async () => {
 
 test('what is not one JSON value is refused', async () => {
   const whole = `{${EVENT},"namespace":"trailing"}`;
-  for (const body of [`\ufeff${whole}`, `${whole}x`, `${whole}${whole}`, `${whole},`, `[${whole},]`, `${whole.slice(0, -1)},}`, `'${whole}'`,
+  for (const body of [`\ufeff\ufeff${whole}`, ` \ufeff${whole}`, `${whole}x`, `${whole}${whole}`, `${whole},`, `[${whole},]`, `${whole.slice(0, -1)},}`, `'${whole}'`,
     `{event_name:"A",user_id:"u"}`, `${whole}//`, `/**/${whole}`, ' ', '\n\n', '\u00a0', '{', '[', '"', `${whole}\0`, '{"a" 1}']) {
     (await send(body)).refused(400, ['json_invalid', 'body_empty']);
   }

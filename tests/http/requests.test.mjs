@@ -181,6 +181,27 @@ test('every read has a strong ETag, and answers 304 to it', async () => {
   }
 });
 
+const FILES = ['/', '/api-docs/openapi.json', '/api-docs/index.html', '/sdk/index.js', '/sdk/aggregator.wasm'];
+
+test('a tag that a proxy has marked with its coding is known, and no other tag is', async () => {
+  await server.ingest(did('A', 'u', { namespace: 'marked' }));
+  for (const path of [...reads('marked').slice(0, 4), ...FILES]) {
+    const answer = (await server.get(path, { headers: { 'accept-encoding': 'identity' } })).expect(200);
+    const [, tag] = /^(?:W\/)?"(.*)"$/.exec(answer.headers.etag);
+    const marks = ['gzip', 'br', 'zstd', 'deflate'].flatMap((coding) => [`"${tag}-${coding}"`, `W/"${tag}-${coding}"`, `"${tag}--${coding}"`, `"${tag};${coding}"`]);
+    for (const known of [...marks, `"${tag}"-gzip`, `"other-gzip", "${tag}-gzip"`, `W/"${tag}--gzip" , "other"`, `"${tag}"`, `W/"${tag}"`]) {
+      const unchanged = (await conditional(path, known)).expect(304);
+      assert.equal(unchanged.bytes.length, 0);
+      assert.equal(unchanged.headers.etag, answer.headers.etag, `${path} ${known}`);
+    }
+    const [rest, last] = [tag.slice(0, -1), tag.at(-1) === '0' ? '1' : '0'];
+    for (const known of [`"${rest}-gzip"`, `"${rest}${last}-gzip"`, `"${tag}x-gzip"`, `"${tag}gzip"`, `"x${tag}-gzip"`, `"${tag}-"`, `"${tag}-other"`, '"-gzip"', '"gzip"',
+      `"a,${tag}-gzip"`, `"${tag},b-gzip"`]) {
+      assert.equal((await conditional(path, known)).expect(200).bytes.length > 0, true, `${path} ${known}`);
+    }
+  }
+});
+
 test('a write changes the tag of what it changes', async () => {
   const paths = reads('changed');
   await server.ingest([did('A', 'u', { namespace: 'changed' }), did('G', 'u', { namespace: 'changed', ensure_goal: true })]);

@@ -254,11 +254,11 @@ test('names and values of headers are not repeated', async () => {
 
 const BODY = JSON.stringify(did('read', 'u', { namespace: 'framed' }));
 const HIDDEN_BODY = '{"goal_name":"hidden","namespace":"smuggled"}';
-const HIDDEN = `POST /v0/goals HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${HIDDEN_BODY.length}\r\n\r\n${HIDDEN_BODY}`;
+const HIDDEN = `POST /v0/goals HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${HIDDEN_BODY.length}\r\n\r\n${HIDDEN_BODY}`;
 const chunk = (text) => `${text.length.toString(16)}\r\n${text}\r\n`;
 const SIZE = BODY.length.toString(16);
 /** A request with these header lines, and what follows its empty line. */
-const framed = (lines, rest) => `POST /v0/analytics HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${lines}\r\n\r\n${rest}`;
+const framed = (lines, rest) => `POST /v0/analytics HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${lines}\r\n\r\n${rest}`;
 const CHUNKED = 'Transfer-Encoding: chunked';
 
 // In each, a server that is wrong about where the body ends takes what is hidden in it, or behind it, for a request.
@@ -292,9 +292,9 @@ const AMBIGUOUS = {
   'a zero byte in a header': framed(`X: a\0b\r\nContent-Length: ${HIDDEN.length}`, HIDDEN),
   'a line without a colon': framed(`bogus\r\nContent-Length: ${HIDDEN.length}`, HIDDEN),
   'two hosts': framed(`Host: y\r\nContent-Length: ${HIDDEN.length}`, HIDDEN),
-  'a body of GET': `GET /alive HTTP/1.1\r\nHost: x\r\nContent-Length: ${HIDDEN.length}\r\n\r\n${HIDDEN}`,
-  'a body of OPTIONS': `OPTIONS /v0/analytics HTTP/1.1\r\nHost: x\r\nContent-Length: ${HIDDEN.length}\r\n\r\n${HIDDEN}`,
-  'a body that nobody reads': `POST /v0/nothing HTTP/1.1\r\nHost: x\r\nContent-Length: ${HIDDEN.length}\r\n\r\n${HIDDEN}`,
+  'a body of GET': `GET /alive HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${HIDDEN.length}\r\n\r\n${HIDDEN}`,
+  'a body of OPTIONS': `OPTIONS /v0/analytics HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${HIDDEN.length}\r\n\r\n${HIDDEN}`,
+  'a body that nobody reads': `POST /v0/nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${HIDDEN.length}\r\n\r\n${HIDDEN}`,
 };
 
 test('a request whose end is unclear is refused or read as one, never as two', async () => {
@@ -320,7 +320,7 @@ const BEHIND = {
 
 test('a request hidden behind another has the rights of its own token, not of the other\'s', async () => {
   for (const [what, bytes] of Object.entries(BEHIND)) {
-    const { statuses, text } = await exchange(server, bytes.replace('\r\nHost: x', `\r\nHost: x\r\nAuthorization: Bearer ${TOKENS.admin}`));
+    const { statuses, text } = await exchange(server, bytes.replace('\r\nHost: localhost', `\r\nHost: localhost\r\nAuthorization: Bearer ${TOKENS.admin}`));
     assert.ok(statuses.slice(1).every((status) => [400, 401, 501].includes(status)), `${what}: ${text}`);
   }
   assert.ok(!(await server.get('/v0/namespaces', asAdmin)).json().namespaces.includes('smuggled'));

@@ -47,6 +47,22 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
   });
 }
 
+test('without authentication it says which hosts are answered, and a name that it listens on is one', async (t) => {
+  const stateDir = await temporaryDirectory(t);
+  const plain = await started(t, { STATE_DIR: stateDir });
+  assert.match(plain.script.output.stdout, /hosts\s+localhost, IP addresses; ALLOWED_HOSTS/);
+  plain.script.kill('SIGTERM');
+  await plain.script.end();
+  const named = await started(t, { STATE_DIR: stateDir, HOST: 'localhost', ALLOWED_HOSTS: 'kimball.example' });
+  assert.match(named.script.output.stdout, /hosts\s+localhost, IP addresses, kimball\.example, localhost/);
+  (await named.client.get('/alive', { headers: { host: 'kimball.example' } })).expect(200);
+  (await named.client.get('/alive', { headers: { host: 'evil.example' } })).refused(421, 'host_not_allowed');
+  named.script.kill('SIGTERM');
+  await named.script.end();
+  const open = await started(t, { STATE_DIR: stateDir, ALLOWED_HOSTS: '*' });
+  assert.match(open.script.output.stdout, /hosts\s+all/);
+});
+
 test('variables of the Worker are honoured, and tokens turn authentication on', async (t) => {
   const env = { STATE_DIR: await temporaryDirectory(t), API_TOKENS: 'secret-1,secret-2', BATCH_EVENTS_MAX: '1', HASH_KEY: 'cd'.repeat(32) };
   const { script, client, url } = await started(t, env);

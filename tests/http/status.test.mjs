@@ -11,7 +11,7 @@ const TOKENS = { admin: 'admin-token-of-this', read: 'read-token-of-this', inges
 const COUNTERS = [{ pattern: '^Login$', date_cohort: 'weekly' }, { pattern: '', type: 'bloom_fixed_size', size: 5000, error_probability: 0.01 }];
 const env = {
   API_AUTH: '', API_TOKENS: TOKENS.admin, READ_TOKENS: TOKENS.read, INGEST_TOKENS: `${TOKENS.ingest},another-token`,
-  ALLOWED_ORIGINS: 'https://shop.example', COUNTERS: JSON.stringify(COUNTERS), NAMESPACES_MAX: '7', SHARDS: '3',
+  ALLOWED_ORIGINS: 'https://shop.example', ALLOWED_HOSTS: 'Stats.example:443', COUNTERS: JSON.stringify(COUNTERS), NAMESPACES_MAX: '7', SHARDS: '3',
 };
 const server = await serve({ after }, { env, token: TOKENS.admin });
 const status = async (of, namespace) => (await of.get(`/v0/status${namespace ? `?namespace=${namespace}` : ''}`)).expect(200).json();
@@ -58,6 +58,7 @@ test('status: the numbers of the metrics, the limits in force, and how the servi
   assert.deepEqual(configuration.tokens, { admin: 1, ingest: 2, read: 1 });
   assert.deepEqual([configuration.authentication, configuration.ingest_may_add_goals, configuration.hash_key], [true, false, 'configured']);
   assert.deepEqual(configuration.allowed_origins, ['https://shop.example']);
+  assert.deepEqual(configuration.allowed_hosts, ['stats.example']);
   assert.deepEqual(configuration.counters, COUNTERS);
   const limits = new Map(configuration.limits.map(({ name, ...limit }) => [name, limit]));
   assert.deepEqual(limits.get('NAMESPACES_MAX'), { value: 7, default: 1000, unit: 'namespaces' });

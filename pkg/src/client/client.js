@@ -8,6 +8,7 @@ const DEFAULTS = {
 
 export function createClient(given) {
   const options = { ...DEFAULTS, ...given };
+  options.url = options.url.replace(/\/+$/, '');
   const stopped = new AbortController();
   /** Whose the next events are; an empty id is nobody's yet. */
   let identity = { id: '' };

@@ -9,6 +9,7 @@ const OUT = 'e';
 const HELD = 'h';
 const SEEN = 's';
 const OPTED_OUT = 'o';
+const BLANK = /^[\s\p{Default_Ignorable_Code_Point}]*$/u;
 const rowsOf = (rows, kind) => rows.filter(([key]) => key[0] === kind);
 
 /**
@@ -52,6 +53,8 @@ export async function openQueue({ url, storage, queueEventsMax, preAggregate, me
 
   function isNews(event) {
     try {
+      // A server refuses the batch of such an event.
+      if (BLANK.test(event.event_name) || BLANK.test(event.namespace ?? 'default')) throw new Error('a name must have a visible character');
       return !seen || seen.isNews(event);
     } catch (error) {
       report('invalid', error);

@@ -13,7 +13,8 @@ pub struct FeatureSpecs<'a> {
     pub feature_specs: Vec<FlagJson<'a>>,
 }
 
-/// One flag; absent parts are left out.
+/// One flag. A flag without a rollout has no field of one; what is stored goes without `boolean` and `user` too, where
+/// they say nothing.
 #[derive(Serialize)]
 pub struct FlagJson<'a> {
     name: &'a str,
@@ -23,8 +24,8 @@ pub struct FlagJson<'a> {
     rollout_start: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rollout_end: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    user: Vec<ConditionJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<Vec<ConditionJson<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rollout_reached: Option<ReachedJson>,
 }
@@ -68,10 +69,10 @@ impl<'a> FlagJson<'a> {
     pub fn shown(flag: &'a FlagSpec) -> Self {
         Self {
             name: &flag.name,
-            boolean: flag.boolean,
+            boolean: Some(flag.boolean),
             rollout_start: flag.rollout.map(|rollout| rfc_3339(rollout.start)),
             rollout_end: flag.rollout.map(|rollout| rfc_3339(rollout.end)),
-            user: flag.conditions.iter().map(ConditionJson::of).collect(),
+            user: Some(flag.conditions.iter().map(ConditionJson::of).collect()),
             rollout_reached: flag.rollout.and_then(|rollout| rollout.reached).map(|reached| ReachedJson::Shown {
                 at: rfc_3339(reached.at),
                 share: reached.threshold as f64 / EVERYBODY as f64,
@@ -83,7 +84,13 @@ impl<'a> FlagJson<'a> {
     #[must_use]
     pub fn stored(flag: &'a FlagSpec) -> Self {
         let reached = flag.rollout.and_then(|rollout| rollout.reached);
-        Self { rollout_reached: reached.map(ReachedJson::Stored), ..Self::shown(flag) }
+        let shown = Self::shown(flag);
+        Self {
+            boolean: shown.boolean.filter(|boolean| *boolean),
+            user: shown.user.filter(|conditions| !conditions.is_empty()),
+            rollout_reached: reached.map(ReachedJson::Stored),
+            ..shown
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub struct FlagSpec {
     /// Its name.
     pub name: String,
     /// On for everybody, if true.
-    pub boolean: Option<bool>,
+    pub boolean: bool,
     /// Any one of these switches it on.
     pub conditions: Vec<Condition>,
     /// On for a growing share.
@@ -124,7 +124,7 @@ impl FlagSpec {
     /// Whether the flag is on for a user at a time in Unix seconds. `chance` draws 32 random bits; it is asked where
     /// the user has no id.
     pub fn evaluate(&self, user: &User, now: i64, chance: &mut impl FnMut() -> u32) -> bool {
-        if self.boolean == Some(true) || self.conditions.iter().any(|condition| condition.matches(user)) {
+        if self.boolean || self.conditions.iter().any(|condition| condition.matches(user)) {
             return true;
         }
         match self.rollout.map_or(0, |rollout| rollout.threshold(now)) {

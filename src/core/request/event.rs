@@ -91,10 +91,19 @@ impl<'de> Visitor<'de> for BodyVisitor<'_, '_> {
                 fields.read(FIELDS, &key, &mut map)?;
             }
         }
-        if has_events {
-            return Ok(());
+        let taken = if has_events { nothing_beside(fields) } else { sink.add(None, fields) };
+        taken.map_err(|refused| sink.refuse(refused))
+    }
+}
+
+/// Refuses what makes an event of the object that holds `events`: either it or they would be lost.
+fn nothing_beside(fields: Fields<'_>) -> Result<(), BadRequest> {
+    let fields = fields.without_duplicates(None)?;
+    match FIELDS.iter().zip(&fields.values).find(|(_, value)| **value != Scalar::Absent) {
+        Some((field, _)) => {
+            Err(BadRequest::Field { index: None, field, fault: Fault::Invalid("must not come together with `events`") })
         }
-        sink.add(None, fields).map_err(|refused| sink.refuse(refused))
+        None => Ok(()),
     }
 }
 
@@ -162,7 +171,18 @@ impl<'de> Visitor<'de> for EventVisitor<'_, '_> {
         }
         let mut fields = Fields::default();
         while let Some(key) = map.next_key::<Scalar<'de>>()? {
-            fields.read(FIELDS, &key, &mut map)?;
+            if key == Scalar::Text("events".into()) {
+                if map.next_value::<Scalar<'de>>()? != Scalar::Absent {
+                    let fault = Fault::Invalid("must not stand in an event");
+                    return Err(self.sink.refuse(BadRequest::Field {
+                        index: Some(self.index),
+                        field: "events",
+                        fault,
+                    }));
+                }
+            } else {
+                fields.read(FIELDS, &key, &mut map)?;
+            }
         }
         self.sink.add(Some(self.index), fields).map_err(|refused| self.sink.refuse(refused))
     }

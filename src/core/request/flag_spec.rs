@@ -6,7 +6,7 @@ use chrono::{DateTime, Datelike};
 
 use super::scalar::Scalar;
 use super::tree::Json;
-use super::{BadRequest, Fault, check_name, text};
+use super::{BLANK, BadRequest, Fault, check_name, is_blank, text};
 use crate::core::flag::{Condition, FlagSpec, Members, NewFlag, NewRollout, Reached, Rollout, Test, Value};
 use crate::core::limits::{FLAG_CONDITIONS, FLAG_PARTS, FLAG_VALUES, FlagLimits, RequestLimits};
 
@@ -33,21 +33,30 @@ pub fn parse_flag_spec(
     flag_limits: &FlagLimits,
     now: i64,
 ) -> Result<NewFlag, BadRequest> {
-    let fields = object(bounded(body)?)?;
+    let flag = read(&object(bounded(body)?)?, limits, flag_limits, now)?;
+    if is_blank(&flag.spec.name) { Err(BadRequest::Place { place: "name".into(), fault: BLANK }) } else { Ok(flag) }
+}
+
+fn read(
+    fields: &BTreeMap<String, Json>,
+    limits: &RequestLimits,
+    flag_limits: &FlagLimits,
+    now: i64,
+) -> Result<NewFlag, BadRequest> {
     for field in ["name", "boolean", "user", "rollout_start", "rollout_end"] {
-        once(&fields, field, || field.into())?;
+        once(fields, field, || field.into())?;
     }
     let spec = FlagSpec {
         name: name(fields.get("name"), limits, || "name".into())?,
-        boolean: match scalar(&fields, "boolean") {
-            Scalar::Absent => None,
-            Scalar::Bool(value) => Some(value),
+        boolean: match scalar(fields, "boolean") {
+            Scalar::Absent => false,
+            Scalar::Bool(value) => value,
             _ => return Err(wrong("boolean", "must be true or false")),
         },
         conditions: conditions(fields.get("user"), limits, flag_limits)?,
         rollout: None,
     };
-    Ok(NewFlag { spec, rollout: rollout(&fields, now)? })
+    Ok(NewFlag { spec, rollout: rollout(fields, now)? })
 }
 
 /// The text of a body that has no more values than [`FLAG_PARTS`]: as a tree each takes far more memory than in the text.
@@ -69,8 +78,8 @@ pub fn parse_stored_flag(stored: &str) -> Result<FlagSpec, BadRequest> {
         name_bytes: u64::MAX,
     };
     let flag_limits = FlagLimits { flags: u64::MAX, conditions: u64::MAX, values: u64::MAX, bytes: u64::MAX };
-    let NewFlag { spec, rollout } = parse_flag_spec(stored.as_bytes(), &limits, &flag_limits, i64::MIN)?;
     let fields = object(stored)?;
+    let NewFlag { spec, rollout } = read(&fields, &limits, &flag_limits, i64::MIN)?;
     let reached = match fields.get("rollout_reached") {
         Some(Json::Object(reached)) => match (scalar(reached, "at"), scalar(reached, "threshold")) {
             (Scalar::Integer(at), Scalar::Integer(threshold)) => {

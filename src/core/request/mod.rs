@@ -4,8 +4,11 @@
 //! complete. Nothing that is refused repeats what was sent.
 
 mod counter_settings;
+mod entity_tag;
 mod event;
 mod flag_spec;
+mod host;
+mod name;
 mod prediction;
 mod query;
 mod scalar;
@@ -23,8 +26,12 @@ use super::limits::{
     BATCH_EVENTS, BATCH_NAME_BYTES, BATCH_NAMESPACES, EVENT_BYTES, NAME_BYTES, NAME_COPIES, RequestLimits, VALUE_ABS,
 };
 pub use counter_settings::parse_counter_settings;
+pub use entity_tag::{has_entity_tag, without_suffixes};
 use event::BodyVisitor;
 pub use flag_spec::{parse_flag_spec, parse_stored_flag};
+pub use host::AllowedHosts;
+use name::check_new_name;
+pub use name::{BLANK, is_blank};
 pub use prediction::{Given, NudgeQuery, PredictionQuery, parse_nudge, parse_prediction};
 pub use query::Query;
 use scalar::{Object, Scalar};
@@ -41,6 +48,8 @@ pub enum BadRequest {
     Empty,
     /// The body is not UTF-8.
     NotUtf8,
+    /// The body is UTF-16 or UTF-32.
+    Utf16,
     /// The body is not JSON; says where.
     Json(String),
     /// A field of the body is absent or wrong.
@@ -301,11 +310,11 @@ fn decode_object(query: &Query, parameter: &'static str) -> Result<BTreeMap<Stri
     let Some(text) = query.get(parameter)? else {
         return Ok(BTreeMap::new());
     };
-    let object = query::decode_base64(text).and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let object = query::decode_base64(text).and_then(|bytes| serde_json::from_str(self::text(&bytes).ok()?).ok());
     let Some(Json::Object(object)) =
         object.filter(|object| !matches!(object, Json::Object(fields) if Json::twice(fields).is_some()))
     else {
-        let fault = Fault::Invalid("must be the base64 of a JSON object");
+        let fault = Fault::Invalid("must be the base64 of a JSON object in UTF-8");
         return Err(BadRequest::Parameter { parameter, fault });
     };
     Ok(object)
@@ -343,11 +352,15 @@ pub fn parse_path_name(segment: &str, limits: &RequestLimits) -> Result<String, 
     Ok(name)
 }
 
+/// The text of a body, without the byte-order mark that it may begin with.
 fn text(body: &[u8]) -> Result<&str, BadRequest> {
-    if body.is_empty() {
-        return Err(BadRequest::Empty);
+    // JSON begins with an ASCII character, and none of it is a zero byte.
+    if matches!(body, [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, ..] | [_, 0, ..]) {
+        return Err(BadRequest::Utf16);
     }
-    std::str::from_utf8(body).map_err(|_| BadRequest::NotUtf8)
+    let text = std::str::from_utf8(body).map_err(|_| BadRequest::NotUtf8)?;
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    if text.is_empty() { Err(BadRequest::Empty) } else { Ok(text) }
 }
 
 fn required<T>(value: Option<T>, index: Option<usize>, field: &'static str) -> Result<T, BadRequest> {
@@ -362,13 +375,13 @@ fn name<'a>(
 ) -> Result<Option<&'a str>, BadRequest> {
     match value {
         Scalar::Absent => Ok(None),
-        Scalar::Text(text) => check_name(text, limits.name_bytes).map(Some),
+        Scalar::Text(text) => check_new_name(text, limits.name_bytes).map(Some),
         _ => Err(Fault::Invalid("must be a string")),
     }
     .map_err(|fault| BadRequest::Field { index, field, fault })
 }
 
-/// Checks the name of an event, goal or namespace.
+/// Checks the form of the name of an event, goal or namespace, which may be one that is stored.
 ///
 /// # Errors
 /// [`Fault`] when it is empty, longer than `bytes_max` or holds control characters.

@@ -24,7 +24,7 @@ use crate::core::identity::Keys;
 use crate::core::limits::FAN_OUT;
 use crate::core::prediction::{GoalEvents, Model};
 use crate::core::report::Report;
-use crate::core::request::namespace_of;
+use crate::core::request::{BLANK, BadRequest, is_blank, namespace_of};
 use record::ShardTotals;
 use text::Families;
 
@@ -150,6 +150,9 @@ async fn overview(call: &Call<'_>) -> Result<(Vec<(String, u32)>, u64), ApiError
     match ask(call.env, "REGISTRY", REGISTRY_NAME, &RegistryRequest::Overview).await? {
         RegistryReply::Overview { mut namespaces, counters, .. } => {
             namespaces.retain(|(name, _)| wanted.is_none_or(|wanted| wanted == name));
+            if namespaces.is_empty() && wanted.is_some_and(is_blank) {
+                return Err(BadRequest::Parameter { parameter: "namespace", fault: BLANK }.into());
+            }
             Ok((namespaces, counters))
         }
         _ => Err(ApiError::unexpected("the registry")),

@@ -57,15 +57,16 @@ export async function createWorld(scope, { env = {}, empty = false } = {}) {
       return answer.status === 204 ? undefined : answer.json();
     },
     /**
-     * A page at `hash`, with a token kept for its tab (none with `token: null`). Whatever is logged as an error or thrown in it
+     * A page at `hash` (below `at`, where a proxy is in front), with a token kept for its tab (none with `token: null`). Whatever is logged as an error or thrown in it
      * fails the test at its end, but for what `page.allow` (a pattern) was told to expect.
      */
-    async page(test, hash = '', { token = TOKENS.admin, ...options } = {}) {
+    async page(test, hash = '', { token = TOKENS.admin, at = server.url.href, ...options } = {}) {
+      const { pathname } = new URL(at);
       const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: 'en-US', timezoneId: 'Europe/Zurich', ...options });
       await context.addInitScript(([key, value]) => {
         if (value && sessionStorage.getItem(key) === null && sessionStorage.getItem('visited') === null) sessionStorage.setItem(key, value);
         sessionStorage.setItem('visited', 'yes');
-      }, ['kimball-token', token]);
+      }, [pathname === '/' ? 'kimball-token' : `kimball-token ${pathname}`, token]);
       const page = await context.newPage();
       page.setDefaultTimeout(DEADLINE_MS);
       const troubles = [];
@@ -77,7 +78,7 @@ export async function createWorld(scope, { env = {}, empty = false } = {}) {
         await context.close();
         assert.deepEqual(troubles.filter((trouble) => !allowed.some((pattern) => pattern.test(trouble))), []);
       });
-      await page.goto(new URL(`/${hash}`, server.url).href);
+      await page.goto(`${at}${hash}`);
       return page;
     },
   };

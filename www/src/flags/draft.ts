@@ -59,7 +59,7 @@ export function draftOf(flag?: Flag): Draft {
   const rollout = flag?.rollout;
   return {
     name: flag?.name ?? '',
-    isOn: flag?.boolean === true,
+    isOn: flag?.boolean ?? false,
     conditions: flag?.conditions.map(conditionDraft) ?? [],
     isRolledOut: rollout !== undefined,
     start: rollout ? localText(rollout.start) : '',
@@ -89,6 +89,9 @@ function valuesOf({ comparator, kind, text, from }: ConditionDraft): Value[] | s
 // eslint-disable-next-line no-control-regex -- these are what is looked for
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
+/** As the server has it (`is_blank`), but for a few marks of old scripts. */
+const BLANK = /^[\s\p{Default_Ignorable_Code_Point}\u2800]+$/u;
+
 function nameFault(name: string, what: string): string | undefined {
   if (name === '') return `${what} is needed.`;
   return CONTROL.test(name) ? `${what} must not hold control characters.` : undefined;
@@ -100,7 +103,7 @@ export function check({ name, conditions, isRolledOut, start, end }: Draft, now:
   const put = (field: string, fault: string | undefined) => {
     if (fault) faults[field] = fault;
   };
-  put('name', nameFault(name, 'A name'));
+  put('name', nameFault(name, 'A name') ?? (BLANK.test(name) ? 'A name must have a visible character.' : undefined));
   conditions.forEach((condition, index) => {
     put(`user[${index}].property`, nameFault(condition.property, 'A property'));
     const values = valuesOf(condition);
@@ -126,16 +129,11 @@ export function rolloutChange({ isOn, isRolledOut, start }: Draft, { rollout }: 
 /** The body of POST /v0/featureSpecs. `flag` is what was edited. */
 export function bodyOf(draft: Draft, flag?: Flag): Record<string, unknown> {
   const { name, isOn, conditions, isRolledOut, start, end } = draft;
-  const body: Record<string, unknown> = { name };
-  // False and absent mean the same; what was there stays.
-  if (isOn) body.boolean = true;
-  else if (flag?.boolean !== undefined) body.boolean = false;
-  if (conditions.length > 0) {
-    body.user = conditions.map((condition) => {
-      const values = valuesOf(condition) as Value[];
-      return { property: condition.property, comparator: condition.comparator, value: condition.comparator === '=' ? values[0] : values };
-    });
-  }
+  const user = conditions.map((condition) => {
+    const values = valuesOf(condition) as Value[];
+    return { property: condition.property, comparator: condition.comparator, value: condition.comparator === '=' ? values[0] : values };
+  });
+  const body: Record<string, unknown> = { name, boolean: isOn, user };
   if (isRolledOut) {
     const kept = (text: string, of: (rollout: Rollout) => [number, string]) => {
       const [ms, original] = flag?.rollout ? of(flag.rollout) : [Number.NaN, ''];

@@ -26,7 +26,7 @@ export interface Rollout {
 
 export interface Flag {
   name: string;
-  boolean?: boolean;
+  boolean: boolean;
   conditions: Condition[];
   rollout?: Rollout;
   /** As the server answered it. */
@@ -35,17 +35,17 @@ export interface Flag {
 
 interface SpecJson {
   name: string;
-  boolean?: boolean;
+  boolean: boolean;
   rollout_start?: string;
   rollout_end?: string;
   rollout_reached?: { at: string; share: unknown };
-  user?: { property: string; comparator: '=' | 'in'; value: unknown }[];
+  user: { property: string; comparator: '=' | 'in'; value: unknown }[];
 }
 
 const valueOf = (value: unknown): Value => (isLosslessNumber(value) ? BigInt(value.value) : String(value));
 
 export function flagOf(spec: unknown): Flag {
-  const { name, boolean, rollout_start: startText, rollout_end: endText, rollout_reached: reached, user = [] } = spec as SpecJson;
+  const { name, boolean, rollout_start: startText, rollout_end: endText, rollout_reached: reached, user } = spec as SpecJson;
   const flag: Flag = {
     name,
     boolean,
@@ -67,7 +67,7 @@ export function shareAt({ start, end, reached }: Rollout, now: number): number {
 }
 
 /** Whether all users have the flag, whoever they are. */
-export const isForAll = ({ boolean, rollout }: Flag, now: number): boolean => boolean === true || (rollout !== undefined && shareAt(rollout, now) >= 1);
+export const isForAll = ({ boolean, rollout }: Flag, now: number): boolean => boolean || (rollout !== undefined && shareAt(rollout, now) >= 1);
 
 const LISTED = 3;
 
@@ -87,7 +87,7 @@ export function conditionWords({ property, comparator, values }: Condition, list
 /** Whom a flag is on for, as a sentence without a full stop. */
 export function words(flag: Flag, now: number): string {
   const { boolean, conditions, rollout } = flag;
-  if (boolean === true) return 'On for everybody';
+  if (boolean) return 'On for everybody';
   if (isForAll(flag, now)) return `On for everybody since ${dateTime(rollout?.end ?? now)}`;
   const some = conditions.map((condition) => conditionWords(condition)).join(', or ');
   let share = '';

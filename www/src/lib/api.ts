@@ -2,6 +2,7 @@
 import { parse, stringify } from 'lossless-json';
 
 import type { Analytics, CombinationCount as Combination, Count, WireEvent } from '../../../pkg/src/aggregator';
+import { at } from './place';
 import { session, type Access } from './session.svelte';
 
 const DEADLINE_MS = 30_000;
@@ -79,7 +80,7 @@ export async function request(path: string, { method = 'GET', query = {}, body, 
   };
   const deadline = AbortSignal.timeout(DEADLINE_MS);
   try {
-    const response = await fetch(search.size > 0 ? `${path}?${search}` : path, {
+    const response = await fetch(search.size > 0 ? `${at(path)}?${search}` : at(path), {
       method,
       headers,
       ...(body !== undefined && { body: stringify(body) ?? '' }),
@@ -162,6 +163,7 @@ export interface Status {
     tokens: { admin: number; ingest: number; read: number };
     ingest_may_add_goals: boolean;
     allowed_origins: string[];
+    allowed_hosts: string[];
     hash_key: 'configured' | 'generated';
     counters: { pattern: string; date_cohort?: string; type?: string; size?: number; error_probability?: number }[];
     limits: { name: string; value: number; default: number; unit: string }[];

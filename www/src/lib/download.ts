@@ -3,15 +3,27 @@ import { csvFormatRows } from 'd3-dsv';
 
 export type Cell = string | number | undefined;
 
-/** Names come from whoever may send events: spreadsheets must not take one for a formula. */
+/**
+ * Where spreadsheets begin a formula, in full width too and behind what nobody sees: at the beginning of a cell, or behind what
+ * some of them, by the country that they are set to, take for the end of one.
+ */
+const FORMULA = /(^|[;\t\r\n])(?=[\s\p{Default_Ignorable_Code_Point}]*[=+\-@＝＋－＠])/gu;
+
+/** Names come from whoever may send events: none may become a formula. Numbers stay numbers. */
 function inert(cell: Cell): string {
-  const text = cell === undefined ? '' : String(cell);
-  return typeof cell === 'string' && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  if (typeof cell !== 'string') return String(cell ?? '');
+  const text = cell.replace(FORMULA, "$1'");
+  return /^[\t\r\n]/.test(text) ? `'${text}` : text;
 }
 
-/** CSV (RFC 4180) with a row of column names. */
+/** CSV (RFC 4180) with a row of column names, and the mark by which spreadsheets know UTF-8. */
 export function csv(columns: string[], rows: Cell[][]): string {
-  return `${csvFormatRows([columns, ...rows.map((row) => row.map(inert))])}\n`;
+  return `\ufeff${csvFormatRows([columns, ...rows.map((row) => row.map(inert))])}\n`;
+}
+
+/** Names in one cell, such as `Sign up + "1 + 1"`: one that could be taken for two, or for a remark of ours, is in quotes. */
+export function joined(names: string[]): string {
+  return names.map((name) => (/[+"]|^[\s(]|\s$/.test(name) ? `"${name.replaceAll('"', '""')}"` : name)).join(' + ');
 }
 
 export function save(name: string, type: 'text/csv' | 'application/json', text: string): void {

@@ -47,6 +47,12 @@ export function eventRows({ counts, users }: Analytics): EventRow[] {
     }));
 }
 
+/** The users of an event in each of these weeks; nothing at all where it is not counted by week. */
+export function usersByWeek(weeks: Week[], labels: string[]): (number | undefined)[] {
+  const users = new Map(weeks.map((week) => [week.label, week.users]));
+  return labels.map((label) => (weeks.length === 0 ? undefined : (users.get(label) ?? 0)));
+}
+
 export const share = (part: number, whole: number): number => (whole > 0 ? part / whole : 0);
 
 const isGoal = (count: Count): boolean => count.event_counts_other !== undefined;

@@ -1,5 +1,7 @@
 // Who uses the page: a token, kept in memory or for this tab only, and what the server says that it may do.
 
+import { keyOf } from './place';
+
 export type Scope = 'admin' | 'ingest' | 'read';
 
 export interface Access {
@@ -7,7 +9,7 @@ export interface Access {
   scopes: Scope[];
 }
 
-const KEY = 'kimball-token';
+const KEY = keyOf('kimball-token');
 
 function kept(): string {
   try {
