@@ -177,7 +177,7 @@ fn flags(clock: &dyn Fn() -> f64, out: &mut String) -> std::fmt::Result {
     let specs: Vec<FlagSpec> = (0..FLAGS)
         .map(|n| FlagSpec {
             name: format!("feature number {n}"),
-            boolean: None,
+            boolean: false,
             conditions: (0..3).map(|more| condition(n + more)).collect(),
             rollout: Some(running),
         })

@@ -36,7 +36,7 @@ pub fn of(schema: &str) -> Option<Value> {
         }
         "Configuration" => json!({
             "authentication": true, "tokens": of("TokenCounts")?, "ingest_may_add_goals": false,
-            "allowed_origins": ["https://shop.example"], "hash_key": "configured",
+            "allowed_origins": ["https://shop.example"], "allowed_hosts": [], "hash_key": "configured",
             "counters": [of("CounterSetting")?], "limits": [of("LimitStatus")?],
         }),
         "ShardStatus" => json!({

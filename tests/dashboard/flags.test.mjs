@@ -282,7 +282,7 @@ test('without flags the page says what one is for, and leads to the first', asyn
   await page.getByLabel('Name', { exact: true }).fill('first');
   await page.getByRole('button', { name: 'Save' }).click();
   await page.getByRole('heading', { name: 'first', exact: true }).waitFor();
-  assert.deepEqual(await specs(), [{ name: 'first' }]);
+  assert.deepEqual(await specs(), [{ name: 'first', boolean: false, user: [] }]);
 });
 
 test('a read token sees flags, and no way to change or try them', async (t) => {

@@ -46,7 +46,7 @@ function begin(on, lines, first = '') {
     socket.on('error', () => {});
     socket.on('close', () => { isOver = true; settle(); });
   });
-  socket.write(`POST /v0/analytics HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${lines.join('\r\n')}\r\n\r\n`);
+  socket.write(`POST /v0/analytics HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${lines.join('\r\n')}\r\n\r\n`);
   socket.write(first);
   return {
     write: (bytes) => socket.writable && socket.write(bytes),
