@@ -8,6 +8,7 @@ pub mod answer;
 pub mod bodies;
 pub mod budget;
 pub mod bytes;
+pub mod ceilings;
 pub mod cohort;
 pub mod combination;
 pub mod counter;

@@ -8,10 +8,11 @@ use worker::{Env, js_sys};
 use super::error::ApiError;
 use crate::api::code::Code;
 use crate::core::bodies::Bodies;
+use crate::core::ceilings::Ceilings;
 use crate::core::counter_settings::CounterSettings;
 use crate::core::error::Invalid;
 use crate::core::identity::Keys;
-use crate::core::limits::{self, Ceilings, FlagLimits, Limit, RequestLimits, ShardLimits};
+use crate::core::limits::{self, FlagLimits, Limit, RequestLimits, ShardLimits};
 use crate::core::request::{AllowedHosts, parse_counter_settings};
 
 /// What ingest tokens may add to the names that are registered.

@@ -16,9 +16,11 @@ pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
     let keys = keys(call.env, call.config).await?;
     let asked = parse_nudge(&call.query, &keys, &call.config.request)?;
     let (goal, user_id) = (asked.goal, asked.user_id);
-    let nothing = || match is_blank(goal) {
-        true => Err(BadRequest::Parameter { parameter: "goal", fault: BLANK }.into()),
-        false => Reply::json(&Nudges { nudges: Vec::new(), goal, user_id }),
+    let nothing = || {
+        if is_blank(goal) {
+            return Err(BadRequest::Parameter { parameter: "goal", fault: BLANK }.into());
+        }
+        Reply::json(&Nudges { nudges: Vec::new(), goal, user_id })
     };
     let Some((namespace, report)) = reports::fetch(call.env, &keys, asked.namespace).await? else {
         return nothing();

@@ -41,3 +41,37 @@ impl Aggregator {
         set.map_or_else(|| UserSet::new().growth_bytes(insertions), |set| set.growth_bytes(insertions))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::identity::Keys;
+    use crate::core::limits::ShardLimits;
+
+    #[test]
+    fn a_state_grows_by_no_more_than_was_told_and_by_nothing_for_nothing() {
+        let keys = Keys::new(&[7; 32]);
+        let unlink = keys.unlink("default");
+        let mut state = Aggregator::default();
+        assert_eq!(state.growth_bytes([].iter()), 0);
+        let mut user = 0_u32;
+        for batch in 0..60_u32 {
+            let record = |i: u32| {
+                let event = i % (batch % 7 + 1);
+                let week = Week::of_unix_s(i64::from(i % 5) * 700_000 + 1_600_000_000).filter(|_| batch % 3 == 0);
+                let user = keys.user("default", &(user + i).to_string());
+                Operation::Record { event, tag: unlink.tag(&event.to_string()), user, value: None, week }
+            };
+            let mut operations: Vec<Operation> = (0..batch * batch).map(record).collect();
+            if batch % 10 == 5 {
+                let event = batch % 7;
+                operations.push(Operation::Goal { event, tag: unlink.tag(&event.to_string()) });
+            }
+            let (before, told) = (state.memory_bytes(), state.growth_bytes(operations.iter()));
+            state.apply(&operations, &unlink, &ShardLimits::NONE).unwrap();
+            let grown = state.memory_bytes() - before;
+            assert!(grown <= told, "batch {batch}: {grown} bytes, {told} were told");
+            user += batch * batch / 2;
+        }
+    }
+}

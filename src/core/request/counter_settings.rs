@@ -70,11 +70,12 @@ mod tests {
                 {"pattern": "", "type": "bloom_fixed_size", "size": 10, "error_probability": 0.01}]"#,
         )
         .unwrap();
-        assert!(settings.of("Login").is_some_and(|setting| !setting.is_weekly()));
-        assert!(settings.of("blog entry").is_some_and(CounterSetting::is_weekly));
-        let sizing = settings.of("anything").and_then(|setting| setting.sizing(1_000, 1, 4));
+        let of = |event_name| settings.index_of(event_name).and_then(|index| settings.get(index));
+        assert!(of("Login").is_some_and(|setting| !setting.is_weekly()));
+        assert!(of("blog entry").is_some_and(CounterSetting::is_weekly));
+        let sizing = of("anything").and_then(|setting| setting.sizing(1_000, 1, 4));
         assert_eq!(sizing, Some(Sizing { users_max: 3, false_positive_rate: 0.01 }));
-        assert!(settings.of("Login").and_then(|setting| setting.sizing(1_000, 0, 4)).is_none());
+        assert!(of("Login").and_then(|setting| setting.sizing(1_000, 0, 4)).is_none());
     }
 
     #[test]
