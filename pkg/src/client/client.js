@@ -8,7 +8,6 @@ const DEFAULTS = {
 
 export function createClient(given) {
   const options = { ...DEFAULTS, ...given };
-  options.url = options.url.replace(/\/+$/, '');
   const stopped = new AbortController();
   /** Whose the next events are; an empty id is nobody's yet. */
   let identity = { id: '' };
@@ -102,7 +101,7 @@ export function createClient(given) {
     track(event, { value, ensureGoal, namespace = options.namespace, at = Date.now() } = {}) {
       try {
         if (isMuted()) return chain;
-        if (typeof event !== 'string' || !isFinite(value ?? 0)) throw 'an event is a text and its value a number';
+        if (typeof event !== 'string' || !isFinite(value ?? 0)) throw 'event or value of the wrong type';
         const datetime = `${new Date(at).toISOString().slice(0, 10)}T00:00:00Z`;
         if (!waiting.has(calls) || calls.identity !== identity) {
           const taken = calls = { identity, events: new Map() };

@@ -4,8 +4,6 @@ const BODY_BYTES_MAX = 60_000; // What a page may have in flight when it is clos
 const TIMEOUT_MS = 30_000;
 const BACKOFF_FIRST_MS = 1_000;
 const BACKOFF_MAX_MS = 300_000;
-/** The server refuses these very events; sent apart, some of them may be fine. Whatever else goes wrong may pass. */
-const REFUSED = [400, 413, 507];
 
 /**
  * `queue` has the rows ([key, event]) that are to be sent: `next()` answers them, `remove(keys)` takes out what was
@@ -13,7 +11,7 @@ const REFUSED = [400, 413, 507];
  */
 export function createDelivery({ url, token, batchEvents, batchMs }, queue, report) {
   const flying = new Set();
-  const target = `${url}/v0/analytics`;
+  const target = url.replace(/\/*$/, '/v0/analytics');
   let failures = 0;
   let running = Promise.resolve();
   let timer;
@@ -29,7 +27,7 @@ export function createDelivery({ url, token, batchEvents, batchMs }, queue, repo
     for (const [key, event] of rows) {
       const text = JSON.stringify(event);
       bytes += new Blob([text]).size + 1;
-      if (events.length >= most || (bytes > BODY_BYTES_MAX && events.length)) break;
+      if (events.length >= (bytes > BODY_BYTES_MAX ? 1 : most)) break;
       if (flying.has(key)) continue;
       keys.push(key);
       events.push(text);
@@ -52,21 +50,20 @@ export function createDelivery({ url, token, batchEvents, batchMs }, queue, repo
       });
       const text = await response.text();
       const error = new Error(`${target}: ${response.status} ${text}`);
-      const isRefused = REFUSED.includes(response.status);
-      // Events that the server refused one by one; it has taken all others.
-      const judged = text.split('"index":').length - 1;
-      const isJudged = text.includes('"refused":[');
-      if (!response.ok && !isRefused && !isJudged) {
+      // The server refuses these very events; sent apart, some of them may be fine. Whatever else goes wrong may pass.
+      const isRefused = [400, 413, 507].includes(response.status);
+      // Or it has refused some one by one, and taken all others.
+      const hasRefused = isRefused || /refused":\[/.test(text);
+      if (!response.ok && !hasRefused) {
         const after = response.headers.get('retry-after');
-        if (after) forbidden = Date.now() + (after * 1_000 || Date.parse(after) - Date.now() || 0);
+        if (after) forbidden = after > 0 ? Date.now() + after * 1_000 : Date.parse(after) || 0;
         throw error;
       }
       if (isRefused && keys[1]) return keys.length >> 1;
-      if (isRefused) report('refused', error, 1);
-      if (isJudged) report('refused', error, judged);
+      if (hasRefused) report('refused', error, text.match(/index":/g)?.length ?? 1);
       failures = 0;
       // What counted in no week, because its week is too far ahead, may come again when it has come.
-      await queue.remove(keys, isRefused || response.headers.has('kimball-weeks'));
+      await queue.remove(keys, isRefused || response.headers.get('kimball-weeks'));
     } finally {
       for (const key of keys) flying.delete(key);
     }

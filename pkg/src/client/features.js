@@ -4,6 +4,7 @@ const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(te
 
 /** Flags as the server evaluates them for what `user()` answers, kept for `everyMs`. */
 export function createFeatures({ url, token, featuresMs }, user, report) {
+  const server = url.replace(/\/+$/, '');
   const listeners = new Set();
   let known = {};
   let asked;
@@ -11,14 +12,14 @@ export function createFeatures({ url, token, featuresMs }, user, report) {
   let timer;
 
   async function ask() {
-    const target = `${url}/v0/features?user_obj=${encodeURIComponent(base64(JSON.stringify(await user())))}`;
+    const target = `${server}/v0/features?user_obj=${encodeURIComponent(base64(JSON.stringify(await user())))}`;
     const response = await fetch(target, {
       headers: token && { authorization: `Bearer ${token}` },
       credentials: 'omit',
       signal: AbortSignal.timeout?.(30_000),
     });
     const answer = await response.json();
-    if (!response.ok) throw new Error(`${url}/v0/features: ${response.status} ${answer.error?.what}`);
+    if (!response.ok) throw new Error(`${server}/v0/features: ${response.status} ${answer.error?.what}`);
     return answer.features;
   }
 
