@@ -13,9 +13,10 @@ use worker::Env;
 use super::clock;
 use super::config::Config;
 use super::error::ApiError;
+use super::exchange::ask;
 use super::message::{
     EventRecord, NameRefusal, NamesReply, NamespaceRecord, REGISTRY_NAME, Registrant, Registration, RegistryReply,
-    RegistryRequest, ask,
+    RegistryRequest,
 };
 use crate::core::identity::{Keys, UnlinkKey};
 use crate::core::limits::{NAME_CACHE_BYTES, REFUSAL_CACHE_MS};

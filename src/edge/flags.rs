@@ -7,7 +7,8 @@ use worker::Env;
 
 use super::clock;
 use super::error::ApiError;
-use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest, ask};
+use super::exchange::ask;
+use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest};
 use crate::core::flag::{FlagSpec, NewFlag};
 use crate::core::limits::FLAG_CACHE_MS;
 

@@ -4,8 +4,9 @@ use std::cell::Cell;
 
 use super::clock;
 use super::error::ApiError;
+use super::exchange::ask;
 use super::keys::keys;
-use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest, ask};
+use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest};
 use super::metrics::record;
 use super::response::Reply;
 use super::routes::Call;
@@ -52,7 +53,8 @@ pub use injected::{compact, inspect, shift_clock, shift_version};
 #[cfg(feature = "faults")]
 mod injected {
     use super::super::clock;
-    use super::super::message::{self, ShardReply, ShardRequest};
+    use super::super::exchange;
+    use super::super::message::{ShardReply, ShardRequest};
     use super::{ApiError, Call, Reply, ask};
 
     async fn ask_shard(call: &Call<'_>, request: ShardRequest) -> Result<ShardReply, ApiError> {
@@ -77,7 +79,7 @@ mod injected {
 
     /// POST /faults/version: has this isolate ask objects as one that is so many versions ahead.
     pub fn shift_version(call: &Call<'_>) -> Result<Reply, ApiError> {
-        message::shift_version(call.query.get("ahead")?.and_then(|text| text.parse().ok()).unwrap_or(0));
+        exchange::shift_version(call.query.get("ahead")?.and_then(|text| text.parse().ok()).unwrap_or(0));
         Ok(Reply::no_content())
     }
 

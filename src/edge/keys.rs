@@ -7,7 +7,8 @@ use worker::Env;
 
 use super::config::Config;
 use super::error::ApiError;
-use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest, ask};
+use super::exchange::ask;
+use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest};
 use crate::api::code::Code;
 use crate::core::identity::Keys;
 

@@ -15,6 +15,7 @@ mod config;
 mod cors;
 mod directory;
 mod error;
+mod exchange;
 mod faults;
 mod feature_specs;
 mod features;

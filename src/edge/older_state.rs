@@ -11,7 +11,8 @@ use worker::{Context, Env};
 use super::config::Config;
 use super::directory;
 use super::error::ApiError;
-use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest, ShardReply, ShardRequest, ask};
+use super::exchange::ask;
+use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest, ShardReply, ShardRequest};
 use crate::core::limits::FAN_OUT;
 use crate::core::older_state::OlderState;
 

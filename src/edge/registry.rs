@@ -1,6 +1,6 @@
 //! The registry: one Durable Object that knows the namespaces, their shard counts, event names, goals and the key.
 //!
-//! Calls: [`RegistryRequest`] by [`super::message::ask`]; it calls nobody. Names never change meaning, so callers cache
+//! Calls: [`RegistryRequest`] by [`super::exchange::ask`]; it calls nobody. Names never change meaning, so callers cache
 //! them.
 //!
 //! Storage:
@@ -23,7 +23,8 @@ use std::collections::BTreeSet;
 use worker::{DurableObject, Env, Request, Response, Result, SqlStorage, SqlStorageValue, State, durable_object};
 
 use super::config::Config;
-use super::message::{Failure, FlagLimit, RegistryReply, RegistryRequest, encoded, read, refuse, reply};
+use super::exchange::{encoded, read, refuse, reply};
+use super::message::{Failure, FlagLimit, RegistryReply, RegistryRequest};
 use super::metrics::record;
 use super::names::{self, Names};
 use super::sql;

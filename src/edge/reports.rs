@@ -7,7 +7,8 @@ use worker::Env;
 
 use super::directory::{self, Namespace};
 use super::error::ApiError;
-use super::message::{ShardReply, ShardRequest, ask};
+use super::exchange::ask;
+use super::message::{ShardReply, ShardRequest};
 use crate::api::code::Code;
 use crate::core::answer::Unnamed;
 use crate::core::identity::{Keys, UserKey};

@@ -1,6 +1,6 @@
 //! A shard: the Durable Object that holds all events of its share of a namespace's users.
 //!
-//! Named `namespace/index`. Calls: [`ShardRequest`] by [`super::message::ask`]. It asks the registry for its mark (see
+//! Named `namespace/index`. Calls: [`ShardRequest`] by [`super::exchange::ask`]. It asks the registry for its mark (see
 //! [`super::store`], which has its storage), once per instance, and for the generated key, once per isolate and only where
 //! `HASH_KEY` is not set; it tells it of every generation, and when its state cannot be read.
 //!
@@ -19,11 +19,11 @@ use worker::{DurableObject, Env, Request, Response, Result, State, durable_objec
 use super::clock;
 use super::config::Config;
 use super::error::ApiError;
+use super::exchange::{ask, read, ready_to_close, refuse, reply};
 use super::group::{Arrival, Group, Joined};
 use super::keys::keys;
 use super::message::{
-    Apply, Failure, Inspection, REGISTRY_NAME, RegistryReply, RegistryRequest, ShardReply, ShardRequest, Status, ask,
-    read, ready_to_close, refuse, reply,
+    Apply, Failure, Inspection, REGISTRY_NAME, RegistryReply, RegistryRequest, ShardReply, ShardRequest, Status,
 };
 use super::metrics::record::{self, Work};
 use super::open;

@@ -8,10 +8,9 @@ use worker::Env;
 use super::config::Config;
 use super::directory::{self, Namespace};
 use super::error::ApiError;
+use super::exchange::{ask, ask_plainly};
 use super::keys::keys;
-use super::message::{
-    Failure, REGISTRY_NAME, RegistryReply, RegistryRequest, ShardReply, ShardRequest, Status, ask, ask_plainly,
-};
+use super::message::{Failure, REGISTRY_NAME, RegistryReply, RegistryRequest, ShardReply, ShardRequest, Status};
 use super::metrics::record::{self, ShardTotals};
 use super::metrics::wasm_memory_bytes;
 use super::response::Reply;

@@ -13,8 +13,9 @@ use worker::Env;
 
 use super::directory::Namespace;
 use super::error::ApiError;
+use super::exchange::ask;
 use super::keys::keys;
-use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest, ShardReply, ShardRequest, Status, ask};
+use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest, ShardReply, ShardRequest, Status};
 use super::response::Reply;
 use super::routes::Call;
 use super::{directory, reports};
