@@ -3,7 +3,8 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use kimball_edge::core::aggregator::Aggregator;
-use kimball_edge::core::{effect, snapshot};
+use kimball_edge::core::report::Report;
+use kimball_edge::core::{counts, effect, snapshot};
 
 #[path = "golden/state.rs"]
 mod golden;
@@ -83,4 +84,39 @@ fn the_overflow_cohort_of_version_2_is_read_and_gone_on_with() {
     assert_eq!(replayed.report(), loaded.report());
     golden::add_a_week(&mut loaded);
     assert_eq!(weeks(&loaded), [22, 8, 1]);
+}
+
+/// Version, the state, and its counts beside a snapshot of generation 300.
+const COUNTS: [(u8, State, &[u8]); 2] = [
+    (1, golden::state, include_bytes!("golden/counts-1-of-state-1.bin")),
+    (1, golden::state_3, include_bytes!("golden/counts-1-of-state-3.bin")),
+];
+
+#[test]
+fn counts_are_what_is_written_today_and_lead_to_the_numbers() {
+    for (version, state, stored) in COUNTS {
+        let (state, rows) = state();
+        let encoded = counts::encode(&state, 300);
+        if let Ok(dir) = std::env::var("WRITE_GOLDEN_FILES_OF_A_NEW_VERSION_TO") {
+            let of = rows.iter().map(|row| row[3]).max().unwrap();
+            std::fs::write(format!("{dir}/counts-{version}-of-state-{of}.bin"), &encoded).unwrap();
+            continue;
+        }
+        assert_eq!(encoded, stored);
+        assert_eq!(stored[3], version);
+        assert_eq!(counts::decode(stored), Ok((300, counts::of(&state))));
+    }
+}
+
+#[test]
+fn counts_follow_the_journals_of_every_version() {
+    for (_, _, _, journal) in FILES {
+        let (mut replayed, mut followed) = (Aggregator::default(), Report::default());
+        for row in frames(journal, b'J') {
+            let effects = effect::decode(row).unwrap();
+            replayed.restore(&effects).unwrap();
+            counts::follow(&mut followed, &effects);
+        }
+        assert_eq!(followed, counts::of(&replayed));
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::hash::Hasher;
 
 use kimball_edge::core::bytes::Reader;
-use kimball_edge::core::error::Corrupt;
+use kimball_edge::core::corrupt::Corrupt;
 use kimball_edge::core::user_set::{Full, UserSet};
 use proptest::prelude::*;
 use siphasher::sip::SipHasher13;

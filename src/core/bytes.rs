@@ -10,7 +10,7 @@
 
 use crc::{CRC_32_ISO_HDLC, Crc};
 
-use super::error::Corrupt;
+use super::corrupt::{Corrupt, Defect, Within};
 
 const MAGIC: [u8; 2] = *b"KE";
 const FRAME_BYTES: usize = 8;
@@ -62,16 +62,27 @@ pub fn frame(kind: u8, version: u8, payload: &[u8]) -> Vec<u8> {
 /// Takes a payload out of its frame.
 ///
 /// # Errors
-/// [`Corrupt::Length`] when shorter than a frame, [`Corrupt::Version`] for another kind or a version above `version_max`,
-/// [`Corrupt::Checksum`] when the payload is not what was framed.
+/// [`Corrupt`] naming the part of the frame: [`Defect::Short`] when shorter than one, [`Defect::Unknown`] for other first
+/// bytes, another kind or a version above `version_max`, [`Defect::Checksum`] when the payload is not what was framed.
 pub fn unframe(kind: u8, version_max: u8, bytes: &[u8]) -> Result<&[u8], Corrupt> {
-    let (head, payload) = bytes.split_first_chunk::<FRAME_BYTES>().ok_or(Corrupt::Length)?;
+    parts(kind, version_max, bytes).within("frame")
+}
+
+fn parts(kind: u8, version_max: u8, bytes: &[u8]) -> Result<&[u8], Corrupt> {
+    let (head, payload) = bytes.split_first_chunk::<FRAME_BYTES>().ok_or_else(|| Corrupt::new(Defect::Short))?;
     let [m0, m1, found_kind, found_version, c0, c1, c2, c3] = *head;
-    if [m0, m1] != MAGIC || found_kind != kind || !(1..=version_max).contains(&found_version) {
-        return Err(Corrupt::Version);
+    let unknown = |field| Err(Corrupt::new(Defect::Unknown).within(field));
+    if [m0, m1] != MAGIC {
+        return unknown("first bytes");
+    }
+    if found_kind != kind {
+        return unknown("kind");
+    }
+    if !(1..=version_max).contains(&found_version) {
+        return unknown("version");
     }
     if checksum(payload) != u32::from_le_bytes([c0, c1, c2, c3]) {
-        return Err(Corrupt::Checksum);
+        return Err(Corrupt::new(Defect::Checksum).within("checksum"));
     }
     Ok(payload)
 }
@@ -79,10 +90,14 @@ pub fn unframe(kind: u8, version_max: u8, bytes: &[u8]) -> Result<&[u8], Corrupt
 /// Checks that a frame says the version that it has to: only so is a changed version never read as another one.
 ///
 /// # Errors
-/// [`Corrupt::Version`] when it says another one.
+/// [`Defect::Form`] when it says another one.
 pub fn check_version(bytes: &[u8], version: u8) -> Result<(), Corrupt> {
     // What a page has stored is in a frame of one version.
-    if cfg!(feature = "browser") || bytes.get(VERSION_AT) == Some(&version) { Ok(()) } else { Err(Corrupt::Version) }
+    if cfg!(feature = "browser") || bytes.get(VERSION_AT) == Some(&version) {
+        Ok(())
+    } else {
+        Err(Corrupt::new(Defect::Form).within("version").within("frame"))
+    }
 }
 
 /// Writes integers as LEB128, so that small ones are short.
@@ -122,9 +137,9 @@ impl<'a> Reader<'a> {
     /// The next `N` bytes.
     ///
     /// # Errors
-    /// [`Corrupt::Length`] when fewer are left.
+    /// [`Defect::Short`] when fewer are left.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Corrupt> {
-        let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(Corrupt::Length)?;
+        let (head, rest) = self.rest.split_first_chunk::<N>().ok_or_else(|| Corrupt::new(Defect::Short))?;
         self.rest = rest;
         Ok(*head)
     }
@@ -132,9 +147,9 @@ impl<'a> Reader<'a> {
     /// The next `len` bytes.
     ///
     /// # Errors
-    /// [`Corrupt::Length`] when fewer are left.
+    /// [`Defect::Short`] when fewer are left.
     pub fn slice(&mut self, len: usize) -> Result<&'a [u8], Corrupt> {
-        let (head, rest) = self.rest.split_at_checked(len).ok_or(Corrupt::Length)?;
+        let (head, rest) = self.rest.split_at_checked(len).ok_or_else(|| Corrupt::new(Defect::Short))?;
         self.rest = rest;
         Ok(head)
     }
@@ -142,7 +157,7 @@ impl<'a> Reader<'a> {
     /// The next byte.
     ///
     /// # Errors
-    /// [`Corrupt::Length`] at the end.
+    /// [`Defect::Short`] at the end.
     pub fn u8(&mut self) -> Result<u8, Corrupt> {
         Ok(u8::from_le_bytes(self.array()?))
     }
@@ -150,7 +165,7 @@ impl<'a> Reader<'a> {
     /// The next 8 bytes as an integer.
     ///
     /// # Errors
-    /// [`Corrupt::Length`] when fewer are left.
+    /// [`Defect::Short`] when fewer are left.
     pub fn u64(&mut self) -> Result<u64, Corrupt> {
         Ok(u64::from_le_bytes(self.array()?))
     }
@@ -158,47 +173,50 @@ impl<'a> Reader<'a> {
     /// The next 8 bytes as a finite number.
     ///
     /// # Errors
-    /// [`Corrupt::Length`] when fewer are left, [`Corrupt::Value`] for an infinity or NaN.
+    /// [`Defect::Short`] when fewer are left, [`Defect::Range`] for an infinity or NaN.
     pub fn f64(&mut self) -> Result<f64, Corrupt> {
         let value = f64::from_le_bytes(self.array()?);
-        if value.is_finite() { Ok(value) } else { Err(Corrupt::Value) }
+        if value.is_finite() { Ok(value) } else { Err(Corrupt::new(Defect::Range)) }
     }
 
     /// The next LEB128 integer.
     ///
     /// # Errors
-    /// [`Corrupt::Length`] at the end, [`Corrupt::Value`] when it has more than 64 bits or a needless byte.
+    /// [`Defect::Short`] at the end, [`Defect::Range`] when it has more than 64 bits, [`Defect::Form`] when it has a needless byte.
     pub fn varint(&mut self) -> Result<u64, Corrupt> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
             let bits = u64::from(byte & 0x7f);
-            if bits << shift >> shift != bits || (byte == 0 && shift > 0) {
-                return Err(Corrupt::Value);
+            if bits << shift >> shift != bits {
+                return Err(Corrupt::new(Defect::Range));
+            }
+            if byte == 0 && shift > 0 {
+                return Err(Corrupt::new(Defect::Form));
             }
             value |= bits << shift;
             if byte < 0x80 {
                 return Ok(value);
             }
         }
-        Err(Corrupt::Value)
+        Err(Corrupt::new(Defect::Range))
     }
 
     /// The next LEB128 integer, if it is below `bound`.
     ///
     /// # Errors
-    /// As [`Self::varint`], and [`Corrupt::Value`] at or above the bound.
+    /// As [`Self::varint`], and [`Defect::Range`] at or above the bound.
     pub fn varint_below(&mut self, bound: u64) -> Result<u64, Corrupt> {
         let value = self.varint()?;
-        if value < bound { Ok(value) } else { Err(Corrupt::Value) }
+        if value < bound { Ok(value) } else { Err(Corrupt::new(Defect::Range)) }
     }
 
     /// Checks that everything was read.
     ///
     /// # Errors
-    /// [`Corrupt::Length`] when bytes are left.
-    pub const fn end(&self) -> Result<(), Corrupt> {
-        if self.rest.is_empty() { Ok(()) } else { Err(Corrupt::Length) }
+    /// [`Defect::Long`] when bytes are left.
+    pub fn end(&self) -> Result<(), Corrupt> {
+        if self.rest.is_empty() { Ok(()) } else { Err(Corrupt::new(Defect::Long)) }
     }
 }
 
@@ -215,26 +233,30 @@ mod tests {
             assert_eq!(reader.varint(), Ok(value));
             assert_eq!(reader.end(), Ok(()));
         }
-        assert_eq!(Reader::new(&[0x80, 0x00]).varint(), Err(Corrupt::Value));
-        assert_eq!(Reader::new(&[0xff; 10]).varint(), Err(Corrupt::Value));
-        assert_eq!(Reader::new(&[0x80]).varint(), Err(Corrupt::Length));
+        for (bytes, defect) in
+            [(&[0x80, 0x00][..], Defect::Form), (&[0xff; 10], Defect::Range), (&[0x80], Defect::Short)]
+        {
+            assert_eq!(Reader::new(bytes).varint(), Err(Corrupt::new(defect)));
+        }
     }
 
     #[test]
     fn frames_know_their_kind_version_and_content() {
         let framed = frame(b'J', 1, b"payload");
+        let refused = |kind, version_max, bytes: &[u8]| unframe(kind, version_max, bytes).unwrap_err().to_string();
         assert_eq!(unframe(b'J', 1, &framed), Ok(&b"payload"[..]));
-        assert_eq!(unframe(b'S', 1, &framed), Err(Corrupt::Version));
+        assert_eq!(refused(b'S', 1, &framed), "frame, kind: unknown to this version");
         assert_eq!(unframe(b'J', 2, &framed), Ok(&b"payload"[..]));
-        assert_eq!(unframe(b'J', 1, &frame(b'J', 2, b"payload")), Err(Corrupt::Version));
-        assert_eq!(unframe(b'J', 2, &frame(b'J', 0, b"payload")), Err(Corrupt::Version));
+        assert_eq!(refused(b'J', 1, &frame(b'J', 2, b"payload")), "frame, version: unknown to this version");
+        assert_eq!(refused(b'J', 2, &frame(b'J', 0, b"payload")), "frame, version: unknown to this version");
         for bit in 32..framed.len() * 8 {
             let mut flipped = framed.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(unframe(b'J', 1, &flipped), Err(Corrupt::Checksum));
+            assert_eq!(refused(b'J', 1, &flipped), "frame, checksum: does not match the content");
         }
-        assert_eq!(unframe(b'J', 1, &framed[..7]), Err(Corrupt::Length));
+        assert_eq!(refused(b'J', 1, b"JSON and more"), "frame, first bytes: unknown to this version");
+        assert_eq!(refused(b'J', 1, &framed[..7]), "frame: the bytes end before it does");
         assert_eq!(check_version(&framed, 1), Ok(()));
-        assert_eq!(check_version(&framed, 2), Err(Corrupt::Version));
+        assert!(check_version(&framed, 2).is_err_and(|corrupt| corrupt.to_string().starts_with("frame, version: ")));
     }
 }

@@ -12,7 +12,7 @@ use chrono::{DateTime, Datelike, Utc};
 use litemap::LiteMap;
 
 use super::bytes::{Reader, put_varint};
-use super::error::Corrupt;
+use super::corrupt::{Corrupt, Defect, Within};
 use super::limits::{CLOSED_USERS_MAX, WEEKS_AHEAD_S};
 use super::user_set::{Full, UserSet};
 
@@ -81,7 +81,7 @@ impl Week {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
         let week = Self(reader.varint_below(u64::from((YEAR_MAX + 2) * WEEKS))? as u32);
         let is_week = (1..=WEEK_NUMBER_MAX).contains(&week.number());
-        if is_week || week == Self::OTHER { Ok(week) } else { Err(Corrupt::Value) }
+        if is_week || week == Self::OTHER { Ok(week) } else { Err(Corrupt::new(Defect::Range)) }
     }
 }
 
@@ -107,6 +107,13 @@ pub struct Closed {
     pub week: Week,
     /// The sum of their numbers of users. Who was in two of them counts twice.
     pub users: u64,
+}
+
+impl Closed {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
+        let week = Week::decode(reader).within("week number")?;
+        Ok(Self { week, users: reader.varint_below(CLOSED_USERS_MAX).within("users")? })
+    }
 }
 
 /// A page keeps every week that it has room for: it does not fetch the code that closes them.
@@ -279,21 +286,29 @@ impl Cohorts {
     /// [`Corrupt`] when they are cut short, out of order or out of range.
     pub fn decode(reader: &mut Reader<'_>, fingerprint_bits: u8, have_closed: bool) -> Result<Self, Corrupt> {
         let mut cohorts = Self::default();
-        for _ in 0..reader.varint()? {
-            let week = Week::decode(reader)?;
-            let users = UserSet::decode(reader, fingerprint_bits)?;
-            let ascends = cohorts.weeks.last().is_none_or(|(last, _)| *last < week);
-            if !ascends || users.is_empty() {
-                return Err(Corrupt::Value);
-            }
-            cohorts.weeks.insert(week, users);
+        let len = reader.varint().within("number of weeks").within("cohorts")?;
+        for nth in 0..len {
+            cohorts.decode_week(reader, fingerprint_bits).within_nth("week", nth).within("cohorts")?;
         }
         if have_closed && CLOSES {
-            cohorts.closed =
-                Some(Closed { week: Week::decode(reader)?, users: reader.varint_below(CLOSED_USERS_MAX)? });
+            cohorts.closed = Some(Closed::decode(reader).within("closed weeks").within("cohorts")?);
         }
         let is_open = cohorts.weeks.keys().all(|&week| !cohorts.has_closed(week));
-        if cohorts.is_empty() || !is_open { Err(Corrupt::Value) } else { Ok(cohorts) }
+        if cohorts.is_empty() || !is_open { Err(Corrupt::new(Defect::Range).within("cohorts")) } else { Ok(cohorts) }
+    }
+
+    /// Reads one week, which must come behind those that are there.
+    fn decode_week(&mut self, reader: &mut Reader<'_>, fingerprint_bits: u8) -> Result<(), Corrupt> {
+        let week = Week::decode(reader).within("week number")?;
+        let users = UserSet::decode(reader, fingerprint_bits)?;
+        if self.weeks.last().is_some_and(|(last, _)| *last >= week) {
+            return Err(Corrupt::new(Defect::Order).within("week number"));
+        }
+        if users.is_empty() {
+            return Err(Corrupt::new(Defect::Range).within("user set"));
+        }
+        self.weeks.insert(week, users);
+        Ok(())
     }
 }
 
@@ -426,6 +441,6 @@ mod tests {
         put_week(&mut bytes, nth(3));
         put_varint(&mut bytes, 0);
         let decoded = Cohorts::decode(&mut Reader::new(&bytes), 36, true);
-        assert_eq!(decoded, Err(Corrupt::Value), "a set of a week that has closed");
+        assert_eq!(decoded, Err(Corrupt::new(Defect::Range)), "a set of a week that has closed");
     }
 }

@@ -1,7 +1,7 @@
 //! A combination: the set of events that a user had done before a goal.
 
 use super::bytes::{Reader, put_varint};
-use super::error::Corrupt;
+use super::corrupt::{Corrupt, Defect, Within};
 use super::limits::EVENTS_PER_NAMESPACE;
 
 /// A set of event numbers as a bitmap: bit `n` of the little-endian bytes stands for event `n`; no zero bytes at the
@@ -38,10 +38,10 @@ impl Combination {
     /// # Errors
     /// [`Corrupt`] when it is cut short, too long for any namespace, or ends in a zero byte.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
-        let len = reader.varint_below(EVENTS_PER_NAMESPACE.max.div_ceil(8) + 1)?;
-        let bitmap = reader.slice(len as usize)?;
+        let len = reader.varint_below(EVENTS_PER_NAMESPACE.max.div_ceil(8) + 1).within("length of the bitmap")?;
+        let bitmap = reader.slice(len as usize).within("bitmap")?;
         if bitmap.last() == Some(&0) {
-            return Err(Corrupt::Value);
+            return Err(Corrupt::new(Defect::Form).within("bitmap"));
         }
         Ok(Self(bitmap.into()))
     }
@@ -80,7 +80,9 @@ mod tests {
         let mut out = Vec::new();
         Combination::default().encode(&mut out);
         assert_eq!(out, [0]);
-        assert_eq!(Combination::decode(&mut Reader::new(&[2, 1, 0])), Err(Corrupt::Value));
-        assert_eq!(Combination::decode(&mut Reader::new(&[2, 1])), Err(Corrupt::Length));
+        let refused = |bytes: &[u8]| Combination::decode(&mut Reader::new(bytes)).unwrap_err().to_string();
+        assert_eq!(refused(&[2, 1, 0]), "bitmap: not in the form that is written");
+        assert_eq!(refused(&[2, 1]), "bitmap: the bytes end before it does");
+        assert_eq!(refused(&[0xff, 0x7f]), "length of the bitmap: out of range");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::bytes::{Reader, put_varint};
 use super::cohort::{CLOSES, Cohorts};
-use super::error::Corrupt;
+use super::corrupt::{Corrupt, Defect, Within};
 use super::goal::GoalRecord;
 use super::sum::Sum;
 use super::user_set::UserSet;
@@ -106,14 +106,15 @@ impl Counter {
     /// # Errors
     /// [`Corrupt`] for anything that [`Self::encode`] does not write.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
-        let tag = reader.u64()?;
-        let flags = reader.u8()?;
+        let tag = reader.u64().within("tag")?;
+        let flags = reader.u8().within("flags")?;
         let have_closed = flags & HAS_CLOSED != 0;
         let is_known = flags & !(HAS_SUM | IS_GOAL | IS_SIZED | HAS_COHORTS | HAS_CLOSED) == 0;
         if !is_known || (have_closed && (flags & HAS_COHORTS == 0 || !CLOSES)) {
-            return Err(Corrupt::Value);
+            return Err(Corrupt::new(Defect::Range).within("flags"));
         }
-        let bits = if flags & IS_SIZED != 0 { reader.u8()? } else { UserSet::FINGERPRINT_BITS };
+        let is_sized = flags & IS_SIZED != 0;
+        let bits = if is_sized { reader.u8().within("fingerprint bits")? } else { UserSet::FINGERPRINT_BITS };
         Ok(Self {
             tag,
             users: UserSet::decode(reader, bits)?,

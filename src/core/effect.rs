@@ -22,8 +22,8 @@
 use super::bytes::{Reader, check_version, frame, unframe};
 use super::cohort::{Week, get_week, put_week};
 use super::combination::Combination;
+use super::corrupt::{Corrupt, Defect, Within};
 use super::counter::put_event;
-use super::error::Corrupt;
 use super::goal::Bucket;
 use super::limits::EVENTS_PER_NAMESPACE;
 use super::user_set::UserSet;
@@ -170,6 +170,38 @@ fn put_first(out: &mut Vec<u8>, first: &First) {
     }
 }
 
+impl Effect {
+    /// The event's number.
+    #[must_use]
+    pub const fn event(&self) -> u32 {
+        match self {
+            Self::Counter { event, .. }
+            | Self::Goal { event }
+            | Self::Week { event, .. }
+            | Self::Close { event, .. } => *event,
+            Self::First(first) => first.event,
+        }
+    }
+
+    /// Names the effect at this position of a row as what is corrupt.
+    pub(super) fn corrupt(&self, corrupt: Corrupt, nth: u64) -> Corrupt {
+        let kind = match self {
+            Self::Counter { .. } => COUNTER_OF,
+            Self::Goal { .. } => GOAL_OF,
+            Self::First(_) => FIRST_OF,
+            Self::Week { .. } => WEEK_OF,
+            Self::Close { .. } => CLOSE_OF,
+        };
+        corrupt.within_noted("effect", nth, kind, Some(u64::from(self.event())))
+    }
+}
+
+const COUNTER_OF: &str = "counter of event";
+const GOAL_OF: &str = "goal of event";
+const FIRST_OF: &str = "first occurrence of event";
+const WEEK_OF: &str = "first occurrence in a week of event";
+const CLOSE_OF: &str = "closed weeks of event";
+
 /// Decodes a journal row.
 ///
 /// # Errors
@@ -178,31 +210,58 @@ pub fn decode(row: &[u8]) -> Result<Vec<Effect>, Corrupt> {
     let mut reader = Reader::new(unframe(KIND, VERSION_MAX, row)?);
     let mut effects = Vec::new();
     while !reader.is_empty() {
-        let kind = reader.u8()?;
-        let event = reader.varint_below(EVENTS_PER_NAMESPACE.max)? as u32;
-        effects.push(match kind {
-            COUNTER => Effect::Counter { event, tag: reader.u64()?, fingerprint_bits: UserSet::FINGERPRINT_BITS },
-            SIZED_COUNTER => Effect::Counter { event, tag: reader.u64()?, fingerprint_bits: reader.u8()? },
-            WEEK => Effect::Week { event, week: get_week(&mut reader)?, fingerprint: reader.u64()? },
-            CLOSE => Effect::Close { event, week: get_week(&mut reader)? },
-            GOAL => Effect::Goal { event },
-            _ if kind & FIRST != 0 && kind & !FIRST_FLAGS == 0 => Effect::First(get_first(&mut reader, kind, event)?),
-            _ => return Err(Corrupt::Value),
-        });
+        effects.push(get(&mut reader, effects.len() as u64)?);
     }
     check_version(row, version(&effects))?;
     Ok(effects)
 }
 
+/// Reads the effect at this position.
+fn get(reader: &mut Reader<'_>, nth: u64) -> Result<Effect, Corrupt> {
+    let kind = reader.u8().within("kind").within_nth("effect", nth)?;
+    let note = match kind {
+        COUNTER | SIZED_COUNTER => COUNTER_OF,
+        GOAL => GOAL_OF,
+        WEEK => WEEK_OF,
+        CLOSE => CLOSE_OF,
+        _ if kind & FIRST != 0 && kind & !FIRST_FLAGS == 0 => FIRST_OF,
+        _ => return Err(Corrupt::new(Defect::Unknown).within("kind").within_nth("effect", nth)),
+    };
+    let event = reader.varint_below(EVENTS_PER_NAMESPACE.max).within("event").within_nth("effect", nth)? as u32;
+    get_change(reader, kind, event).within_noted("effect", nth, note, Some(u64::from(event)))
+}
+
+fn get_change(reader: &mut Reader<'_>, kind: u8, event: u32) -> Result<Effect, Corrupt> {
+    Ok(match kind {
+        COUNTER => {
+            Effect::Counter { event, tag: reader.u64().within("tag")?, fingerprint_bits: UserSet::FINGERPRINT_BITS }
+        }
+        SIZED_COUNTER => Effect::Counter {
+            event,
+            tag: reader.u64().within("tag")?,
+            fingerprint_bits: reader.u8().within("fingerprint bits")?,
+        },
+        WEEK => Effect::Week {
+            event,
+            week: get_week(reader).within("week")?,
+            fingerprint: reader.u64().within("fingerprint")?,
+        },
+        CLOSE => Effect::Close { event, week: get_week(reader).within("week")? },
+        GOAL => Effect::Goal { event },
+        _ => Effect::First(get_first(reader, kind, event)?),
+    })
+}
+
 fn get_first(reader: &mut Reader<'_>, kind: u8, event: u32) -> Result<First, Corrupt> {
-    let fingerprint = reader.u64()?;
-    let new_user = if kind & IS_NEW_USER != 0 { Some(reader.u64()?) } else { None };
-    let value = if kind & HAS_VALUE != 0 { Some(reader.f64()?) } else { None };
+    let fingerprint = reader.u64().within("fingerprint")?;
+    let is_new_user = kind & IS_NEW_USER != 0;
+    let new_user = if is_new_user { Some(reader.u64().within("fingerprint of a new user")?) } else { None };
+    let value = if kind & HAS_VALUE != 0 { Some(reader.f64().within("value")?) } else { None };
     let completion = match kind & (HAS_COMBINATION | COUNTS_IN_OTHER) {
         0 => None,
-        HAS_COMBINATION => Some((Combination::decode(reader)?, Bucket::Listed)),
-        COUNTS_IN_OTHER => return Err(Corrupt::Value),
-        _ => Some((Combination::decode(reader)?, Bucket::Other)),
+        HAS_COMBINATION => Some((Combination::decode(reader).within("combination")?, Bucket::Listed)),
+        COUNTS_IN_OTHER => return Err(Corrupt::new(Defect::Unknown).within("kind")),
+        _ => Some((Combination::decode(reader).within("combination")?, Bucket::Other)),
     };
     Ok(First { event, fingerprint, new_user, value, completion })
 }

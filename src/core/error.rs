@@ -1,5 +1,5 @@
 //! Errors of the core, in tiers: what the caller sent ([`Invalid`]), what the state has no room for ([`Refusal`]) and
-//! what storage holds ([`Corrupt`]).
+//! what storage holds ([`super::corrupt::Corrupt`]).
 
 use std::fmt;
 
@@ -33,32 +33,3 @@ pub enum Refusal {
     /// An event's number and its tag do not belong together: the caller's names are not those of this shard's past.
     Tag,
 }
-
-/// Stored bytes are not what this version wrote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Corrupt {
-    /// The bytes end before the value does, or go on after it.
-    Length,
-    /// The checksum does not match.
-    Checksum,
-    /// The kind of data or its version is not known.
-    Version,
-    /// A value is out of its range or order.
-    Value,
-    /// The seal does not open: other key, or changed bytes.
-    Seal,
-}
-
-impl fmt::Display for Corrupt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Length => "stored data has the wrong length",
-            Self::Checksum => "stored data fails its checksum",
-            Self::Version => "stored data is of an unknown kind or version",
-            Self::Value => "stored data holds a value out of range",
-            Self::Seal => "stored data cannot be unsealed with this HASH_KEY",
-        })
-    }
-}
-
-impl std::error::Error for Corrupt {}

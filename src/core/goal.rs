@@ -4,7 +4,7 @@ use litemap::LiteMap;
 
 use super::bytes::{Reader, put_varint};
 use super::combination::Combination;
-use super::error::Corrupt;
+use super::corrupt::{Corrupt, Defect, Within};
 use super::limits::EVENTS_PER_NAMESPACE;
 
 /// Users per combination of prior events, and per single prior event.
@@ -165,28 +165,50 @@ impl GoalRecord {
     /// [`Corrupt`] when it is cut short, out of order or out of range.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
         let mut record = Self::default();
-        for _ in 0..reader.varint()? {
-            let combination = Combination::decode(reader)?;
-            let count = reader.varint()?;
-            let ascends = record.combinations.last().is_none_or(|(last, _)| *last < combination);
-            if !ascends || count == 0 {
-                return Err(Corrupt::Value);
-            }
-            record.memory_bytes += combination.memory_bytes();
-            record.combinations.insert(combination, count);
-        }
-        record.other = reader.varint()?;
-        for _ in 0..reader.varint()? {
-            let event = reader.varint_below(EVENTS_PER_NAMESPACE.max)? as usize;
-            let count = reader.varint_below(u64::from(u32::MAX) + 1)? as u32;
-            if event < record.single.len() || count == 0 {
-                return Err(Corrupt::Value);
-            }
-            record.single.resize(event, 0);
-            record.single.push(count);
-        }
+        record.decode_counts(reader).within("goal record")?;
         record.memory_bytes += record.single.len() * size_of::<u32>();
         Ok(record)
+    }
+
+    fn decode_counts(&mut self, reader: &mut Reader<'_>) -> Result<(), Corrupt> {
+        for nth in 0..reader.varint().within("number of combinations")? {
+            self.decode_combination(reader).within_nth("combination", nth)?;
+        }
+        self.other = reader.varint().within("other")?;
+        for nth in 0..reader.varint().within("number of single counts")? {
+            self.decode_single(reader).within_nth("single count", nth)?;
+        }
+        Ok(())
+    }
+
+    /// Reads one combination, which must come behind those that are there.
+    fn decode_combination(&mut self, reader: &mut Reader<'_>) -> Result<(), Corrupt> {
+        let combination = Combination::decode(reader)?;
+        let count = reader.varint().within("count")?;
+        if self.combinations.last().is_some_and(|(last, _)| *last >= combination) {
+            return Err(Corrupt::new(Defect::Order).within("bitmap"));
+        }
+        if count == 0 {
+            return Err(Corrupt::new(Defect::Range).within("count"));
+        }
+        self.memory_bytes += combination.memory_bytes();
+        self.combinations.insert(combination, count);
+        Ok(())
+    }
+
+    /// Reads the count of one prior event, which must come behind those that are there.
+    fn decode_single(&mut self, reader: &mut Reader<'_>) -> Result<(), Corrupt> {
+        let event = reader.varint_below(EVENTS_PER_NAMESPACE.max).within("event")? as usize;
+        let count = reader.varint_below(u64::from(u32::MAX) + 1).within("count")? as u32;
+        if event < self.single.len() {
+            return Err(Corrupt::new(Defect::Order).within("event"));
+        }
+        if count == 0 {
+            return Err(Corrupt::new(Defect::Range).within("count"));
+        }
+        self.single.resize(event, 0);
+        self.single.push(count);
+        Ok(())
     }
 }
 

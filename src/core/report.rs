@@ -81,6 +81,17 @@ impl CounterReport {
         }
     }
 
+    /// The numbers without sums, all completions of a goal in `other`.
+    pub(super) fn counts_of(event: u32, counter: &Counter) -> Self {
+        let goal = counter.goal.as_deref().map(|record| GoalReport {
+            combinations: LiteMap::new(),
+            other: record.completions(),
+            single: ascending(record.single()),
+        });
+        let weeks = ascending(counter.cohorts.iter().flat_map(|cohorts| cohorts.counts()));
+        Self { event, count: counter.users.len(), sum: None, goal, weeks }
+    }
+
     fn merge(&mut self, other: Self) {
         self.count += other.count;
         if let Some(sum) = other.sum {

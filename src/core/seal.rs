@@ -12,7 +12,7 @@
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 
-use super::error::Corrupt;
+use super::corrupt::{Corrupt, Defect, Within};
 
 /// Bytes of a nonce.
 pub const NONCE_BYTES: usize = 24;
@@ -39,10 +39,11 @@ impl Seal {
     /// Opens a sealed row.
     ///
     /// # Errors
-    /// [`Corrupt::Length`] when it is too short, [`Corrupt::Seal`] when key or bytes are not those of [`Self::close`].
+    /// [`Defect::Short`] when it is too short, [`Defect::Seal`] when key or bytes are not those of [`Self::close`].
     pub fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, Corrupt> {
-        let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(Corrupt::Length)?;
-        self.0.decrypt(XNonce::from_slice(nonce), sealed).map_err(|_| Corrupt::Seal)
+        let (nonce, sealed) =
+            sealed.split_first_chunk::<NONCE_BYTES>().ok_or_else(|| Corrupt::new(Defect::Short).within("nonce"))?;
+        self.0.decrypt(XNonce::from_slice(nonce), sealed).map_err(|_| Corrupt::new(Defect::Seal))
     }
 }
 
@@ -56,11 +57,11 @@ mod tests {
         let sealed = seal.close([9; NONCE_BYTES], b"effects").unwrap();
         assert_eq!(seal.open(&sealed).unwrap(), b"effects");
         assert!(!sealed.windows(7).any(|window| window == b"effects"));
-        assert_eq!(Seal::new(&[4; 32]).open(&sealed), Err(Corrupt::Seal));
+        assert_eq!(Seal::new(&[4; 32]).open(&sealed), Err(Corrupt::new(Defect::Seal)));
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
-            assert_eq!(seal.open(&changed), Err(Corrupt::Seal));
+            assert_eq!(seal.open(&changed), Err(Corrupt::new(Defect::Seal)));
             assert!(seal.open(&sealed[..at]).is_err());
         }
     }

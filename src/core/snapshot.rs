@@ -14,8 +14,8 @@
 
 use super::aggregator::{Aggregator, Section};
 use super::bytes::{Reader, check_version, close_frame, open_frame, put_varint, unframe};
+use super::corrupt::{Corrupt, Defect, Within};
 use super::counter::Counter;
-use super::error::Corrupt;
 use super::limits::EVENTS_PER_NAMESPACE;
 use super::user_set::UserSet;
 
@@ -63,19 +63,44 @@ pub fn encode(state: &Aggregator, section: Section) -> Option<Vec<u8>> {
 /// # Errors
 /// [`Corrupt`] for anything that [`encode`] does not write, or a section that is there already.
 pub fn decode(state: &mut Aggregator, bytes: &[u8]) -> Result<(), Corrupt> {
+    put(state, bytes, |_| true)
+}
+
+/// Puts the section that is stored under a number into a state.
+///
+/// # Errors
+/// As [`decode`], naming the section; [`Defect::Misfit`] where it has another number.
+pub fn decode_stored(state: &mut Aggregator, number: u64, bytes: &[u8]) -> Result<(), Corrupt> {
+    put(state, bytes, |found| found == number).map_err(|corrupt| in_section(corrupt, number))
+}
+
+fn put(state: &mut Aggregator, bytes: &[u8], is_expected: impl FnOnce(u64) -> bool) -> Result<(), Corrupt> {
     let mut reader = Reader::new(unframe(KIND, VERSION_MAX, bytes)?);
-    match reader.varint_below(EVENTS_PER_NAMESPACE.max + 1)? {
-        0 => {
+    let number = reader.varint_below(EVENTS_PER_NAMESPACE.max + 1).within("section number")?;
+    if !is_expected(number) {
+        return Err(Corrupt::new(Defect::Misfit).within("section number"));
+    }
+    match number.checked_sub(1) {
+        None => {
             check_version(bytes, 1)?;
             state.restore_users(UserSet::decode(&mut reader, UserSet::FINGERPRINT_BITS)?)?;
         }
-        number => {
+        Some(event) => {
             let counter = Counter::decode(&mut reader)?;
             check_version(bytes, counter.version())?;
-            state.restore_counter((number - 1) as u32, counter)?;
+            state.restore_counter(event as u32, counter)?;
         }
     }
     reader.end()
+}
+
+/// Names the section in which something is corrupt.
+#[must_use]
+pub fn in_section(corrupt: Corrupt, number: u64) -> Corrupt {
+    match number.checked_sub(1) {
+        None => corrupt.within_noted("section", number, "all users", None),
+        event => corrupt.within_noted("section", number, "event", event),
+    }
 }
 
 /// All sections of a state, in the order of their numbers.

@@ -4,7 +4,7 @@
 //! Technique for Extending the Available Precision" (1971).
 
 use super::bytes::Reader;
-use super::error::Corrupt;
+use super::corrupt::{Corrupt, Within};
 
 /// A compensated sum. The error of [`Sum::value`] stays below 1e-15 relative to the sum of magnitudes, in any order
 /// of up to 2^48 additions.
@@ -46,7 +46,7 @@ impl Sum {
     /// # Errors
     /// [`Corrupt`] when bytes are missing or not finite numbers.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
-        Ok(Self { high: reader.f64()?, low: reader.f64()? })
+        Ok(Self { high: reader.f64().within("high").within("sum")?, low: reader.f64().within("low").within("sum")? })
     }
 }
 

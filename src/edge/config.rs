@@ -13,6 +13,7 @@ use crate::core::counter_settings::CounterSettings;
 use crate::core::error::Invalid;
 use crate::core::identity::Keys;
 use crate::core::limits::{self, FlagLimits, Limit, RequestLimits, ShardLimits};
+use crate::core::older_state::OlderState;
 use crate::core::request::{AllowedHosts, parse_counter_settings};
 
 /// What ingest tokens may add to the names that are registered.
@@ -39,8 +40,8 @@ pub struct Config {
     pub ingest_tokens: Vec<String>,
     /// Whether `ensure_goal` is allowed to ingest tokens.
     pub ingest_may_add_goals: bool,
-    /// Whether shards take storage that is older than what was acknowledged as it is.
-    pub accept_older_state: bool,
+    /// Which shards take storage that is older than what was acknowledged as it is.
+    pub older_state: OlderState,
     /// Origins of pages that may call; `*` for all.
     pub allowed_origins: Vec<String>,
     /// Hosts that are answered without authentication.
@@ -130,7 +131,7 @@ impl Config {
             read_tokens: tokens("READ_TOKENS", &variable("READ_TOKENS"))?,
             ingest_tokens: tokens("INGEST_TOKENS", &variable("INGEST_TOKENS"))?,
             ingest_may_add_goals: choice("INGEST_MAY_ADD_GOALS", &variable("INGEST_MAY_ADD_GOALS"), "false", "true")?,
-            accept_older_state: choice("ACCEPT_OLDER_STATE", &variable("ACCEPT_OLDER_STATE"), "false", "true")?,
+            older_state: OlderState::parse(&variable("ACCEPT_OLDER_STATE"))?,
             allowed_origins: origins(&variable("ALLOWED_ORIGINS"))?,
             allowed_hosts: AllowedHosts::parse(&variable("ALLOWED_HOSTS"))?,
             keys: if hash_key.trim().is_empty() { None } else { Some(Keys::from_hex(&hash_key)?) },

@@ -192,9 +192,9 @@ impl From<Failure> for ApiError {
                 Code::StorageUnavailable,
                 "storage failed; nothing of this was acknowledged and sending it again is safe",
             ),
-            Failure::Unreadable => Self::new(
+            Failure::Unreadable(_) => Self::new(
                 Code::StorageUnavailable,
-                "the storage of a shard is damaged, or older than what was acknowledged; the log says which and how",
+                "the storage of a shard is damaged, or older than what was acknowledged; the log and GET /v0/status say which and how",
             ),
         }
     }

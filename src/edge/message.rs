@@ -36,12 +36,16 @@ pub enum ShardRequest {
         /// The user.
         user: UserKey,
     },
+    /// Answer with the counts ([`crate::core::counts`]) as a [`Report`], without loading the state.
+    Counts,
     /// Answer with the [`Status`], without loading the state.
     Status,
     /// Load the state, so that it is known to be readable, and answer with the [`Status`].
     Check,
     /// Make ready to be closed, and be closed: the call is broken off.
     Close,
+    /// Take storage that is older than what was acknowledged as it is, if `ACCEPT_OLDER_STATE` says so.
+    AcceptOlder,
     /// Compact now (fault-injection builds only).
     Compact,
     /// Answer with the state of storage (fault-injection builds only).
@@ -74,6 +78,8 @@ pub enum ShardReply {
     Inspection(Inspection),
     /// How the shard is.
     Status(Status),
+    /// The answer to [`ShardRequest::AcceptOlder`]: whether storage was older and is taken from now on.
+    Accepted(bool),
 }
 
 /// How a shard is, told without loading its state.
@@ -345,8 +351,8 @@ pub enum Failure {
     Configuration(String),
     /// Storage failed.
     Storage,
-    /// Storage holds what cannot be read, or less than was acknowledged.
-    Unreadable,
+    /// Storage holds what cannot be read, or less than was acknowledged: which shard, where, and what is wrong.
+    Unreadable(String),
 }
 
 /// Asks a Durable Object.
@@ -360,6 +366,19 @@ pub async fn ask<Q: Serialize, A: DeserializeOwned>(
     question: &Q,
 ) -> Result<A, ApiError> {
     ask_encoded(env, binding, name, encode(question)).await
+}
+
+/// Asks a Durable Object, and answers its failure as it is.
+///
+/// # Errors
+/// That it could not be reached.
+pub async fn ask_plainly<Q: Serialize, A: DeserializeOwned>(
+    env: &Env,
+    binding: &str,
+    name: &str,
+    question: &Q,
+) -> Result<Result<A, Failure>, ApiError> {
+    answer_of(env, binding, name, encode(question)).await
 }
 
 /// A question on its way, which needs what it was made of no more.
@@ -384,6 +403,15 @@ pub async fn ask_encoded<A: DeserializeOwned>(
     name: &str,
     question: Encoded,
 ) -> Result<A, ApiError> {
+    answer_of(env, binding, name, question).await?.map_err(ApiError::from)
+}
+
+async fn answer_of<A: DeserializeOwned>(
+    env: &Env,
+    binding: &str,
+    name: &str,
+    question: Encoded,
+) -> Result<Result<A, Failure>, ApiError> {
     // Held until the answer is there.
     let _open = if binding == SHARD { Some(open::enter(env, name).await?) } else { None };
     // A stub stays broken once its object was aborted: a new one for every request.
@@ -393,10 +421,9 @@ pub async fn ask_encoded<A: DeserializeOwned>(
         Err(error) => Err(error),
     };
     record::reached(name, answer.is_ok());
-    let answer = answer.map_err(|error| ApiError::storage(&error))?;
-    let answer: Result<A, Failure> =
-        postcard::from_bytes(&answer).map_err(|error| ApiError::storage(&error.to_string().into()))?;
-    answer.map_err(ApiError::from)
+    let unreachable = |cause: String| ApiError::storage(&format!("{name}: {cause}").into());
+    let answer = answer.map_err(|error| unreachable(error.to_string()))?;
+    postcard::from_bytes(&answer).map_err(|error| unreachable(error.to_string()))
 }
 
 /// Sends a question to an object and returns the answer as it came.

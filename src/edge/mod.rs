@@ -29,6 +29,7 @@ mod metrics;
 mod names;
 mod namespaces;
 mod nudges;
+mod older_state;
 mod open;
 mod predictions;
 mod registry;

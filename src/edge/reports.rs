@@ -19,10 +19,27 @@ use crate::core::report::Report;
 /// # Errors
 /// When the registry or a shard cannot be read: never a part of the numbers.
 pub async fn fetch(env: &Env, keys: &Keys, name: &str) -> Result<Option<(Rc<Namespace>, Report)>, ApiError> {
+    gather(env, keys, name, &ShardRequest::Report).await
+}
+
+/// The same with no more than the counts, for which no shard is loaded.
+///
+/// # Errors
+/// As [`fetch`].
+pub async fn counts(env: &Env, keys: &Keys, name: &str) -> Result<Option<(Rc<Namespace>, Report)>, ApiError> {
+    gather(env, keys, name, &ShardRequest::Counts).await
+}
+
+async fn gather(
+    env: &Env,
+    keys: &Keys,
+    name: &str,
+    question: &ShardRequest,
+) -> Result<Option<(Rc<Namespace>, Report)>, ApiError> {
     let Some(namespace) = directory::look_up(env, keys, name).await? else {
         return Ok(None);
     };
-    let report = merged(env, &namespace).await?;
+    let report = merged(env, &namespace, question).await?;
     if has_names(&namespace, &report) {
         return Ok(Some((namespace, report)));
     }
@@ -43,9 +60,9 @@ pub async fn events_of(env: &Env, namespace: &Namespace, user: UserKey) -> Resul
     }
 }
 
-async fn merged(env: &Env, namespace: &Namespace) -> Result<Report, ApiError> {
+async fn merged(env: &Env, namespace: &Namespace, question: &ShardRequest) -> Result<Report, ApiError> {
     let mut reports = stream::iter(0..namespace.shards)
-        .map(|index| async move { ask(env, "SHARD", &namespace.shard_name(index), &ShardRequest::Report).await })
+        .map(|index| async move { ask(env, "SHARD", &namespace.shard_name(index), question).await })
         .buffer_unordered(FAN_OUT);
     let mut total = Report::default();
     while let Some(reply) = reports.next().await {

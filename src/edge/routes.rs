@@ -8,8 +8,8 @@ use super::error::ApiError;
 use super::faults::Fault;
 use super::response::{Reply, without_body};
 use super::{
-    access, analytics, assets, cors, feature_specs, features, goals, health, metrics, namespaces, nudges, predictions,
-    status,
+    access, analytics, assets, cors, feature_specs, features, goals, health, metrics, namespaces, nudges, older_state,
+    predictions, status,
 };
 use crate::api::code::Code;
 use crate::api::routes::{Endpoint, FOLDERS, Method, ROUTES, Route};
@@ -40,6 +40,7 @@ pub async fn serve(request: Request, env: Env, context: Context) -> worker::Resu
         Ok(config) => config,
         Err(error) => return Reply::error(&error).into_response(),
     };
+    older_state::accept(&config, &env, &context);
     let origin = if config.allowed_origins.is_empty() { None } else { request.headers().get("origin")? };
     let is_head = request.method() == worker::Method::Head;
     let mut counted = ("other", "other");

@@ -31,9 +31,12 @@ use super::store::Store;
 use crate::api::code::Code;
 use crate::core::aggregator::{Aggregator, Operation};
 use crate::core::budget::{Budget, Slot};
+use crate::core::corrupt::Corrupt;
+use crate::core::counts;
 use crate::core::effect::Effect;
 use crate::core::error::Refusal;
 use crate::core::identity::Keys;
+use crate::core::report::Report;
 use crate::core::seal::Seal;
 use crate::core::snapshot;
 
@@ -123,10 +126,21 @@ impl Shard {
                 self.settle(&config, &keys).await?;
                 Ok(ShardReply::Events(events))
             }
+            ShardRequest::Counts => {
+                let (config, keys) = self.prepare().await?;
+                self.counts(&config, &keys).map(ShardReply::Report)
+            }
+            ShardRequest::AcceptOlder => {
+                let (config, keys) = self.prepare().await?;
+                let (generation, is_accepted) = self.accept_older(&config, &keys)?;
+                self.ensure_mark(generation).await;
+                Ok(ShardReply::Accepted(is_accepted))
+            }
             ShardRequest::Status => self.status().map(ShardReply::Status),
             ShardRequest::Check => {
                 let (config, keys) = self.prepare().await?;
-                self.with(&config, &keys, |_| Ok(()))?;
+                let generation = self.with(&config, &keys, |loaded| Ok(loaded.store.generation()))?;
+                self.ensure_mark(generation).await;
                 self.status().map(ShardReply::Status)
             }
             ShardRequest::Compact => self.compact().await.map(|()| ShardReply::Done),
@@ -198,7 +212,7 @@ impl Shard {
     /// Tells the registry when the state cannot be read, and when it can be again.
     async fn tell(&self, failure: Option<&Failure>) {
         let is_unreadable = match failure {
-            Some(Failure::Unreadable) => true,
+            Some(Failure::Unreadable(_)) => true,
             // Not every call reads the state.
             None if self.slot.content().is_some_and(|content| content.is_some()) => false,
             _ => return,
@@ -305,15 +319,66 @@ impl Shard {
 
     fn load(&self, config: &Config, keys: &Keys) -> Outcome<Loaded> {
         let load = || {
-            let mut store = Store::open(self.state.storage(), Seal::new(&keys.seal()))?;
-            let make_room = |bytes| self.make_room(bytes, config);
-            let state = store.load(self.known_mark(), config.accept_older_state, make_room)?;
+            let (mut store, _) = self.open(config, keys)?;
+            let state = store.load(|bytes| self.make_room(bytes, config))?;
             Ok(Loaded { state, store })
         };
-        record::timed(Work::Load, load).map_err(|error: worker::Error| {
-            worker::console_error!("shard {}: what is stored cannot be used: {error}", self.state.id());
-            Failure::Unreadable
-        })
+        record::timed(Work::Load, load).map_err(|error: worker::Error| self.unreadable(&error))
+    }
+
+    /// The tables, as old as they must be, and whether they are older and taken nevertheless.
+    fn open(&self, config: &Config, keys: &Keys) -> Result<(Store, bool)> {
+        let mut store = Store::open(self.state.storage(), Seal::new(&keys.seal()))?;
+        let name = self.name();
+        let accepted = store.check_age(self.known_mark(), config.older_state.accepts(&name))?;
+        if let Some(older) = &accepted {
+            worker::console_warn!("ACCEPT_OLDER_STATE: shard {name} is taken as it is, from now on: {older}");
+        }
+        Ok((store, accepted.is_some()))
+    }
+
+    /// The counts: of the state where it is loaded, else of the tables. Neither loads it, nor counts as a use of it.
+    fn counts(&self, config: &Config, keys: &Keys) -> Outcome<Report> {
+        let loaded = self.slot.content().and_then(|content| content.as_ref().map(|loaded| counts::of(&loaded.state)));
+        match loaded {
+            Some(counts) => Ok(counts),
+            // The counts may be sound where the rest is not.
+            None if self.is_unreadable.get() => self.with(config, keys, |loaded| Ok(counts::of(&loaded.state))),
+            None => {
+                let damaged = |corrupt: &Corrupt| {
+                    worker::console_warn!("shard {}, {corrupt}: they are counted anew", self.name());
+                };
+                let counts = self
+                    .open(config, keys)
+                    .and_then(|(mut store, _)| store.counts(damaged, |bytes| self.make_room(bytes, config)));
+                counts.map_err(|error| self.unreadable(&error))
+            }
+        }
+    }
+
+    /// Takes older storage, if it is to be taken. Answers the generation of what is stored, and whether it was older.
+    fn accept_older(&self, config: &Config, keys: &Keys) -> Outcome<(u64, bool)> {
+        let loaded = self.slot.content().and_then(|content| Some(content.as_ref()?.store.generation()));
+        if let Some(generation) = loaded {
+            return Ok((generation, false));
+        }
+        match self.open(config, keys) {
+            Ok((store, is_accepted)) => Ok((store.generation(), is_accepted)),
+            Err(error) => Err(self.unreadable(&error)),
+        }
+    }
+
+    /// The name that operators know, or else the id.
+    fn name(&self) -> String {
+        let id = self.state.id();
+        id.name().unwrap_or_else(|| id.to_string())
+    }
+
+    /// Tells the log what cannot be read, where, and in whose database.
+    fn unreadable(&self, error: &worker::Error) -> Failure {
+        let what = one_line(&format!("shard {}, {error}", self.name()));
+        worker::console_error!("what is stored cannot be used: {what} (database {})", self.state.id());
+        Failure::Unreadable(what)
     }
 }
 
@@ -376,6 +441,11 @@ fn refused(refusal: Refusal, config: &Config) -> Failure {
         Refusal::CounterSize { users_max } => users_max,
     };
     Failure::Refused { refusal, limit }
+}
+
+/// What `SQLite` says of a damaged database may have several lines.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn storage(error: &worker::Error) -> Failure {

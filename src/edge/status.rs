@@ -9,7 +9,9 @@ use super::config::Config;
 use super::directory::{self, Namespace};
 use super::error::ApiError;
 use super::keys::keys;
-use super::message::{REGISTRY_NAME, RegistryReply, RegistryRequest, ShardReply, ShardRequest, Status, ask};
+use super::message::{
+    Failure, REGISTRY_NAME, RegistryReply, RegistryRequest, ShardReply, ShardRequest, Status, ask, ask_plainly,
+};
 use super::metrics::record::{self, ShardTotals};
 use super::metrics::wasm_memory_bytes;
 use super::response::Reply;
@@ -70,18 +72,23 @@ pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
     })
 }
 
-/// Every shard's answer, in order.
-async fn check(env: &Env, namespace: &Namespace) -> Vec<Result<Status, ApiError>> {
+/// Every shard's answer, or what is wrong with it, in order.
+async fn check(env: &Env, namespace: &Namespace) -> Vec<Result<Status, String>> {
     let ask_one = |index| async move {
-        match ask(env, "SHARD", &namespace.shard_name(index), &ShardRequest::Check).await? {
-            ShardReply::Status(status) => Ok(status),
-            _ => Err(ApiError::unexpected("a shard")),
+        let shard = namespace.shard_name(index);
+        let failed = |error: ApiError| Err(format!("shard {shard}: {}", error.what()));
+        match ask_plainly(env, "SHARD", &shard, &ShardRequest::Check).await {
+            Ok(Ok(ShardReply::Status(status))) => Ok(status),
+            Ok(Ok(_)) => failed(ApiError::unexpected("it")),
+            Ok(Err(Failure::Unreadable(what))) => Err(what),
+            Ok(Err(failure)) => failed(failure.into()),
+            Err(error) => failed(error),
         }
     };
     stream::iter(0..namespace.shards).map(ask_one).buffered(FAN_OUT).collect().await
 }
 
-fn shard(index: u32, check: Result<Status, ApiError>, config: &Config) -> ShardStatus {
+fn shard(index: u32, check: Result<Status, String>, config: &Config) -> ShardStatus {
     match check {
         Ok(status) => ShardStatus::Reachable {
             index,
@@ -95,7 +102,7 @@ fn shard(index: u32, check: Result<Status, ApiError>, config: &Config) -> ShardS
             snapshot_counters: status.stored_counters,
             snapshot_age_s: status.snapshot_age_s,
         },
-        Err(error) => ShardStatus::Unreachable { index, reachable: false, what: error.what().to_owned() },
+        Err(what) => ShardStatus::Unreachable { index, reachable: false, what },
     }
 }
 

@@ -14,7 +14,7 @@ const BAD = {
   READ_TOKENS: ['two words'],
   INGEST_TOKENS: ['good,not good'],
   INGEST_MAY_ADD_GOALS: ['yes', '1'],
-  ACCEPT_OLDER_STATE: ['yes', 'TRUE', '1'],
+  ACCEPT_OLDER_STATE: ['yes', 'TRUE', '1', 'shop', 'shop/64', 'shop/1,,shop/2', 'shop/1,true', '50%/1', '%ff/1'],
   ALLOWED_HOSTS: ['https://shop.example', 'shop.example/', '*.example', 'shop..example', 'münchen.example', 'a b', 'a:b'],
   ALLOWED_ORIGINS: ['shop.example', 'https://', 'https://shop.example/page', 'https://shop.example,ftp://x'],
   SHARDS: ['x', '0', '65', '-1', '1.5', '4 shards', '99999999999999999999'],

@@ -1,11 +1,13 @@
 // Storage that was damaged, cut off, lost or taken back to an earlier time: never answered from as if nothing were
-// wrong. The namespace concerned answers 503, /healthz and the metrics say so, all others go on.
+// wrong. The namespace concerned answers 503, /healthz and the metrics say so, /v0/status and the log say which shard,
+// where, and what is wrong; all others go on.
 
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 
-import { checkpoint, databases } from './harness/damage.mjs';
+import { checkpoint, databases, editRow, reframed, sql } from './harness/damage.mjs';
+import { until } from './harness/deadline.mjs';
 import { filesUnder } from './harness/files.mjs';
 import { Model } from './harness/model.mjs';
 import { parse, total } from './harness/prometheus.mjs';
@@ -88,7 +90,10 @@ async function isTold(server, sound) {
     assert.equal(total(found, 'kimball_namespace_unreadable', { kimball_namespace: lost }), 1, path);
   }
   (await server.post('/v0/analytics', batch(lost, 9))).refused(503, 'storage_unavailable');
-  assert.match(server.log, /what is stored cannot be used|storage unavailable/);
+  const { shards } = (await server.get(`/v0/status?namespace=${lost}`)).expect(200).json().namespace;
+  assert.equal(shards[0].reachable, false);
+  assert.ok(new RegExp(`^shard ${lost}/0[,:] \\S`).test(shards[0].what), shards[0].what);
+  assert.match(server.log, new RegExp(`(what is stored cannot be used: shard|storage unavailable:) ${lost}/0`));
 }
 
 const DAMAGES = {
@@ -133,6 +138,66 @@ for (const [isCheckpointed, damages] of [[false, DAMAGES], [true, DAMAGES_AFTER_
   }
 }
 
+const flipped = (bytes) => { bytes[bytes.length >> 1] ^= 1; return bytes; };
+const flag = (value) => (payload) => { payload[9] = value; return payload; };
+
+/** What is done to the database of shop/0, and what is told of it behind `shard shop/0, `. Event 0 has section 1. */
+const PLACES = {
+  'a bit of a section': [(path) => editRow(path, 'snapshot', 256, flipped),
+    'section 1 (event 0), frame, checksum: does not match the content'],
+  'a section that is cut off': [(path) => editRow(path, 'snapshot', 256, (row) => reframed(row, (payload) => payload.subarray(0, -1))),
+    'section 1 (event 0), user set, gaps: the bytes end before it does'],
+  'a section with bytes behind it': [(path) => editRow(path, 'snapshot', 0, (row) => reframed(row, (payload) => Buffer.concat([payload, Buffer.of(0)]))),
+    'section 0 (all users): bytes are left behind it'],
+  'flags that no counter has': [(path) => editRow(path, 'snapshot', 512, (row) => reframed(row, flag(0xf0))),
+    'section 2 (event 1), flags: out of range'],
+  'a section of a later version': [(path) => editRow(path, 'snapshot', 256, (row) => { row[3] = 9; return row; }),
+    'section 1 (event 0), frame, version: unknown to this version'],
+  'a section in the place of another': [(path) => sql(path, 'UPDATE snapshot SET id = 99 * 256 WHERE id = 512'),
+    'section 99 (event 98), section number: does not fit what comes before it'],
+  'a section whose first part is gone': [(path) => sql(path, 'UPDATE snapshot SET id = 257 WHERE id = 256'),
+    'section 1 (event 0), part 0: missing'],
+  'a section that is no bytes': [(path) => sql(path, "UPDATE snapshot SET row = 'text' WHERE id = 256"),
+    'section 1 (event 0), part 0: not in the form that is written'],
+  'a bit of a journal row': [(path) => editRow(path, 'journal', 2, flipped),
+    'journal row 2: cannot be unsealed: another HASH_KEY, or changed bytes'],
+  'a journal row that is cut off': [(path) => editRow(path, 'journal', 1, (row) => row.subarray(0, 20)),
+    'journal row 1, nonce: the bytes end before it does'],
+  'a journal row that is no bytes': [(path) => sql(path, "UPDATE journal SET row = 'text' WHERE seq = 1"),
+    'journal row 1: not in the form that is written'],
+  'a journal without the rows that made its counters': [(path) => sql(path, 'DELETE FROM snapshot WHERE id = 256'),
+    'journal row 1, effect 0 (first occurrence of event 0): does not fit what comes before it'],
+};
+
+test('the log and /v0/status say which shard, which section or journal row, and which field', { timeout: 180_000 }, async (t) => {
+  const env = { SHARDS: '1', JOURNAL_ROWS_MAX: '1', COMPACTION_IDLE_MS: '3600000' };
+  const server = await serve(t, { env });
+  const user = 'Zq8-marked-user';
+  const did = (name, user_id) => ({ event_name: name, user_id, namespace: SHOP });
+  await server.ingest([did('Visit', user), did('Buy', user), did('Visit', 'b')]);
+  await server.restart({ env: { JOURNAL_ROWS_MAX: '100' } });
+  for (const user_id of ['c', 'd', 'e']) await server.ingest(did('Visit', user_id));
+  await server.stop();
+  const [path] = tables(server.stateDir, 'snapshot').map((table) => table.path);
+  const restore = await keep(t, server);
+  for (const [name, [damage, place]] of Object.entries(PLACES)) {
+    damage(path);
+    await server.start();
+    const before = server.log.length;
+    (await server.get(`/v0/analytics?namespace=${SHOP}`)).refused(503, 'storage_unavailable');
+    const { shards } = (await server.get(`/v0/status?namespace=${SHOP}`)).expect(200).json().namespace;
+    const what = `shard ${SHOP}/0, ${place}`;
+    assert.deepEqual(shards, [{ index: 0, reachable: false, what }], name);
+    await until('the log', () => server.log.slice(before).includes(`what is stored cannot be used: ${what} (database `));
+    assert.ok(server.log.slice(before).includes(path.match(/([0-9a-f]{64})\.sqlite$/)[1]), 'the log names the file');
+    await server.stop('SIGKILL');
+    restore();
+  }
+  await server.start();
+  assert.deepEqual((await server.analytics(SHOP)).counts.map((event) => [event.name, event.count]), [['Buy', 1], ['Visit', 5]]);
+  assert.ok(!server.log.includes(user));
+});
+
 test('a shard that was taken back to an earlier time: refused, or taken on request', { timeout: 60_000 }, async (t) => {
   const { server } = await stored(t, { rounds: 1 });
   checkpoint(server.stateDir);
@@ -151,7 +216,11 @@ test('a shard that was taken back to an earlier time: refused, or taken on reque
     for (const round of [0, 1]) twice.applyAll(batch(namespace, round));
   }
   await server.start();
-  assert.equal((await answering(server, twice)).length, 1);
+  const sound = await answering(server, twice);
+  assert.equal(sound.length, 1);
+  const lost = [SHOP, SOUND].find((namespace) => !sound.includes(namespace));
+  const [shard] = (await server.get(`/v0/status?namespace=${lost}`)).json().namespace.shards;
+  assert.match(shard.what, new RegExp(`^shard ${lost}/0, age: it is of generation \\d+, and generation \\d+ was acknowledged$`));
   await server.restart({ env: { ACCEPT_OLDER_STATE: 'true' } });
   const states = [];
   for (const namespace of [SHOP, SOUND]) {

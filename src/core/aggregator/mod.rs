@@ -11,9 +11,10 @@ mod weeks;
 
 use super::cohort::Week;
 use super::combination::Combination;
+use super::corrupt::{Corrupt, Defect, Within};
 use super::counter::Counter;
 use super::effect::{Effect, First};
-use super::error::{Corrupt, Refusal};
+use super::error::Refusal;
 use super::goal::{Bucket, GoalRecord};
 use super::identity::{ALL_USERS_TAG, UnlinkKey, UserKey};
 use super::limits::{EFFECT_BYTES, EVENTS_PER_NAMESPACE, ShardLimits, Sizing};
@@ -144,11 +145,12 @@ impl Aggregator {
     /// Carries out effects that were journalled before. Effects that are in the state already change nothing.
     ///
     /// # Errors
-    /// [`Corrupt::Value`] where they do not fit the state.
+    /// [`Defect::Misfit`] where they do not fit the state, naming the effect.
     pub fn restore(&mut self, effects: &[Effect]) -> Result<(), Corrupt> {
         let mut undo = Vec::new();
-        for effect in effects {
-            self.execute(effect, &ShardLimits::NONE, &mut undo).map_err(|_| Corrupt::Value)?;
+        for (effect, nth) in effects.iter().zip(0..) {
+            self.execute(effect, &ShardLimits::NONE, &mut undo)
+                .map_err(|_| effect.corrupt(Corrupt::new(Defect::Misfit), nth))?;
             undo.clear();
         }
         Ok(())
@@ -157,10 +159,10 @@ impl Aggregator {
     /// Puts a stored set of all users in place.
     ///
     /// # Errors
-    /// [`Corrupt::Value`] when there is one already.
+    /// [`Defect::Repeated`] when there is one already.
     pub fn restore_users(&mut self, users: UserSet) -> Result<(), Corrupt> {
         if !self.users.is_empty() {
-            return Err(Corrupt::Value);
+            return Err(Corrupt::new(Defect::Repeated).within("user set"));
         }
         self.memory_bytes += users.memory_bytes().saturating_sub(self.users.memory_bytes());
         self.users = users;
@@ -170,10 +172,13 @@ impl Aggregator {
     /// Puts a stored counter in place.
     ///
     /// # Errors
-    /// [`Corrupt::Value`] when the event has one already or its number is out of range.
+    /// [`Defect::Repeated`] when the event has one already, [`Defect::Range`] when its number is out of range.
     pub fn restore_counter(&mut self, event: u32, counter: Counter) -> Result<(), Corrupt> {
-        if u64::from(event) >= EVENTS_PER_NAMESPACE.max || self.counter(event).is_some() {
-            return Err(Corrupt::Value);
+        if u64::from(event) >= EVENTS_PER_NAMESPACE.max {
+            return Err(Corrupt::new(Defect::Range).within("event"));
+        }
+        if self.counter(event).is_some() {
+            return Err(Corrupt::new(Defect::Repeated).within("counter"));
         }
         self.memory_bytes += counter.memory_bytes();
         self.put(event, counter);

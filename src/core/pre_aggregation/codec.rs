@@ -11,11 +11,11 @@
 //!
 //! Equal content has equal bytes, but for the order in which namespaces and event names were first seen.
 
-use super::pending::{Pending, get_text, put_text};
+use super::pending::{Pending, get_bytes, get_text, put_text};
 use super::{Bounds, Namespace, PreAggregator};
 use crate::core::aggregator::Aggregator;
 use crate::core::bytes::{Reader, frame, put_varint, unframe};
-use crate::core::error::Corrupt;
+use crate::core::corrupt::{Corrupt, Defect, Within};
 use crate::core::identity::LocalKey;
 use crate::core::limits::{EVENTS_PER_NAMESPACE, NAME_BYTES};
 use crate::core::request::check_name;
@@ -45,12 +45,12 @@ impl PreAggregator {
     /// [`Corrupt`] for anything else. No more memory is taken than the bytes give reason for.
     pub fn decode(bytes: &[u8], bounds: Bounds) -> Result<Self, Corrupt> {
         let mut reader = Reader::new(unframe(KIND, VERSION, bytes)?);
-        let mut decoded = Self::new(LocalKey::new(&reader.array()?), bounds);
-        decoded.passed_unseen = reader.varint()?;
-        for _ in 0..reader.varint()? {
-            let namespace = Namespace::decode(&mut reader, &decoded.key)?;
+        let mut decoded = Self::new(LocalKey::new(&reader.array().within("key")?), bounds);
+        decoded.passed_unseen = reader.varint().within("events passed unseen")?;
+        for nth in 0..reader.varint().within("number of namespaces")? {
+            let namespace = Namespace::decode(&mut reader, &decoded.key).within_nth("namespace", nth)?;
             if decoded.namespaces.iter().any(|other| other.name == namespace.name) {
-                return Err(Corrupt::Value);
+                return Err(Corrupt::new(Defect::Repeated).within("name").within_nth("namespace", nth));
             }
             decoded.namespaces.push(namespace);
         }
@@ -75,17 +75,21 @@ impl Namespace {
     }
 
     fn decode(reader: &mut Reader<'_>, key: &LocalKey) -> Result<Self, Corrupt> {
-        let mut namespace = Self::new(get_name(reader)?);
-        for number in 0..reader.varint_below(EVENTS_PER_NAMESPACE.max + 1)? {
-            if u64::from(namespace.intern(get_name(reader)?)) != number {
-                return Err(Corrupt::Value);
+        let mut namespace = Self::new(get_name(reader).within("name")?);
+        for number in 0..reader.varint_below(EVENTS_PER_NAMESPACE.max + 1).within("number of event names")? {
+            if u64::from(namespace.intern(get_name(reader).within_nth("event name", number)?)) != number {
+                return Err(Corrupt::new(Defect::Repeated).within_nth("event name", number));
             }
         }
-        for _ in 0..reader.varint_below(EVENTS_PER_NAMESPACE.max + 2)? {
-            let len = usize::try_from(reader.varint()?).map_err(|_| Corrupt::Length)?;
-            snapshot::decode(&mut namespace.state, reader.slice(len)?)?;
+        for nth in 0..reader.varint_below(EVENTS_PER_NAMESPACE.max + 2).within("number of sections")? {
+            let section = get_bytes(reader).within_nth("section", nth)?;
+            snapshot::decode(&mut namespace.state, section).within_nth("section", nth)?;
         }
-        if namespace.state.has_tags(&namespace.names, key) { Ok(namespace) } else { Err(Corrupt::Value) }
+        if namespace.state.has_tags(&namespace.names, key) {
+            Ok(namespace)
+        } else {
+            Err(Corrupt::new(Defect::Misfit).within("tags"))
+        }
     }
 }
 
@@ -98,5 +102,5 @@ impl Aggregator {
 }
 
 fn get_name<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Corrupt> {
-    check_name(get_text(reader)?, NAME_BYTES.max).map_err(|_| Corrupt::Value)
+    check_name(get_text(reader)?, NAME_BYTES.max).map_err(|_| Corrupt::new(Defect::Range))
 }

@@ -9,7 +9,7 @@
 
 use super::event::{Day, Event};
 use crate::core::bytes::{Reader, put_varint};
-use crate::core::error::Corrupt;
+use crate::core::corrupt::{Corrupt, Defect, Within};
 use crate::core::request::DEFAULT_NAMESPACE;
 
 /// Encoded events, oldest first.
@@ -71,9 +71,9 @@ impl Pending {
         let bytes = reader.slice(reader.len())?;
         let (mut check, mut len) = (Reader::new(bytes), 0);
         while !check.is_empty() {
-            let event = get(&mut check)?;
+            let event = get(&mut check).within_nth("pending event", len as u64)?;
             if !event.is_possible() {
-                return Err(Corrupt::Value);
+                return Err(Corrupt::new(Defect::Range).within_nth("pending event", len as u64));
             }
             len += 1;
         }
@@ -118,21 +118,22 @@ fn put(out: &mut Vec<u8>, event: &Event<'_>) {
 }
 
 fn get<'a>(reader: &mut Reader<'a>) -> Result<Event<'a>, Corrupt> {
-    let flags = reader.u8()?;
+    let flags = reader.u8().within("flags")?;
     if flags & !(HAS_NAMESPACE | HAS_VALUE | ENSURES_GOAL) != 0 {
-        return Err(Corrupt::Value);
+        return Err(Corrupt::new(Defect::Range).within("flags"));
     }
-    let day = Day::of_number(reader.varint()?).ok_or(Corrupt::Value)?;
-    let mut event = Event::new(get_text(reader)?, get_text(reader)?, day);
+    let day = Day::of_number(reader.varint().within("day")?);
+    let day = day.ok_or_else(|| Corrupt::new(Defect::Range).within("day"))?;
+    let mut event = Event::new(get_text(reader).within("event")?, get_text(reader).within("user")?, day);
     event.ensure_goal = flags & ENSURES_GOAL != 0;
     if flags & HAS_NAMESPACE != 0 {
-        event.namespace = get_text(reader)?;
+        event.namespace = get_text(reader).within("namespace")?;
         if event.namespace == DEFAULT_NAMESPACE {
-            return Err(Corrupt::Value);
+            return Err(Corrupt::new(Defect::Form).within("namespace"));
         }
     }
     if flags & HAS_VALUE != 0 {
-        event.value = Some(reader.f64()?);
+        event.value = Some(reader.f64().within("value")?);
     }
     Ok(event)
 }
@@ -145,6 +146,11 @@ pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
 
 /// Reads a text.
 pub(super) fn get_text<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Corrupt> {
-    let len = usize::try_from(reader.varint()?).map_err(|_| Corrupt::Length)?;
-    std::str::from_utf8(reader.slice(len)?).map_err(|_| Corrupt::Value)
+    std::str::from_utf8(get_bytes(reader)?).map_err(|_| Corrupt::new(Defect::Text))
+}
+
+/// Reads bytes behind their number.
+pub(super) fn get_bytes<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Corrupt> {
+    let len = reader.varint()?;
+    reader.slice(usize::try_from(len).unwrap_or(usize::MAX))
 }

@@ -12,7 +12,7 @@
 
 use super::{UserSet, table::Table};
 use crate::core::bytes::{Reader, put_varint};
-use crate::core::error::Corrupt;
+use crate::core::corrupt::{Corrupt, Defect, Within};
 
 impl UserSet {
     /// Appends the encoding to `out`. About `b + 2 - log2(n)` bits a user.
@@ -49,23 +49,39 @@ impl UserSet {
     /// # Errors
     /// [`Corrupt`] for anything that [`Self::encode`] does not write. Memory is taken in proportion to the input only.
     pub fn decode(reader: &mut Reader<'_>, fingerprint_bits: u8) -> Result<Self, Corrupt> {
-        let empty = Self::with_fingerprint_bits(fingerprint_bits).ok_or(Corrupt::Value)?;
-        let len = reader.varint_below(empty.capacity_max() + 1)?;
-        if len == 0 {
-            return Ok(empty);
-        }
-        let k = u32::from(reader.u8()?);
-        if k != gap_bits(len, fingerprint_bits) {
-            return Err(Corrupt::Value);
-        }
-        let stream_bytes = usize::try_from(reader.varint()?).map_err(|_| Corrupt::Length)?;
-        let gaps = Gaps { stream: reader.slice(stream_bytes)?, bit: 0, k, fingerprint_bits, left: len, next: 0 };
-        let mut check = gaps.clone();
-        if check.by_ref().count() as u64 != len || check.bit.div_ceil(8) != stream_bytes || !check.padding_is_zero() {
-            return Err(Corrupt::Value);
-        }
-        Ok(Self { table: Table::from_sorted(&gaps, Table::slots_for(len), fingerprint_bits) })
+        let table = decode_table(reader, fingerprint_bits).within("user set")?;
+        Ok(Self { table })
     }
+}
+
+fn decode_table(reader: &mut Reader<'_>, fingerprint_bits: u8) -> Result<Table, Corrupt> {
+    let empty = UserSet::with_fingerprint_bits(fingerprint_bits);
+    let empty = empty.ok_or_else(|| Corrupt::new(Defect::Range).within("fingerprint bits"))?;
+    let len = reader.varint_below(empty.capacity_max() + 1).within("number of fingerprints")?;
+    if len == 0 {
+        return Ok(empty.table);
+    }
+    let k = u32::from(reader.u8().within("bits of a lower part")?);
+    if k != gap_bits(len, fingerprint_bits) {
+        return Err(Corrupt::new(Defect::Form).within("bits of a lower part"));
+    }
+    let stream_bytes = reader.varint().within("length of the gaps")?;
+    let stream_bytes = usize::try_from(stream_bytes).unwrap_or(usize::MAX);
+    let stream = reader.slice(stream_bytes).within("gaps")?;
+    let gaps = Gaps { stream, bit: 0, k, fingerprint_bits, left: len, next: 0 };
+    let mut check = gaps.clone();
+    let read = check.by_ref().count() as u64;
+    if read != len {
+        let defect = if check.bit > stream_bytes * 8 { Defect::Short } else { Defect::Space };
+        return Err(Corrupt::new(defect).within_nth("gap", read));
+    }
+    if check.bit.div_ceil(8) != stream_bytes {
+        return Err(Corrupt::new(Defect::Long).within_nth("gap", read - 1));
+    }
+    if !check.padding_is_zero() {
+        return Err(Corrupt::new(Defect::Form).within("padding"));
+    }
+    Ok(Table::from_sorted(&gaps, Table::slots_for(len), fingerprint_bits))
 }
 
 fn gap_bits(len: u64, fingerprint_bits: u8) -> u32 {

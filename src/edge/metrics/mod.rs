@@ -119,14 +119,14 @@ pub async fn predictions(call: Call<'_>) -> Result<Reply, ApiError> {
     Ok(families.reply())
 }
 
-/// What a namespace's shards know; `None` where it does not exist, or one of them cannot be read, which is noted.
+/// The counts of a namespace's shards; `None` where it does not exist, or one of them cannot be read, which is noted.
 async fn readable(
     call: &Call<'_>,
     keys: &Keys,
     name: &str,
     unreadable: &mut Vec<String>,
 ) -> Result<Option<(Rc<Namespace>, Report)>, ApiError> {
-    match reports::fetch(call.env, keys, name).await {
+    match reports::counts(call.env, keys, name).await {
         Err(error) if error.code == Code::StorageUnavailable => {
             unreadable.push(name.to_owned());
             Ok(None)

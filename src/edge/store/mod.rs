@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `snapshot` | `id INTEGER` primary key = section number * 256 + part; `row BLOB`, at most 1 MiB of the section's bytes |
 //! | `journal` | `seq INTEGER` primary key; `row BLOB`, the sealed effects of a group of batches, or a part of them |
+//! | `counts` | `id INTEGER` primary key = part; `row BLOB`, of the counts of the snapshot ([`crate::core::counts`]) |
 //! | `setting` | `name TEXT` primary key, `value INTEGER`: `compacted_s`, when the snapshot was written, in Unix seconds; `memory_bytes`, what the state took then; `generation` and `marked`, see below |
 //!
 //! The journal holds exactly what came after the snapshot: a compaction writes the one and empties the other in one
@@ -13,6 +14,14 @@
 //! was told of, the mark; `marked` is the mark as the shard knew it at its last compaction. So storage that has lost its
 //! end shows, which `SQLite` cannot tell: it takes a damaged frame of a write-ahead log for the log's end. What came after
 //! the last compaction has no mark.
+//!
+//! Errors of reading are `place: what is wrong`, the place being that within the shard.
+
+mod age;
+mod counts;
+mod read;
+
+use std::ops::Range;
 
 use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
 
@@ -20,8 +29,7 @@ use super::metrics::record::{self, Work};
 use super::{clock, sql};
 use crate::core::aggregator::Aggregator;
 use crate::core::effect::{self, Effect};
-use crate::core::error::Corrupt;
-use crate::core::limits::{JOURNAL_GROWTH, ROW_BYTES, SNAPSHOT_GROWTH};
+use crate::core::limits::ROW_BYTES;
 use crate::core::seal::{NONCE_BYTES, Seal};
 use crate::core::snapshot;
 
@@ -60,90 +68,6 @@ impl Store {
         let sql = storage.sql();
         let table = sql::value(&sql, "SELECT 1 FROM sqlite_master WHERE name = 'journal'", vec![])?;
         Ok(Self { storage, sql, seal, has_tables: table.is_some(), journal_rows: 0, journal_bytes: 0, generation: 0 })
-    }
-
-    /// Reads snapshot and journal. `mark` is the registry's; `accept_older` takes storage that is older than it as it is.
-    /// `make_room` is told how many bytes the state is about to take, before it does: at the begin what it took when the
-    /// snapshot was written, then as much again as each piece may become.
-    ///
-    /// # Errors
-    /// When storage cannot be read, is older than the mark or the mark older than it, or holds what was not written by
-    /// this product with this key.
-    pub fn load(&mut self, mark: u64, accept_older: bool, make_room: impl Fn(usize)) -> Result<Aggregator> {
-        self.check_age(mark, accept_older)?;
-        let mut state = Aggregator::default();
-        if !self.has_tables {
-            return Ok(state);
-        }
-        self.check_pages()?;
-        make_room(self.snapshot_memory_bytes()?);
-        // One section at a time: all of them together take as much again as the state.
-        let mut section: (u64, Vec<u8>) = (0, Vec::new());
-        for row in self.sql.exec("SELECT id, row FROM snapshot ORDER BY id", None)?.raw() {
-            let [id, SqlStorageValue::Blob(bytes)] = &row?[..] else {
-                return Err(corrupt(Corrupt::Value));
-            };
-            let number = sql::integer(id) / PARTS;
-            if number != section.0 {
-                decode_section(&mut state, &section.1, &make_room)?;
-                section = (number, Vec::new());
-            }
-            section.1.reserve_exact(bytes.len());
-            section.1.extend_from_slice(bytes);
-        }
-        decode_section(&mut state, &section.1, &make_room)?;
-        drop(section);
-        for row in self.sql.exec("SELECT row FROM journal ORDER BY seq", None)?.raw() {
-            let [SqlStorageValue::Blob(sealed)] = &row?[..] else {
-                return Err(corrupt(Corrupt::Value));
-            };
-            self.journal_rows += 1;
-            self.journal_bytes += sealed.len() as u64;
-            make_room(state.memory_bytes() + JOURNAL_GROWTH * sealed.len());
-            let effects = self.seal.open(sealed).and_then(|row| effect::decode(&row)).map_err(corrupt)?;
-            state.restore(&effects).map_err(corrupt)?;
-        }
-        Ok(state)
-    }
-
-    /// Bytes of memory of what the snapshot holds: as noted when it was written, or of a version that noted nothing, as
-    /// many as sets of thousands of users take.
-    fn snapshot_memory_bytes(&self) -> Result<usize> {
-        let noted = if has_table(&self.sql, "setting")? { setting(&self.sql, "memory_bytes")? } else { None };
-        let bytes = if let Some(bytes) = noted {
-            bytes
-        } else {
-            let stored = sql::value(&self.sql, "SELECT sum(length(row)) FROM snapshot", vec![])?;
-            SNAPSHOT_GROWTH * stored.as_ref().map_or(0, sql::integer)
-        };
-        Ok(bytes as usize)
-    }
-
-    /// Has `SQLite` look at the structure of the tables, which has no checksums: a bit that hides a row would go unseen.
-    fn check_pages(&self) -> Result<()> {
-        match sql::value(&self.sql, "PRAGMA quick_check(1)", vec![])? {
-            Some(SqlStorageValue::String(found)) if found != "ok" => {
-                Err(format!("the database is damaged: {found}").into())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn check_age(&mut self, mark: u64, accept_older: bool) -> Result<()> {
-        let mut marked = 0;
-        if self.has_tables && has_table(&self.sql, "setting")? {
-            self.generation = setting(&self.sql, "generation")?.unwrap_or(0);
-            marked = setting(&self.sql, "marked")?.unwrap_or(0);
-        }
-        let generation = self.generation;
-        if accept_older {
-            self.generation = generation.max(mark);
-        } else if generation < mark {
-            return Err(format!("it is of generation {generation}, and generation {mark} was acknowledged").into());
-        } else if marked > mark {
-            return Err(format!("the registry is older than it: {mark}, and {marked} was acknowledged").into());
-        }
-        Ok(())
     }
 
     /// The generation of what is stored; 0 where nothing is.
@@ -200,8 +124,10 @@ impl Store {
                 let Some(bytes) = snapshot::encode(state, section) else {
                     continue;
                 };
-                self.put_section(section.number() * PARTS, &bytes)?;
+                let first_id = section.number() * PARTS;
+                self.put_parts("snapshot", first_id..first_id + PARTS, &bytes)?;
             }
+            self.put_counts(&crate::core::counts::encode(state, self.generation + 1))?;
             write(&self.sql, "DELETE FROM journal", vec![])?;
             self.sql.exec(SETTING_TABLE, None)?;
             let memory_bytes = state.memory_bytes() as i64;
@@ -259,46 +185,39 @@ impl Store {
         Ok(count.as_ref().map_or(0, sql::integer))
     }
 
-    fn put_section(&self, first_id: u64, bytes: &[u8]) -> Result<()> {
-        for (id, part) in (first_id..first_id + PARTS).zip(bytes.chunks(ROW_BYTES)) {
-            let bindings = vec![(id as i64).into(), part.to_vec().into()];
-            write(&self.sql, "INSERT OR REPLACE INTO snapshot(id, row) VALUES(?, ?)", bindings)?;
+    /// Stores bytes as rows of a table, in place of those that have these ids.
+    fn put_parts(&self, table: &str, ids: Range<u64>, bytes: &[u8]) -> Result<()> {
+        let put = format!("INSERT OR REPLACE INTO {table}(id, row) VALUES(?, ?)");
+        for (id, part) in ids.clone().zip(bytes.chunks(ROW_BYTES)) {
+            write(&self.sql, &put, vec![(id as i64).into(), part.to_vec().into()])?;
         }
-        let unused = first_id + bytes.len().div_ceil(ROW_BYTES) as u64;
-        let bindings = vec![(unused as i64).into(), ((first_id + PARTS) as i64).into()];
-        write(&self.sql, "DELETE FROM snapshot WHERE id >= ? AND id < ?", bindings)
+        let unused = ids.start + bytes.len().div_ceil(ROW_BYTES) as u64;
+        let bindings = vec![(unused as i64).into(), (ids.end as i64).into()];
+        write(&self.sql, &format!("DELETE FROM {table} WHERE id >= ? AND id < ?"), bindings)
     }
 
     fn create_tables(&mut self) -> Result<()> {
         if !self.has_tables {
             let generation = self.generation + 1;
             sql::transaction(&self.storage, || {
-                self.sql.exec(
-                    "CREATE TABLE snapshot(id INTEGER PRIMARY KEY, row BLOB NOT NULL);
-                     CREATE TABLE journal(seq INTEGER PRIMARY KEY, row BLOB NOT NULL);",
-                    None,
-                )?;
-                self.sql.exec(SETTING_TABLE, None)?;
-                let put = "INSERT INTO setting(name, value) VALUES('generation', ?)";
-                write(&self.sql, put, vec![(generation as i64).into()])
+                self.sql.exec(STATE_TABLES, None)?;
+                self.put_generation(generation)
             })?;
             self.generation = generation;
             self.has_tables = true;
         }
         Ok(())
     }
-}
 
-/// Decodes a section that was read whole, if any was.
-fn decode_section(state: &mut Aggregator, section: &[u8], make_room: &impl Fn(usize)) -> Result<()> {
-    if section.is_empty() {
-        return Ok(());
+    fn put_generation(&self, generation: u64) -> Result<()> {
+        self.sql.exec(SETTING_TABLE, None)?;
+        let put = "INSERT OR REPLACE INTO setting(name, value) VALUES('generation', ?)";
+        write(&self.sql, put, vec![(generation as i64).into()])
     }
-    snapshot::decode(state, section).map_err(corrupt)?;
-    make_room(state.memory_bytes());
-    Ok(())
 }
 
+const STATE_TABLES: &str = "CREATE TABLE snapshot(id INTEGER PRIMARY KEY, row BLOB NOT NULL);
+                            CREATE TABLE journal(seq INTEGER PRIMARY KEY, row BLOB NOT NULL);";
 const SETTING_TABLE: &str =
     "CREATE TABLE IF NOT EXISTS setting(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID";
 
@@ -316,8 +235,4 @@ fn write(sql: &SqlStorage, query: &str, bindings: Vec<SqlStorageValue>) -> Resul
     let cursor = sql.exec(query, bindings)?;
     record::wrote(cursor.rows_written() as u64);
     Ok(())
-}
-
-fn corrupt(corrupt: Corrupt) -> Error {
-    Error::from(corrupt.to_string())
 }

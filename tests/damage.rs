@@ -1,0 +1,360 @@
+//! Damaged storage: every decoder says which field of what is wrong, never panics, and never tells a value.
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::collections::BTreeSet;
+
+use kimball_edge::core::aggregator::{Aggregator, Operation};
+use kimball_edge::core::bytes::frame;
+use kimball_edge::core::cohort::Week;
+use kimball_edge::core::corrupt::{Corrupt, Defect};
+use kimball_edge::core::counts;
+use kimball_edge::core::effect::{self, Effect};
+use kimball_edge::core::identity::Keys;
+use kimball_edge::core::limits::{ShardLimits, Sizing};
+use kimball_edge::core::pre_aggregation::{Bounds, PreAggregator};
+use kimball_edge::core::snapshot;
+
+const FRAME_BYTES: usize = 8;
+const GOAL: u32 = 4;
+
+/// A goal with everything that a counter can have, and the journal rows that lead to it.
+fn state() -> (Aggregator, Vec<Vec<u8>>) {
+    let keys = Keys::new(&[5; 32]);
+    let unlink = keys.unlink("shop");
+    let tag = |event: u32| unlink.tag(&format!("event {event}"));
+    let sizing = Sizing { users_max: 1_000, false_positive_rate: 0.01 };
+    let limits = ShardLimits { sizings: [(GOAL, sizing)].into_iter().collect(), ..ShardLimits::NONE };
+    let record = |event, user: u32| Operation::Record {
+        event,
+        tag: tag(event),
+        user: keys.user("shop", &user.to_string()),
+        value: (event == GOAL).then_some(2.5),
+        week: if event == GOAL { Week::of_unix_s(1_645_000_000 + i64::from(user % 2) * 604_800) } else { None },
+    };
+    let mut state = Aggregator::default();
+    let batches = [
+        vec![Operation::Goal { event: GOAL, tag: tag(GOAL) }],
+        (0..9).map(|user| record(user % 2, user)).collect(),
+        (0..9).map(|user| record(GOAL, user)).collect(),
+    ];
+    let rows = batches.iter().map(|batch| effect::encode(&state.apply(batch, &unlink, &limits).unwrap())).collect();
+    (state, rows)
+}
+
+/// The section of a number.
+fn section(state: &Aggregator, number: u64) -> Vec<u8> {
+    snapshot::encode_all(state).into_iter().find(|section| u64::from(section[FRAME_BYTES]) == number).unwrap()
+}
+
+/// Other content in a frame of its own, whose checksum is right.
+fn reframed(framed: &[u8], payload: &[u8]) -> Vec<u8> {
+    frame(framed[2], framed[3], payload)
+}
+
+/// What is said of content that is cut off, from the shortest on, each once.
+fn cuts(framed: &[u8], decode: impl Fn(&[u8]) -> Result<(), Corrupt>) -> Vec<String> {
+    assert_eq!(decode(framed), Ok(()));
+    let payload = &framed[FRAME_BYTES..];
+    let mut said: Vec<String> = (0..payload.len())
+        .filter_map(|len| decode(&reframed(framed, &payload[..len])).err())
+        // What is left of a row may be one of an earlier version.
+        .filter(|corrupt| corrupt.defect() != Defect::Form)
+        .map(|corrupt| {
+            assert_eq!(corrupt.defect(), Defect::Short, "{corrupt}");
+            corrupt.to_string().strip_suffix(": the bytes end before it does").unwrap().to_owned()
+        })
+        .collect();
+    said.dedup();
+    said
+}
+
+/// What is said of content with one flipped bit, wherever it is. What is taken must be content of its own.
+fn flips(framed: &[u8], decode: impl Fn(&[u8]) -> Result<Vec<u8>, Corrupt>) -> BTreeSet<String> {
+    let payload = &framed[FRAME_BYTES..];
+    let mut said = BTreeSet::new();
+    for bit in 0..payload.len() * 8 {
+        let mut flipped = payload.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        match decode(&reframed(framed, &flipped)) {
+            Ok(encoded) => assert_eq!(encoded[FRAME_BYTES..], flipped, "bit {bit}"),
+            Err(corrupt) => {
+                said.insert(corrupt.to_string());
+            }
+        }
+    }
+    said
+}
+
+fn stored(number: u64) -> impl Fn(&[u8]) -> Result<(), Corrupt> {
+    move |bytes| snapshot::decode_stored(&mut Aggregator::default(), number, bytes)
+}
+
+fn again(number: u64) -> impl Fn(&[u8]) -> Result<Vec<u8>, Corrupt> {
+    move |bytes| {
+        let mut state = Aggregator::default();
+        snapshot::decode_stored(&mut state, number, bytes)?;
+        Ok(section(&state, number))
+    }
+}
+
+/// Words and positions: no value of anything that is about a user has so few digits.
+fn has_places_only(said: &str) {
+    let numbers = said.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty());
+    assert!(numbers.into_iter().all(|digits| digits.len() <= 3), "{said}");
+    assert!(said.contains(": ") && said.is_ascii(), "{said}");
+}
+
+#[test]
+fn a_section_that_is_cut_off_names_the_field_at_its_end() {
+    let (state, _) = state();
+    let fields = [
+        "tag",
+        "flags",
+        "fingerprint bits",
+        "user set, number of fingerprints",
+        "user set, bits of a lower part",
+        "user set, length of the gaps",
+        "user set, gaps",
+        "sum, high",
+        "sum, low",
+        "goal record, number of combinations",
+        "goal record, combination 0, length of the bitmap",
+        "goal record, combination 0, bitmap",
+        "goal record, combination 0, count",
+        "goal record, combination 1, length of the bitmap",
+        "goal record, combination 1, bitmap",
+        "goal record, combination 1, count",
+        "goal record, other",
+        "goal record, number of single counts",
+        "goal record, single count 0, event",
+        "goal record, single count 0, count",
+        "goal record, single count 1, event",
+        "goal record, single count 1, count",
+        "cohorts, number of weeks",
+        "cohorts, week 0, week number",
+        "cohorts, week 0, user set, number of fingerprints",
+        "cohorts, week 0, user set, bits of a lower part",
+        "cohorts, week 0, user set, length of the gaps",
+        "cohorts, week 0, user set, gaps",
+        "cohorts, week 1, week number",
+        "cohorts, week 1, user set, number of fingerprints",
+        "cohorts, week 1, user set, bits of a lower part",
+        "cohorts, week 1, user set, length of the gaps",
+        "cohorts, week 1, user set, gaps",
+    ];
+    let mut expected = vec!["section 5 (event 4), section number".to_owned()];
+    expected.extend(fields.iter().map(|field| format!("section 5 (event 4), {field}")));
+    assert_eq!(cuts(&section(&state, 5), stored(5)), expected);
+
+    let fields = ["section number", "user set, number of fingerprints", "user set, bits of a lower part"];
+    let said = cuts(&section(&state, 0), stored(0));
+    assert_eq!(said[..3], fields.map(|field| format!("section 0 (all users), {field}")));
+}
+
+#[test]
+fn a_flipped_bit_is_told_by_place_and_field() {
+    let (state, _) = state();
+    let said = flips(&section(&state, 5), again(5));
+    for text in &said {
+        has_places_only(text);
+    }
+    assert!(
+        said.iter().all(|text| text.starts_with("section 5 (event 4), ") || text.starts_with("section 5 (event 4): "))
+    );
+    for expected in [
+        "section number: does not fit what comes before it",
+        "flags: out of range",
+        "user set, fingerprint bits: out of range",
+        "user set, bits of a lower part: not in the form that is written",
+        "user set, padding: not in the form that is written",
+        "goal record, combination 0, bitmap: not in the form that is written",
+        "goal record, combination 1, bitmap: out of order",
+        "cohorts, week 1, week number: out of order",
+        "cohorts, week 0, week number: out of range",
+    ] {
+        assert!(said.contains(&format!("section 5 (event 4), {expected}")), "{expected} is not among {said:#?}");
+    }
+    let is_of_a_gap =
+        |text: &&String| text.contains("user set, gap ") && text.ends_with(": beyond the space of fingerprints");
+    assert!(said.iter().any(|text| is_of_a_gap(&text)), "{said:#?}");
+
+    let said = flips(&section(&state, 0), again(0));
+    assert!(said.iter().all(|text| text.starts_with("section 0 (all users)")));
+}
+
+#[test]
+fn the_gap_that_leaves_the_space_of_fingerprints_is_named() {
+    // Section 17, the counter of event 16: tag, no flags, and a set of 300 users whose gap 212 has too many one bits.
+    let mut state = Aggregator::default();
+    let keys = Keys::new(&[6; 32]);
+    let unlink = keys.unlink("shop");
+    let record = |user: u32| Operation::Record {
+        event: 16,
+        tag: unlink.tag("event"),
+        user: keys.user("shop", &user.to_string()),
+        value: None,
+        week: None,
+    };
+    let batch: Vec<Operation> = (0..300).map(record).collect();
+    state.apply(&batch, &unlink, &ShardLimits::NONE).unwrap();
+    let section = section(&state, 17);
+    // Section number (1), tag (8), flags (1), number of fingerprints (2), bits of a lower part (1), length (2).
+    let (head, stream) = section[FRAME_BYTES..].split_at(15);
+    let k = u32::from(head[12]);
+    let mut bit = 0;
+    let is_one = |bit: usize| stream[bit / 8] >> (bit % 8) & 1 == 1;
+    for _ in 0..212 {
+        while is_one(bit) {
+            bit += 1;
+        }
+        bit += 1 + k as usize;
+    }
+    let mut changed = stream.to_vec();
+    for at in bit..bit + 600 {
+        changed[at / 8] |= 1 << (at % 8);
+    }
+    let said = stored(17)(&reframed(&section, &[head, &changed].concat())).unwrap_err().to_string();
+    assert_eq!(said, "section 17 (event 16), user set, gap 212: beyond the space of fingerprints");
+}
+
+#[test]
+fn a_damaged_frame_is_told_as_such() {
+    let (state, rows) = state();
+    let section = section(&state, 5);
+    let said = |bytes: &[u8]| stored(5)(bytes).unwrap_err().to_string();
+    for bit in 0..section.len() * 8 {
+        let mut flipped = section.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let field = match bit / 8 {
+            0 | 1 => "first bytes: unknown to this version",
+            2 => "kind: unknown to this version",
+            3 if flipped[3] == 0 || flipped[3] > 3 => "version: unknown to this version",
+            3 => "version: not in the form that is written",
+            _ => "checksum: does not match the content",
+        };
+        assert_eq!(said(&flipped), format!("section 5 (event 4), frame, {field}"));
+    }
+    assert_eq!(said(&section[..7]), "section 5 (event 4), frame: the bytes end before it does");
+    let later = frame(b'J', 4, &rows[0][FRAME_BYTES..]);
+    assert_eq!(effect::decode(&later).unwrap_err().to_string(), "frame, version: unknown to this version");
+    assert_eq!(
+        said(&[&section[..], &[0]].concat()),
+        "section 5 (event 4), frame, checksum: does not match the content"
+    );
+    let longer = reframed(&section, &[&section[FRAME_BYTES..], &[0]].concat());
+    assert_eq!(said(&longer), "section 5 (event 4): bytes are left behind it");
+    for row in &rows {
+        for bit in 0..row.len() * 8 {
+            let mut flipped = row.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(effect::decode(&flipped).unwrap_err().to_string().starts_with("frame, "), "bit {bit}");
+        }
+        assert!((0..row.len()).all(|len| effect::decode(&row[..len]).is_err()));
+    }
+    let mut twice = state.clone();
+    let said = snapshot::decode_stored(&mut twice, 5, &section).unwrap_err().to_string();
+    assert_eq!(said, "section 5 (event 4), counter: there already");
+    let elsewhere = snapshot::decode_stored(&mut Aggregator::default(), 6, &section).unwrap_err().to_string();
+    assert_eq!(elsewhere, "section 6 (event 5), section number: does not fit what comes before it");
+}
+
+#[test]
+fn a_journal_row_names_the_effect_and_its_field() {
+    let (_, rows) = state();
+    let decode = |bytes: &[u8]| effect::decode(bytes).map(|_| ());
+    assert_eq!(
+        cuts(&rows[0], decode),
+        [
+            "effect 0, event",
+            "effect 0 (counter of event 4), tag",
+            "effect 0 (counter of event 4), fingerprint bits",
+            "effect 1, event"
+        ]
+    );
+    let said = cuts(&rows[2], decode);
+    assert_eq!(
+        said[..8],
+        [
+            "effect 0, event",
+            "effect 0 (first occurrence of event 4), fingerprint",
+            "effect 0 (first occurrence of event 4), value",
+            "effect 0 (first occurrence of event 4), combination, length of the bitmap",
+            "effect 0 (first occurrence of event 4), combination, bitmap",
+            "effect 1, event",
+            "effect 1 (first occurrence in a week of event 4), week",
+            "effect 1 (first occurrence in a week of event 4), fingerprint",
+        ]
+    );
+    for row in &rows {
+        let said = flips(row, |bytes| Ok(effect::encode(&effect::decode(bytes)?)));
+        for text in &said {
+            has_places_only(text);
+        }
+        assert!(
+            said.iter().all(|text| text.starts_with("effect ") || text.starts_with("frame, version: ")),
+            "{said:#?}"
+        );
+        assert!(said.contains("effect 0, kind: unknown to this version"));
+    }
+    let misfits = [Effect::Goal { event: 3 }];
+    let said = Aggregator::default().restore(&misfits).unwrap_err().to_string();
+    assert_eq!(said, "effect 0 (goal of event 3): does not fit what comes before it");
+}
+
+#[test]
+fn the_row_of_counts_names_its_fields() {
+    let (state, _) = state();
+    let stored = counts::encode(&state, 3);
+    let decode = |bytes: &[u8]| counts::decode(bytes).map(|_| ());
+    // Cut between two counters it is whole, and the row of a state that had no more.
+    let said = cuts(&stored, decode);
+    let fields =
+        ["flags", "users", "goal, completions", "goal, number of single counts", "goal, single count 0, event"];
+    assert_eq!(
+        said[..4],
+        ["generation", "users", "counter 0 (event 0), flags", "counter 0 (event 0), users"]
+            .map(|field| format!("counts, {field}"))
+    );
+    for field in fields.iter().chain(&["weeks, number of weeks", "weeks, week 1, users"]) {
+        assert!(said.contains(&format!("counts, counter 2 (event 4), {field}")), "{field} is not among {said:#?}");
+    }
+    let again =
+        |bytes: &[u8]| counts::decode(bytes).map(|(generation, counts)| counts::encode_report(&counts, generation));
+    let said = flips(&stored, again);
+    for text in &said {
+        has_places_only(text);
+    }
+    assert!(said.contains("counts, counter 2 (event 4), weeks, week 1: out of order"), "{said:#?}");
+    assert!(said.contains("counts, counter 1, event: out of order"), "{said:#?}");
+    let flipped = [&stored[..12], &[stored[12] ^ 1], &stored[13..]].concat();
+    assert_eq!(decode(&flipped).unwrap_err().to_string(), "counts, frame, checksum: does not match the content");
+}
+
+#[test]
+fn the_state_of_a_page_names_its_fields_outside_of_pages() {
+    let bytes = include_bytes!("golden/page-1.bin");
+    let decode = |bytes: &[u8]| PreAggregator::decode(bytes, Bounds::default()).map(|_| ());
+    let said = cuts(bytes, decode);
+    assert_eq!(
+        said[..7],
+        [
+            "key",
+            "events passed unseen",
+            "number of namespaces",
+            "namespace 0, name",
+            "namespace 0, number of event names",
+            "namespace 0, event name 0",
+            "namespace 0, event name 1",
+        ]
+    );
+    assert!(said.contains(&"namespace 1, section 0".to_owned()), "{said:#?}");
+    assert!(said.contains(&"pending event 3, user".to_owned()), "{said:#?}");
+    let said = flips(bytes, |bytes| PreAggregator::decode(bytes, Bounds::default()).map(|page| page.encode()));
+    for text in &said {
+        has_places_only(text);
+    }
+    let within = "namespace 0, section 1, frame, checksum: does not match the content";
+    assert!(said.contains(within), "{said:#?}");
+    assert!(said.contains("namespace 0, tags: does not fit what comes before it"), "{said:#?}");
+}
