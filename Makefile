@@ -4,21 +4,16 @@
 # Works with GNU make 3.81 and later.
 
 WASM_BINDGEN_VERSION := 0.2.130
-WORKER_BUILD_VERSION := 0.8.7
 CARGO_FUZZ_VERSION := 0.13.2
 CARGO_DENY_VERSION := 0.20.2
 
-# What worker-build would otherwise download, from .tools/ and node_modules/ instead.
-export WASM_BINDGEN_BIN := $(CURDIR)/.tools/bin/wasm-bindgen
-export ESBUILD_BIN := $(CURDIR)/node_modules/.bin/esbuild
-export WASM_OPT_BIN := $(CURDIR)/node_modules/.bin/wasm-opt
 export WRANGLER_SEND_METRICS := false
 export WRANGLER_LOG_PATH := $(CURDIR)/.tools/wrangler-logs
 
-WORKER_BUILD := $(CURDIR)/.tools/bin/worker-build
-WASM_BINDGEN_STAMP := .tools/wasm-bindgen-$(WASM_BINDGEN_VERSION)
-WORKER_BUILD_STAMP := .tools/worker-build-$(WORKER_BUILD_VERSION)
-TOOL_STAMPS := $(WASM_BINDGEN_STAMP) $(WORKER_BUILD_STAMP)
+STEP := @scripts/step.sh
+SIDES := @scripts/sides.sh
+BINDGEN_STAMP := .tools/bindgen.stamp
+TEST_RUNNER_STAMP := .tools/wasm-bindgen-test-runner-$(WASM_BINDGEN_VERSION)
 CARGO_FUZZ_STAMP := .tools/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 CARGO_DENY_STAMP := .tools/cargo-deny-$(CARGO_DENY_VERSION)
 PYTHON_STAMP := .tools/python.stamp
@@ -28,15 +23,13 @@ PROMTOOL_STAMP := .tools/promtool/.stamp
 
 SOURCES := Cargo.toml Cargo.lock .cargo/config.toml $(shell find src -type f)
 DASHBOARD_SOURCES := www/index.html www/vite.config.mjs www/svelte.config.mjs www/tsconfig.json scripts/store.mjs $(shell find www/src -type f)
-PACKAGE_SOURCES := scripts/pkg.mjs scripts/bundle.mjs scripts/third-party.mjs $(shell find pkg/src -type f)
+PACKAGE_SOURCES := scripts/pkg.mjs scripts/wasm.mjs scripts/bundle.mjs scripts/third-party.mjs $(shell find pkg/src -type f)
 EMPTY_WORKER := benches/empty-worker
 EMPTY_WORKER_SOURCES := $(EMPTY_WORKER)/Cargo.toml $(EMPTY_WORKER)/Cargo.lock .cargo/config.toml \
 	$(shell find $(EMPTY_WORKER)/src -type f)
 
-# What rustc and wasm-bindgen use. worker-build keeps the names of functions, a tenth of the compressed size; the
-# Worker goes without them, the build with fault injection has them.
-WASM_FEATURES := $(addprefix --enable-,mutable-globals sign-ext nontrapping-float-to-int bulk-memory multivalue \
-	reference-types exception-handling simd)
+# What every Worker is built from beside its crate.
+WORKER_SOURCES := scripts/worker.mjs scripts/wasm.mjs src/edge/shim.js
 
 # Seconds for each target of `make fuzz`.
 FUZZ_SECONDS := 7
@@ -46,15 +39,21 @@ TEST_CONCURRENCY := 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help openapi install build build-faults pkg pkg-size start demo load test test-core test-wasm test-http test-pkg test-e2e \
+.PHONY: help openapi install built build build-faults pkg pkg-size start demo load test test-core test-wasm test-http test-pkg test-e2e \
 	test-dashboard fuzz audit deploy-check deploy bench bench-peers bench-limit bench-databases bench-accuracy bench-growth bench-hostile flood soak bill clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
-install: $(NODE_MODULES) $(TOOL_STAMPS) ## Install the tools into .tools/ and node_modules/
+install: $(NODE_MODULES) $(BINDGEN_STAMP) $(TEST_RUNNER_STAMP) ## Install the tools into .tools/ and node_modules/
 
-build: build/.stamp build/assets.stamp ## Build the Worker into build/
+# What a clone needs before it can serve takes minutes the first time: what does not depend on each other is done side by side, each of
+# which keeps the order of its own.
+built:
+	$(SIDES) "$(MAKE)" $(NODE_MODULES) $(BINDGEN_STAMP)
+	$(SIDES) "$(MAKE)" build/.stamp build/assets.stamp
+
+build: built ## Build the Worker into build/
 
 build-faults: build/faults/.stamp build/assets.stamp ## Build the Worker with fault injection, for the tests, into build/faults/
 
@@ -69,7 +68,7 @@ openapi: ## Write the document of the API, www/api-docs/openapi.json, from the c
 	cargo run --quiet --features openapi --example openapi > .openapi.json
 	mv .openapi.json www/api-docs/openapi.json
 
-start: $(NODE_MODULES) build/.stamp build/assets.stamp ## Serve on http://127.0.0.1:8787 (PORT, HOST, STATE_DIR, and the Worker's variables)
+start: built ## Serve on http://127.0.0.1:8787 (PORT, HOST, STATE_DIR, and the Worker's variables)
 	@scripts/require.sh start node && exec node scripts/start.mjs --parent=$$PPID
 
 demo: $(NODE_MODULES) ## Play an online store against a running server (URL, TOKEN, NAMESPACE)
@@ -86,7 +85,7 @@ test-core: ## Run the tests of the core, natively
 	cargo test --features openapi --test openapi
 	cargo test --bench accuracy -- --users-max 1000
 
-test-wasm: $(TOOL_STAMPS) ## Run the tests in WebAssembly under Node and in Chromium
+test-wasm: $(TEST_RUNNER_STAMP) ## Run the tests in WebAssembly under Node and in Chromium
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
 		cargo test --target wasm32-unknown-unknown --test wasm
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
@@ -171,37 +170,37 @@ define end-build
 	@mv $@.begun $@
 endef
 
-build/.stamp: $(SOURCES) $(TOOL_STAMPS) $(NODE_MODULES)
+build/.stamp: $(SOURCES) $(WORKER_SOURCES) $(BINDGEN_STAMP) $(NODE_MODULES)
 	$(begin-build)
-	$(WORKER_BUILD) --release . --features edge
-	$(WASM_OPT_BIN) build/index_bg.wasm $(WASM_FEATURES) --strip-debug -o build/index_bg.wasm
+	$(STEP) 'the Worker' node scripts/worker.mjs --features edge --objects Registry,Shard --out build
 	$(end-build)
 
 # In a target directory of its own: both builds write the same file there, and would undo each other's.
-build/faults/.stamp: $(SOURCES) $(TOOL_STAMPS) $(NODE_MODULES)
+build/faults/.stamp: $(SOURCES) $(WORKER_SOURCES) $(BINDGEN_STAMP) $(NODE_MODULES)
 	$(begin-build)
-	CARGO_TARGET_DIR=target/faults $(WORKER_BUILD) --release --out-dir build/faults . --features edge,faults
+	@CARGO_TARGET_DIR=target/faults scripts/step.sh 'the Worker with fault injection' \
+		node scripts/worker.mjs --features edge,faults --names --objects Registry,Shard --out build/faults
 	sed 's|"../../build/index.js"|"./index.js"|' src/edge/guard.js > build/faults/guard.js
 	@grep -q '"./index.js"' build/faults/guard.js
 	$(end-build)
 
-build/pkg.stamp: $(SOURCES) $(PACKAGE_SOURCES) $(WASM_BINDGEN_STAMP) $(NODE_MODULES)
+build/pkg.stamp: $(SOURCES) $(PACKAGE_SOURCES) $(BINDGEN_STAMP) $(NODE_MODULES)
 	$(begin-build)
-	node scripts/pkg.mjs build
+	$(STEP) 'the package for pages' node scripts/pkg.mjs build
 	$(end-build)
 
 build/dashboard.stamp: $(DASHBOARD_SOURCES) $(NODE_MODULES)
 	@mkdir -p build
-	node_modules/.bin/vite build --logLevel warn www --config www/vite.config.mjs
+	$(STEP) 'the dashboard' node_modules/.bin/vite build --logLevel warn www --config www/vite.config.mjs
 	@touch $@
 
 build/assets.stamp: scripts/assets.mjs $(wildcard www/api-docs/*) build/dashboard.stamp build/pkg.stamp $(NODE_MODULES)
-	node scripts/assets.mjs build/assets
+	@node scripts/assets.mjs build/assets
 	@touch $@
 
-$(EMPTY_WORKER)/build/.stamp: $(EMPTY_WORKER_SOURCES) $(TOOL_STAMPS) $(NODE_MODULES)
+$(EMPTY_WORKER)/build/.stamp: $(EMPTY_WORKER_SOURCES) $(WORKER_SOURCES) $(BINDGEN_STAMP) $(NODE_MODULES)
 	$(begin-build)
-	$(WORKER_BUILD) --release $(EMPTY_WORKER)
+	$(STEP) 'the empty Worker' node scripts/worker.mjs --crate $(EMPTY_WORKER) --objects Rows --out $(EMPTY_WORKER)/build
 	$(end-build)
 
 # promtool checks the metrics in one of the tests; where it cannot be had the stamp is not made and the test skipped.
@@ -210,7 +209,7 @@ $(PROMTOOL_STAMP):
 
 $(NODE_MODULES): package.json package-lock.json
 	@scripts/require.sh node
-	npm ci --ignore-scripts --no-audit --no-fund
+	$(STEP) 'packages of npm' npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 # schemathesis, in a Python environment of its own.
@@ -229,14 +228,20 @@ $(PEERS_STAMP): scripts/peers/requirements.txt
 
 # Compiled with less optimisation, which takes a third less time and makes no difference to their use, and in one
 # directory, because they share many crates.
-$(TOOL_STAMPS) $(CARGO_FUZZ_STAMP) $(CARGO_DENY_STAMP): export CARGO_TARGET_DIR := $(CURDIR)/target/tools
-$(TOOL_STAMPS) $(CARGO_FUZZ_STAMP) $(CARGO_DENY_STAMP): export CARGO_PROFILE_RELEASE_OPT_LEVEL := 1
-$(TOOL_STAMPS) $(CARGO_FUZZ_STAMP) $(CARGO_DENY_STAMP): export CARGO_PROFILE_RELEASE_LTO := off
-$(TOOL_STAMPS) $(CARGO_FUZZ_STAMP) $(CARGO_DENY_STAMP): export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
+TOOL_STAMPS := $(TEST_RUNNER_STAMP) $(CARGO_FUZZ_STAMP) $(CARGO_DENY_STAMP)
+$(BINDGEN_STAMP) $(TOOL_STAMPS): export CARGO_TARGET_DIR := $(CURDIR)/target/tools
+$(TOOL_STAMPS): export CARGO_PROFILE_RELEASE_OPT_LEVEL := 1
+$(TOOL_STAMPS): export CARGO_PROFILE_RELEASE_LTO := off
+$(TOOL_STAMPS): export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
 
-$(WASM_BINDGEN_STAMP):
+$(BINDGEN_STAMP): $(wildcard scripts/bindgen/Cargo.* scripts/bindgen/src/*)
 	@scripts/require.sh rust
-	cargo install --root .tools wasm-bindgen-cli --version $(WASM_BINDGEN_VERSION)
+	$(STEP) 'the tool that takes bindings out of a wasm' cargo install --root .tools --path scripts/bindgen --locked --force
+	@touch $@
+
+$(TEST_RUNNER_STAMP):
+	@scripts/require.sh rust
+	cargo install --root .tools wasm-bindgen-cli --version $(WASM_BINDGEN_VERSION) --no-default-features --bin wasm-bindgen-test-runner
 	@touch $@
 
 $(CARGO_FUZZ_STAMP):
@@ -247,9 +252,4 @@ $(CARGO_FUZZ_STAMP):
 $(CARGO_DENY_STAMP):
 	@scripts/require.sh rust
 	cargo install --root .tools cargo-deny --version $(CARGO_DENY_VERSION) --locked
-	@touch $@
-
-$(WORKER_BUILD_STAMP):
-	@scripts/require.sh rust
-	cargo install --root .tools worker-build --version $(WORKER_BUILD_VERSION)
 	@touch $@

@@ -8,7 +8,7 @@ set -eu
 deny=.tools/bin/cargo-deny
 skipped() { echo "audit: SKIPPED $1" >&2; }
 
-manifests='Cargo.toml benches/empty-worker/Cargo.toml fuzz/Cargo.toml'
+manifests='Cargo.toml benches/empty-worker/Cargo.toml fuzz/Cargo.toml scripts/bindgen/Cargo.toml'
 for manifest in $manifests; do
     echo "$manifest: licences, sources, doubles"
     "$deny" --config deny.toml --manifest-path "$manifest" check --hide-inclusion-graph --allow unnecessary-skip bans licenses sources

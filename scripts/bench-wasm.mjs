@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
 import { ROOT } from './server.mjs';
+import { bindgen, WASM_OPT } from './wasm.mjs';
 
 // What rustc enables by default, and SIMD; wasm-opt must not use more, because Node 20 would not load it.
 const FEATURES = ['simd', 'bulk-memory', 'nontrapping-float-to-int', 'sign-ext', 'mutable-globals', 'reference-types', 'multivalue']
@@ -13,9 +14,8 @@ const out = join(ROOT, 'target/bench-wasm');
 const run = (command, ...args) => execFileSync(command, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] });
 
 run('cargo', 'build', '--release', '--example', 'bench_wasm', '--features', 'browser', '--target', 'wasm32-unknown-unknown');
-run(join(ROOT, '.tools/bin/wasm-bindgen'), '--target', 'nodejs', '--out-dir', out,
-  join(ROOT, 'target/wasm32-unknown-unknown/release/examples/bench_wasm.wasm'));
-run(join(ROOT, 'node_modules/.bin/wasm-opt'), '-O3', ...FEATURES, '-o', join(out, 'bench_wasm_bg.wasm'),
+bindgen('node', join(ROOT, 'target/wasm32-unknown-unknown/release/examples/bench_wasm.wasm'), out, 'bench_wasm');
+run(WASM_OPT, '-O3', ...FEATURES, '-o', join(out, 'bench_wasm_bg.wasm'),
   join(out, 'bench_wasm_bg.wasm'));
 writeFileSync(join(out, 'package.json'), '{"type":"commonjs"}');
 

@@ -10,6 +10,7 @@ import { gzipSync } from 'node:zlib';
 
 import { bundle } from './bundle.mjs';
 import { thirdParty } from './third-party.mjs';
+import { bindgen, bindgenVersion, WASM_OPT } from './wasm.mjs';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const PACKAGE = join(ROOT, 'pkg');
@@ -27,9 +28,6 @@ const SHELL_AND_WASM_BYTES_MAX = 40_960;
 const WASM_FEATURES = ['mutable-globals', 'sign-ext', 'nontrapping-float-to-int', 'bulk-memory', 'multivalue', 'reference-types',
   'simd'].map((name) => `--enable-${name}`);
 
-const WASM_BINDGEN = process.env.WASM_BINDGEN_BIN ?? join(ROOT, '.tools/bin/wasm-bindgen');
-const WASM_OPT = process.env.WASM_OPT_BIN ?? join(ROOT, 'node_modules/.bin/wasm-opt');
-
 const run = (program, args) => execFileSync(program, args, { cwd: ROOT, stdio: 'inherit' });
 const ask = (program, ...args) => execFileSync(program, args, { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
 
@@ -45,8 +43,7 @@ async function build() {
     mkdirSync(directory, { recursive: true });
   }
   const targetDirectory = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target');
-  run(WASM_BINDGEN, ['--target', 'web', '--no-typescript', '--omit-default-module-path', '--remove-name-section',
-    '--remove-producers-section', '--out-dir', WORK, '--out-name', 'glue', join(targetDirectory, TARGET, PROFILE, 'kimball_edge.wasm')]);
+  bindgen('page', join(targetDirectory, TARGET, PROFILE, 'kimball_edge.wasm'), WORK, 'glue');
   run(WASM_OPT, [join(WORK, 'glue_bg.wasm'), '-Oz', '--converge', '--strip-debug', '--strip-producers', '--strip-target-features',
     ...WASM_FEATURES, '-o', join(WORK, 'small.wasm')]);
   const names = ask(WASM_OPT, join(WORK, 'small.wasm'), '--minify-imports-and-exports-and-modules', ...WASM_FEATURES,
@@ -85,7 +82,7 @@ function provenance() {
     ...commit(),
     tools: {
       rustc: ask('rustc', '--version'),
-      'wasm-bindgen': ask(WASM_BINDGEN, '--version').split(' ').pop(),
+      'wasm-bindgen': bindgenVersion(),
       binaryen: version('binaryen'),
       esbuild: version('esbuild'),
     },
