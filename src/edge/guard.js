@@ -89,8 +89,12 @@ export default class extends Inner {
   async fetch(request) {
     atWork += 1;
     try {
-      if (atWork > 1) await letOthersIn();
-      return await guarded(() => super.fetch(request), DEADLINE_MS);
+      // Guarded from here on: the wasm may be reset while a request waits.
+      const call = async () => {
+        if (atWork > 1) await letOthersIn();
+        return super.fetch(request);
+      };
+      return await guarded(call, DEADLINE_MS);
     } catch {
       const what = "the service was reset while it worked on this; nothing was acknowledged, sending it again is safe";
       return Response.json(
