@@ -10,6 +10,9 @@ import Inner, { Registry as InnerRegistry, Shard as InnerShard } from "../../bui
 // A request that waits on nothing but a wasm instance that is gone counts as hung, and the runtime answers it 500 before
 // the rejection below arrives. A pending timer keeps it waiting.
 const DEADLINE_MS = 30_000;
+// It begins once a body can have arrived, at the slowest pace that src/edge/body.rs allows: 8 KiB a second, for 16 MiB at most.
+const BODY_BYTES_MS = 1_000 / 8_192;
+const BODY_BYTES_MAX = 16 << 20;
 // The status of a shard that is ready to be closed (src/edge/message.rs).
 const READY_TO_CLOSE = 205;
 const RESET = new Error("the wasm instance was reset");
@@ -85,6 +88,12 @@ export const Shard = guardedObject(InnerShard);
 let atWork = 0;
 const letOthersIn = () => new Promise((resolve) => setTimeout(resolve, 0));
 
+function deadlineMs(request) {
+  if (request.body === null) return DEADLINE_MS;
+  const announced = Number(request.headers.get("content-length") ?? BODY_BYTES_MAX);
+  return DEADLINE_MS + Math.min(announced, BODY_BYTES_MAX) * BODY_BYTES_MS;
+}
+
 export default class extends Inner {
   async fetch(request) {
     atWork += 1;
@@ -94,7 +103,7 @@ export default class extends Inner {
         if (atWork > 1) await letOthersIn();
         return super.fetch(request);
       };
-      return await guarded(call, DEADLINE_MS);
+      return await guarded(call, deadlineMs(request));
     } catch {
       const what = "the service was reset while it worked on this; nothing was acknowledged, sending it again is safe";
       return Response.json(
