@@ -90,7 +90,7 @@ const letOthersIn = () => new Promise((resolve) => setTimeout(resolve, 0));
 
 function deadlineMs(request) {
   if (request.body === null) return DEADLINE_MS;
-  const announced = Number(request.headers.get("content-length") ?? BODY_BYTES_MAX);
+  const announced = Number(request.headers.get("content-length")) || BODY_BYTES_MAX;
   return DEADLINE_MS + Math.min(announced, BODY_BYTES_MAX) * BODY_BYTES_MS;
 }
 
