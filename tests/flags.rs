@@ -133,7 +133,7 @@ proptest! {
 
     #[test]
     fn what_is_stored_is_read_again(
-        name in "[a-z/\"é ]{1,8}",
+        name in "[a-z/\"é ]{0,7}[a-z/\"é]",
         boolean in any::<Option<bool>>(),
         conditions in prop::collection::vec(("[a-z]{1,8}", any::<bool>(), prop::collection::vec(any::<i32>(), 0..4)), 0..3),
         times in prop::option::of((0..4_000_000_000_i64, 0..4_000_000_000_i64)),

@@ -28,10 +28,25 @@ fn the_three_forms_say_the_same() {
     let single = parse(event).unwrap();
     assert_eq!(parse(&format!("[{event}]")).unwrap(), single);
     assert_eq!(parse(&format!(r#"{{"events": [{event}]}}"#)).unwrap(), single);
-    assert_eq!(parse(&format!(r#" {{"x": 1, "events": [{event}], "user_id": 5}} "#)).unwrap(), single);
+    assert_eq!(parse(&format!(r#" {{"x": 1, "events": [{event}], "user_id": null}} "#)).unwrap(), single);
     assert_eq!(parse(&format!(r#"{{"events": null, {}"#, &event[1..])).unwrap(), single);
     assert_eq!(parse("[]").unwrap(), Batch::default());
     assert_eq!(parse(r#"{"events": []}"#).unwrap(), Batch::default());
+    assert_eq!(parse(&format!("\u{feff}{event}")).unwrap(), single);
+}
+
+#[test]
+fn an_event_and_a_list_of_events_do_not_stand_in_one_object() {
+    let event = r#"{"event_name": "a", "user_id": "u"}"#;
+    let beside = Fault::Invalid("must not come together with `events`");
+    for (field, value) in
+        [("event_name", "\"a\""), ("user_id", "5"), ("namespace", "\"x\""), ("value", "0"), ("ensure_goal", "false")]
+    {
+        assert_eq!(refused(&format!(r#"{{"events": [{event}], "{field}": {value}}}"#)), (None, field, beside.clone()));
+        assert_eq!(refused(&format!(r#"{{"{field}": {value}, "events": []}}"#)), (None, field, beside.clone()));
+    }
+    let nested = format!(r#"[{event}, {{"event_name": "a", "user_id": "u", "events": [{event}]}}]"#);
+    assert_eq!(refused(&nested), (Some(1), "events", Fault::Invalid("must not stand in an event")));
 }
 
 #[test]
@@ -149,14 +164,19 @@ fn what_is_not_json_is_refused_as_such() {
         "[NaN]",
         "[Infinity]",
         r#"{"value": 1e999}"#,
-        "\u{feff}[]",
+        "\u{feff}\u{feff}[]",
+        " \u{feff}[]",
         r#"[{"event_name": "\ud800"}]"#,
     ] {
         assert!(matches!(parse(body), Err(BadRequest::Json(_))), "{body}: {:?}", parse(body));
     }
     let keys = Keys::new(&[0; 32]);
     assert_eq!(parse_events(b"", &keys, &LIMITS), Err(BadRequest::Empty));
+    assert_eq!(parse_events("\u{feff}".as_bytes(), &keys, &LIMITS), Err(BadRequest::Empty));
     assert_eq!(parse_events(b"[\"\xff\"]", &keys, &LIMITS), Err(BadRequest::NotUtf8));
+    for body in [&b"[\0]\0"[..], b"\0[\0]", b"\xff\xfe[\0]\0", b"\xfe\xff\0[\0]"] {
+        assert_eq!(parse_events(body, &keys, &LIMITS), Err(BadRequest::Utf16));
+    }
 }
 
 #[test]
@@ -215,7 +235,7 @@ fn goals_and_feature_events() {
     assert_eq!(user.properties, known.map(|(name, value)| (name.to_owned(), value)).into());
     // {"a": 1, "a": 2}
     let twice = event("context_obj=eyJhIjogMSwgImEiOiAyfQ").unwrap_err();
-    let fault = Fault::Invalid("must be the base64 of a JSON object");
+    let fault = Fault::Invalid("must be the base64 of a JSON object in UTF-8");
     assert_eq!(twice, BadRequest::Parameter { parameter: "context_obj", fault });
     for bad in ["user_obj=%21", "context_obj=W10=", "user_obj=bnVsbA", "context_obj=eyJhIg"] {
         assert!(event(bad).is_err(), "{bad}");

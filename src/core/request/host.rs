@@ -4,7 +4,8 @@
 //! it cannot change the name that its requests carry. So a name is answered only where it is known to be meant. An address is no
 //! name: nobody can have it lead elsewhere.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+// The types of addresses: nothing of them reaches a network.
+use ::core::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::core::error::Invalid;
 
