@@ -236,7 +236,8 @@ $(TOOL_STAMPS): export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
 
 $(BINDGEN_STAMP): $(wildcard scripts/bindgen/Cargo.* scripts/bindgen/src/*)
 	@scripts/require.sh rust
-	$(STEP) 'the tool that takes bindings out of a wasm' cargo install --root .tools --path scripts/bindgen --locked --force
+	$(STEP) 'the tool that takes bindings out of a wasm' cargo build --release --locked --manifest-path scripts/bindgen/Cargo.toml
+	@mkdir -p .tools/bin && cp $(CURDIR)/target/tools/release/bindgen .tools/bin/bindgen
 	@touch $@
 
 $(TEST_RUNNER_STAMP):
