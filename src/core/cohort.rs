@@ -441,6 +441,6 @@ mod tests {
         put_week(&mut bytes, nth(3));
         put_varint(&mut bytes, 0);
         let decoded = Cohorts::decode(&mut Reader::new(&bytes), 36, true);
-        assert_eq!(decoded, Err(Corrupt::new(Defect::Range)), "a set of a week that has closed");
+        assert_eq!(decoded, Err(Corrupt::new(Defect::Range).within("cohorts")), "a set of a week that has closed");
     }
 }
