@@ -14,7 +14,8 @@ pub fn framed(kind: u8, versions: u8, data: &[u8]) -> Vec<u8> {
 }
 
 /// Limits that small inputs meet.
-pub const REQUEST: RequestLimits = RequestLimits { body_bytes: 4_096, batch_events: 5, batch_namespaces: 2, name_bytes: 16 };
+pub const REQUEST: RequestLimits =
+    RequestLimits { body_bytes: 4_096, batch_events: 5, batch_namespaces: 2, name_bytes: 16 };
 
 /// Likewise.
 pub const FLAGS: FlagLimits = FlagLimits { flags: 10, conditions: 3, values: 3, bytes: 4_096 };
