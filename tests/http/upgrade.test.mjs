@@ -17,7 +17,7 @@ const STATES = readdirSync(new URL('../golden/', import.meta.url)).filter((name)
 
 async function holds(server, expected) {
   for (const namespace of NAMESPACES) assert.deepEqual(await server.analytics(namespace), expected.analytics(namespace));
-  assert.deepEqual((await server.get('/v0/featureSpecs')).json(), { featureSpecs: [FLAG] });
+  assert.deepEqual((await server.get('/v0/featureSpecs')).json(), { featureSpecs: [{ ...FLAG, user: [] }] });
   assert.equal((await server.get('/healthz')).json().status, 'ok');
 }
 
