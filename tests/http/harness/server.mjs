@@ -25,15 +25,23 @@ const STOP_DEADLINE_MS = 15_000;
 
 /** A new empty directory, removed after the test. `scope` is a test context, or `{ after }` of node:test for a file. */
 export async function temporaryDirectory(scope) {
-  const directory = await mkdtemp(join(tmpdir(), 'kimball-edge-test-'));
-  scope.after(() => rm(directory, { recursive: true, force: true }));
+  const directory = await makeDirectory();
+  scope.after(() => remove(directory));
   return directory;
 }
 
+const makeDirectory = () => mkdtemp(join(tmpdir(), 'kimball-edge-test-'));
+const remove = (directory) => rm(directory, { recursive: true, force: true, maxRetries: 5 });
+
 /** Starts a server without authentication and with the fixed key, unless `env` says otherwise. */
 export async function serve(scope, options = {}) {
-  const server = new Server(options.stateDir ?? await temporaryDirectory(scope), options);
-  scope.after(() => server.stop('SIGKILL'));
+  const stateDir = options.stateDir ?? await makeDirectory();
+  const server = new Server(stateDir, options);
+  // In this order: a server that runs makes new files while its directory is removed.
+  scope.after(async () => {
+    await server.stop('SIGKILL');
+    if (options.stateDir === undefined) await remove(stateDir);
+  });
   await server.start();
   return server;
 }
