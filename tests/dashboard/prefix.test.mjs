@@ -40,7 +40,7 @@ function watched(t, page, folder) {
 const [goal] = world?.goals ?? [];
 const VIEWS = [
   ['', (page) => page.getByRole('table').first()],
-  ['#/goal', (page) => page.getByRole('heading', { level: 1, name: goal })],
+  [`#/goal?${new URLSearchParams({ goal: goal ?? '' })}`, (page) => page.getByRole('heading', { level: 1, name: goal })],
   ['#/predictions', (page) => page.getByRole('table').first()],
   ['#/flags', (page) => page.getByRole('heading', { level: 1 })],
   ['#/demo', (page) => page.locator('button:enabled', { hasText: 'Start over' })],

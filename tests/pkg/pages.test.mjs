@@ -68,9 +68,13 @@ for (const [how, configuration] of [['as the README says', 'vite.config.js'], ['
     const { server, directory, write } = await begin(context, { 'index.html': PAGE });
     if (configuration) await write({ [configuration]: await start(configuration) });
     const vite = await createServer({ root: directory, logLevel: 'warn', server: { port: 0, host: '127.0.0.1' } });
-    context.after(() => vite.close());
-    await vite.listen();
-    await assertWorks(context, server, `http://127.0.0.1:${vite.httpServer.address().port}/`);
+    try {
+      await vite.listen();
+      await assertWorks(context, server, `http://127.0.0.1:${vite.httpServer.address().port}/`);
+    } finally {
+      // Behind the page, which looks for the server as long as it is open.
+      context.after(() => vite.close());
+    }
   });
 }
 
