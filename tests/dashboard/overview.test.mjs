@@ -171,8 +171,12 @@ test('a slow server is waited for: no tick gives up what is being loaded', async
     await held;
     await route.continue();
   });
+  const first = page.waitForRequest('**/v0/analytics**');
   await page.clock.runFor(10_500);
+  await first;
   await page.clock.runFor(15_000);
+  // What the page had asked before this is known here by now.
+  await page.evaluate(() => fetch('alive').then((answer) => answer.text()));
   assert.equal(asked, 1);
   const answered = page.waitForResponse('**/v0/analytics**');
   go();
