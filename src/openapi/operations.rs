@@ -33,27 +33,22 @@ const BODY: [Code; 11] = [
     Code::BodiesBusy,
 ];
 
+const RECORDING: [Code; 8] = [
+    Code::BatchTooLarge,
+    Code::EventUnknown,
+    Code::NamespaceUnknown,
+    Code::Quota,
+    Code::NamespacesFull,
+    Code::EventsFull,
+    Code::UsersFull,
+    Code::ShardMemoryFull,
+];
+
 /// The operation of an endpoint.
 pub fn docs(endpoint: Endpoint) -> Docs {
     match endpoint {
-        Endpoint::Record => write(
-            "recordEvents",
-            "events",
-            "Record events",
-            RECORD,
-            "NewEvents",
-            &[
-                Code::BatchTooLarge,
-                Code::EventUnknown,
-                Code::NamespaceUnknown,
-                Code::Quota,
-                Code::NamespacesFull,
-                Code::EventsFull,
-                Code::UsersFull,
-                Code::ShardMemoryFull,
-            ],
-        )
-        .answering("200", &some_refused()),
+        Endpoint::Record => write("recordEvents", "events", "Record events", RECORD, "NewEvents", &RECORDING)
+            .answering("200", &some_refused()),
         Endpoint::Analytics => {
             read("getAnalytics", "events", "All numbers of a namespace", ANALYTICS, "Analytics").taking(namespace())
         }
