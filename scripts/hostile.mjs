@@ -19,18 +19,20 @@ import Table from 'cli-table3';
 const PAUSE_MS = 2;
 const FULL_NAMESPACES = 100;
 const NAMES = 900;
-const NAME_BYTES = 256;
+/** So long that BATCH events with a name and a namespace each still fit into the largest body. */
+const NAME_BYTES = 220;
 const BATCH = 10_000;
 const TOKENS = { admin: 'admin-token', ingest: 'page-token' };
 
 const did = (event_name, user_id, namespace) => ({ event_name, user_id: String(user_id), ...(namespace && { namespace }) });
-/** A name as long as names may be, all with the same beginning. */
+/** A long name; all have the same beginning. */
 const long = (prefix, number) => prefix.padEnd(NAME_BYTES - 8, 'x') + String(number).padStart(8, '0');
 const list = (count, make) => Array.from({ length: count }, (_, i) => make(i));
 
 /** Bodies of the attacks: each answers the next one. */
 const ATTACKS = {
-  'as many events of one name, by honest means': () => list(BATCH, (i) => did('Landing', i)),
+  '10,000 events of one name, by honest means': () => list(BATCH, (i) => did('Landing', i)),
+  'the largest honest body': () => list(BATCH, (i) => did(long('name', i % NAMES), i, long('full', 0))),
   '10,000 invented names in a full namespace': (round) => list(BATCH, (i) => did(long('invented', round * BATCH + i), 'u', long('full', 0))),
   '10,000 invented namespaces': (round) => list(BATCH, (i) => did('A', 'u', long('invented', round * BATCH + i))),
   '100 invented namespaces': (round) => list(100, (i) => did('A', 'u', long('invented', round * 100 + i))),

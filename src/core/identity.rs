@@ -4,7 +4,7 @@
 //! All keys derive from one deployment key of 32 bytes by HKDF-SHA-256 (RFC 5869). What is at rest holds fingerprints
 //! only; without the deployment key two events' fingerprints of one user are unrelated numbers.
 
-use std::hash::Hasher;
+use std::hash::{BuildHasher, Hasher};
 
 use hkdf::Hkdf;
 use serde::de::Error;
@@ -48,6 +48,7 @@ impl<'de> Deserialize<'de> for UserKey {
 pub struct Keys {
     hkdf: Hkdf<Sha256>,
     user: [u8; 16],
+    names: [u8; 16],
 }
 
 impl Keys {
@@ -55,8 +56,8 @@ impl Keys {
     #[must_use]
     pub fn new(deployment_key: &[u8; 32]) -> Self {
         let hkdf = Hkdf::<Sha256>::new(Some(b"kimball-edge v1"), deployment_key);
-        let user = expand(&hkdf, &[b"user"]);
-        Self { hkdf, user }
+        let (user, names) = (expand(&hkdf, &[b"user"]), expand(&hkdf, &[b"names"]));
+        Self { hkdf, user, names }
     }
 
     /// Reads a deployment key of 64 hexadecimal digits.
@@ -73,7 +74,19 @@ impl Keys {
     /// The key of a user: SipHash-2-4-128 over `namespace ‖ 0 ‖ user id`. Names hold no 0 byte, so no two pairs meet.
     #[must_use]
     pub fn user(&self, namespace: &str, user_id: &str) -> UserKey {
-        user_key(&self.user, namespace, user_id)
+        self.users(namespace).key(user_id)
+    }
+
+    /// What makes the keys of the users of one namespace.
+    #[must_use]
+    pub fn users(&self, namespace: &str) -> UserKeys {
+        UserKeys::new(&self.user, namespace)
+    }
+
+    /// What maps of names hash with while they are in memory.
+    #[must_use]
+    pub const fn name_hash(&self) -> NameHash {
+        NameHash(self.names)
     }
 
     /// The key that turns the user keys of a namespace into fingerprints.
@@ -103,12 +116,37 @@ fn expand<const N: usize>(hkdf: &Hkdf<Sha256>, info: &[&[u8]]) -> [u8; N] {
     out
 }
 
-fn user_key(key: &[u8; 16], namespace: &str, user_id: &str) -> UserKey {
-    let mut hasher = SipHasher24::new_with_key(key);
-    hasher.write(namespace.as_bytes());
-    hasher.write(&[0]);
-    hasher.write(user_id.as_bytes());
-    UserKey(hasher.finish128().as_u128())
+/// What makes the keys of the users of one namespace, whose name is hashed once.
+#[derive(Clone)]
+pub struct UserKeys(SipHasher24);
+
+impl UserKeys {
+    fn new(key: &[u8; 16], namespace: &str) -> Self {
+        let mut hasher = SipHasher24::new_with_key(key);
+        hasher.write(namespace.as_bytes());
+        hasher.write(&[0]);
+        Self(hasher)
+    }
+
+    /// The key of a user, as [`Keys::user`] has it.
+    #[must_use]
+    pub fn key(&self, user_id: &str) -> UserKey {
+        let mut hasher = self.0;
+        hasher.write(user_id.as_bytes());
+        UserKey(hasher.finish128().as_u128())
+    }
+}
+
+/// SipHash-1-3 under a key that nobody outside knows, so that nobody can choose names whose hashes meet.
+#[derive(Clone, Copy)]
+pub struct NameHash([u8; 16]);
+
+impl BuildHasher for NameHash {
+    type Hasher = SipHasher13;
+
+    fn build_hasher(&self) -> SipHasher13 {
+        SipHasher13::new_with_key(&self.0)
+    }
 }
 
 /// The key of one pre-aggregator: 32 random bytes that are used as they are, so that a page needs no key derivation.
@@ -142,7 +180,7 @@ impl LocalKey {
     /// The key of a user: as [`Keys::user`].
     #[must_use]
     pub fn user(&self, namespace: &str, user_id: &str) -> UserKey {
-        user_key(&self.user, namespace, user_id)
+        UserKeys::new(&self.user, namespace).key(user_id)
     }
 
     /// The key that turns user keys into fingerprints.

@@ -137,6 +137,7 @@ pub async fn apply(
         batch.namespaces.iter().map(|part| (part.namespace.as_str(), part.names.as_slice())).collect();
     let resolved = directory::resolve(env, config, keys, &wanted, registrant).await?;
     let mut refused = Vec::new();
+    let mut is_first = true;
     for (Resolved { target, events }, part) in resolved.iter().zip(&batch.namespaces) {
         refused.extend(part.items.iter().filter_map(|item| {
             let refusal = events.get(item.name as usize)?.err()?;
@@ -145,6 +146,10 @@ pub async fn apply(
         let Some(target) = target else {
             continue;
         };
+        // A batch of many namespaces is as many calls: between them others get their turn.
+        if !std::mem::take(&mut is_first) {
+            clock::let_others_in().await;
+        }
         let (operations, new_goals) = operations(target, events, part, &config.counters);
         send(env, config, target, operations, events.iter().flatten(), fault).await?;
         if !new_goals.is_empty() {

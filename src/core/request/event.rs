@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+use super::batch::NewEvent;
 use super::scalar::{Object, Scalar};
-use super::{BadRequest, DEFAULT_NAMESPACE, Fault, Item, Sink, check_value, name, required, user_id_of};
+use super::{BadRequest, DEFAULT_NAMESPACE, Fault, Sink, check_value, name, required, user_id_of};
 use crate::core::cohort::Week;
 
 const FIELDS: [&str; 6] = ["event_name", "user_id", "namespace", "ensure_goal", "value", "datetime"];
@@ -41,10 +42,8 @@ impl Sink<'_> {
             },
             _ => return invalid("datetime", "must be an RFC 3339 date and time"),
         };
-        let user = self.keys.user(namespace, &user_id);
         let index = index.unwrap_or(0) as u32;
-        let item = Item { index, name: 0, user, value, ensure_goal, week };
-        self.batch.add(namespace, event_name, item, self.limits)
+        self.batch.add(&NewEvent { namespace, name: event_name, user_id: &user_id, index, value, ensure_goal, week })
     }
 
     /// Hands a refusal past serde, whose own errors are texts.

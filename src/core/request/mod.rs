@@ -3,6 +3,7 @@
 //! A batch is read in one pass without a tree in between; every user id becomes a [`UserKey`] as soon as its event is
 //! complete. Nothing that is refused repeats what was sent.
 
+mod batch;
 mod counter_settings;
 mod entity_tag;
 mod event;
@@ -18,13 +19,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::aggregator::Operation;
-use super::cohort::Week;
 use super::flag::User;
-use super::identity::{Keys, UserKey};
-use super::limits::{
-    BATCH_EVENTS, BATCH_NAME_BYTES, BATCH_NAMESPACES, EVENT_BYTES, NAME_BYTES, NAME_COPIES, RequestLimits, VALUE_ABS,
-};
+use super::identity::Keys;
+use super::limits::{BATCH_EVENTS, BATCH_NAMESPACES, NAME_BYTES, RequestLimits, VALUE_ABS};
+pub use batch::{Batch, Item, NamespaceBatch};
+use batch::{BatchBuilder, NewEvent};
 pub use counter_settings::parse_counter_settings;
 pub use entity_tag::{has_entity_tag, without_suffixes};
 use event::BodyVisitor;
@@ -119,102 +118,6 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A batch of events, by namespace, in their order.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Batch {
-    /// The namespaces that occur.
-    pub namespaces: Vec<NamespaceBatch>,
-    by_namespace: BTreeMap<String, usize>,
-}
-
-/// The events of a batch that belong to one namespace.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct NamespaceBatch {
-    /// The namespace's name.
-    pub namespace: String,
-    /// The event names that occur, each once.
-    pub names: Vec<String>,
-    /// The events in their order.
-    pub items: Vec<Item>,
-    by_name: BTreeMap<String, u32>,
-}
-
-/// One event of a batch.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Item {
-    /// Position in the batch.
-    pub index: u32,
-    /// Index into [`NamespaceBatch::names`].
-    pub name: u32,
-    /// Who did it.
-    pub user: UserKey,
-    /// The value, finite and bounded.
-    pub value: Option<f64>,
-    /// Whether the event is to be a goal first.
-    pub ensure_goal: bool,
-    /// The week of its `datetime`; without one, the present week is meant.
-    pub week: Option<Week>,
-}
-
-// Beside them the event is part of a message, of at most 48 bytes.
-const _: () = assert!(size_of::<Item>() + size_of::<Operation>() + 48 <= EVENT_BYTES as usize);
-
-impl Batch {
-    /// Bytes of memory that the batch takes, and what is made of it, until it was carried out.
-    #[must_use]
-    pub fn bytes_in_flight(&self) -> u64 {
-        let name_bytes = |name: &String| BATCH_NAME_BYTES + NAME_COPIES * name.len() as u64;
-        let part_bytes = |part: &NamespaceBatch| {
-            name_bytes(&part.namespace)
-                + part.names.iter().map(name_bytes).sum::<u64>()
-                + EVENT_BYTES * part.items.len() as u64
-        };
-        self.namespaces.iter().map(part_bytes).sum()
-    }
-
-    /// Adds an event. Look-ups are by map, so that a batch costs what its bytes do, however its names are chosen.
-    ///
-    /// # Errors
-    /// [`BadRequest::TooManyNamespaces`] when it is of a namespace more than the limit.
-    fn add(&mut self, namespace: &str, name: &str, item: Item, limits: &RequestLimits) -> Result<(), BadRequest> {
-        let at = match self.by_namespace.get(namespace) {
-            Some(&at) => at,
-            None if self.namespaces.len() as u64 >= limits.batch_namespaces => {
-                return Err(BadRequest::TooManyNamespaces { limit: limits.batch_namespaces });
-            }
-            None => {
-                let at = self.namespaces.len();
-                self.namespaces.push(NamespaceBatch { namespace: namespace.to_owned(), ..NamespaceBatch::default() });
-                self.by_namespace.insert(namespace.to_owned(), at);
-                at
-            }
-        };
-        if let Some(batch) = self.namespaces.get_mut(at) {
-            let name = batch.intern(name);
-            batch.items.push(Item { name, ..item });
-        }
-        Ok(())
-    }
-
-    /// The number of its events.
-    #[must_use]
-    pub fn events(&self) -> u64 {
-        self.namespaces.iter().map(|namespace| namespace.items.len() as u64).sum()
-    }
-}
-
-impl NamespaceBatch {
-    fn intern(&mut self, name: &str) -> u32 {
-        if let Some(&known) = self.by_name.get(name) {
-            return known;
-        }
-        let next = self.names.len() as u32;
-        self.names.push(name.to_owned());
-        self.by_name.insert(name.to_owned(), next);
-        next
-    }
-}
-
 /// Reads the body of POST /v0/analytics: one event, `{"events": […]}`, or a bare list.
 ///
 /// # Errors
@@ -230,12 +133,12 @@ impl NamespaceBatch {
 /// assert_eq!(batch.namespaces[0].items.len(), 2);
 /// ```
 pub fn parse_events(body: &[u8], keys: &Keys, limits: &RequestLimits) -> Result<Batch, BadRequest> {
-    let mut sink = Sink { keys, limits, batch: Batch::default(), expected: None, refused: None };
+    let mut sink = Sink { limits, batch: BatchBuilder::new(keys, limits), expected: None, refused: None };
     sink.expect(None, "events", "must be an event, a list of events, or an object with `events`");
     let mut json = serde_json::Deserializer::from_str(text(body)?);
     let read = (&mut json).deserialize_any(BodyVisitor { sink: &mut sink }).and_then(|()| json.end());
     let Err(error) = read else {
-        return Ok(sink.batch);
+        return Ok(sink.batch.finish());
     };
     let refused = sink.refused.or(if error.is_data() { sink.expected } else { None });
     Err(refused.unwrap_or_else(|| BadRequest::Json(error.to_string())))
@@ -243,9 +146,8 @@ pub fn parse_events(body: &[u8], keys: &Keys, limits: &RequestLimits) -> Result<
 
 /// Where parsed events go.
 struct Sink<'a> {
-    keys: &'a Keys,
     limits: &'a RequestLimits,
-    batch: Batch,
+    batch: BatchBuilder<'a>,
     expected: Option<BadRequest>,
     refused: Option<BadRequest>,
 }
@@ -294,9 +196,17 @@ pub fn parse_features(query: &Query, keys: &Keys, limits: &RequestLimits) -> Res
     let namespace = name(&namespace, limits, None, "namespace")?.unwrap_or(DEFAULT_NAMESPACE);
     request.user.id = user_id_of(&scalar_of(&user, "user_id"), limits, None)?.map(Cow::into_owned);
     if let (Some(user_id), Some(feature)) = (&request.user.id, name(&feature, limits, None, "feature")?) {
-        let user = keys.user(namespace, user_id);
-        let item = Item { index: 0, name: 0, user, value: None, ensure_goal: false, week: None };
-        request.batch.add(namespace, feature, item, limits)?;
+        let mut batch = BatchBuilder::new(keys, limits);
+        batch.add(&NewEvent {
+            namespace,
+            name: feature,
+            user_id,
+            index: 0,
+            value: None,
+            ensure_goal: false,
+            week: None,
+        })?;
+        request.batch = batch.finish();
     }
     request.user.properties = user.into_iter().filter_map(|(name, value)| Some((name, value.value()?))).collect();
     Ok(request)
@@ -387,7 +297,12 @@ fn name<'a>(
 /// [`Fault`] when it is empty, longer than `bytes_max` or holds control characters.
 pub fn check_name(name: &str, bytes_max: u64) -> Result<&str, Fault> {
     check_user_id(name, bytes_max)?;
-    if name.chars().any(char::is_control) { Err(Fault::Invalid("must not hold control characters")) } else { Ok(name) }
+    // Without a branch a byte, for what nearly all names are.
+    let is_plain = name.bytes().fold(true, |is_plain, byte| is_plain & (b' '..=b'~').contains(&byte));
+    if !is_plain && name.chars().any(char::is_control) {
+        return Err(Fault::Invalid("must not hold control characters"));
+    }
+    Ok(name)
 }
 
 /// Checks a user id.
