@@ -16,7 +16,7 @@ use std::time::Instant;
 use datasketches::cpc::CpcSketch;
 use datasketches::hll::{HllSketch, HllType};
 use datasketches::theta::ThetaSketchBuilder;
-use kimball_edge::core::user_set::UserSet;
+use kimball_edge::core::sets::user_set::UserSet;
 use sketches::{Filter, Sketch, Stream, UserSets, shards};
 
 const USERS_MAX: u64 = 10_000_000;

@@ -8,12 +8,14 @@ use std::error::Error;
 use std::hint::black_box;
 use std::time::Instant;
 
-use kimball_edge::core::aggregator::{Aggregator, Operation};
-use kimball_edge::core::answer::Analytics;
-use kimball_edge::core::effect;
-use kimball_edge::core::limits::{JOURNAL_BYTES, JOURNAL_ROWS, SHARD_MEMORY_BYTES, ShardLimits};
-use kimball_edge::core::seal::Seal;
-use kimball_edge::core::snapshot;
+use kimball_edge::core::answers::analytics::Analytics;
+use kimball_edge::core::format::seal::Seal;
+use kimball_edge::core::periods::day::Day;
+use kimball_edge::core::settings::limits::{JOURNAL_BYTES, JOURNAL_ROWS, SHARD_MEMORY_BYTES};
+use kimball_edge::core::state::aggregator::{Aggregator, Operation};
+use kimball_edge::core::state::effect;
+use kimball_edge::core::state::shard_limits::ShardLimits;
+use kimball_edge::core::state::snapshot;
 use plotters::prelude::*;
 use workload::{Stream, mixed, per_item};
 
@@ -144,7 +146,7 @@ fn full_reload() -> (usize, usize, f64) {
     let mut state = filled(&stream, 1_000_000, 10);
     let mut users = 1_000_000;
     let limits = ShardLimits { memory_bytes: SHARD_MEMORY_BYTES.default, ..ShardLimits::NONE };
-    while state.apply(&operations(&stream, users..users + BATCH, 10), &stream.unlink, &limits).is_ok() {
+    while state.apply(operations(&stream, users..users + BATCH, 10), &stream.unlink, &limits, Day::MAX).is_ok() {
         users += BATCH;
     }
     let sections = snapshot::encode_all(&state);
@@ -156,7 +158,7 @@ fn full_reload() -> (usize, usize, f64) {
             let first = users + BATCH + row * per_row;
             let operations: Vec<_> =
                 (first..first + per_row).map(|user| stream.record((user % 10) as u32, user)).collect();
-            let effects = state.apply(&operations, &stream.unlink, &ShardLimits::NONE).ok()?;
+            let effects = state.apply(&operations, &stream.unlink, &ShardLimits::NONE, Day::MAX).ok()?;
             seal.close([0; 24], &effect::encode(&effects))
         })
         .collect();

@@ -1,7 +1,7 @@
 //! What the fuzz targets share.
 
-use kimball_edge::core::bytes::frame;
-use kimball_edge::core::limits::{FlagLimits, RequestLimits};
+use kimball_edge::core::format::bytes::frame;
+use kimball_edge::core::settings::limits::{FlagLimits, RequestLimits};
 
 /// Bytes as they came, as golden files do; or, where the first is even, the rest as the payload of a frame with a right checksum,
 /// because no fuzzer guesses one. `versions` are those that the decoder knows.

@@ -246,7 +246,7 @@ function sendWithoutEnd(bytes) {
       const code = /"code":"(\w+)"/.exec(text)?.[1];
       resolve(status ? { status, text, json: { error: { code } } } : { status: CLOSED });
     });
-    socket.write('POST /v0/analytics HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n');
+    socket.write('POST /v0/analytics HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n');
     socket.write(`${(bytes + 1).toString(16)}\r\n`);
     socket.write(Buffer.alloc(bytes, 0x20));
   });

@@ -1,5 +1,5 @@
 // What one hostile client with an ingest token does to an honest one: prints the honest client's times, alone and beside each
-// kind of attack. `make bench-hostile`.
+// kind of attack. `make bench-hostile`; `--only` takes attacks with these words in their names.
 //
 // The honest client sends one event of a new user at a time and waits PAUSE_MS between them; the hostile one sends its body
 // again as soon as it was answered, on one connection. Both run in threads of their own. "Alone" is measured before every
@@ -88,7 +88,7 @@ function percentile(times, share) {
 }
 
 async function main() {
-  const { values: options } = parseArgs({ options: { seconds: { type: 'string', default: '10' } } });
+  const { values: options } = parseArgs({ options: { seconds: { type: 'string', default: '10' }, only: { type: 'string', default: '' } } });
   const seconds = Number(options.seconds);
   const { startServer } = await import('./server.mjs');
   const stateDir = await mkdtemp(join(tmpdir(), 'kimball-edge-hostile-'));
@@ -117,7 +117,7 @@ async function main() {
       return { times, attacked: hostile && await hostile.stop() };
     };
     await measure();
-    for (const attack of Object.keys(ATTACKS)) {
+    for (const attack of Object.keys(ATTACKS).filter((name) => name.includes(options.only))) {
       const alone = await measure();
       const beside = await measure(attack);
       const [before, during] = [alone.times, beside.times].map((times) => [percentile(times, 0.5), percentile(times, 0.99)]);

@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 const SHARD_DESCRIPTORS = 3;
 /** Descriptors for everything else: the runtime's own, the registry, files that are served. */
 const OTHER_DESCRIPTORS = 64;
-/** Bounds of OPEN_SHARDS_MAX here; `src/core/limits.rs` has those of the Worker. */
+/** Bounds of OPEN_SHARDS_MAX here; `src/core/settings/limits.rs` has those of the Worker. */
 const OPEN_SHARDS_MIN = 4;
 const OPEN_SHARDS_MAX = 100_000;
 /** Below this nothing starts: there would be none for connections. */

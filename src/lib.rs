@@ -2,6 +2,7 @@
 //! who did what.
 //!
 //! - [`core`]: the sketches, the aggregator and the byte formats. Pure Rust: no I/O, no clock, no randomness.
+//! - [`isolate`]: what an isolate has to share out, as accounts.
 //! - [`api`]: routes, scopes and error codes, as data.
 //! - `openapi` (feature `openapi`, never in WebAssembly): the document of the API.
 //! - `edge` (feature `edge`): the Cloudflare Worker and its Durable Objects.
@@ -14,8 +15,13 @@ compile_error!("features `edge` and `browser` build different artefacts: choose 
 
 pub mod api;
 pub mod core;
+pub mod isolate;
 #[cfg(all(feature = "openapi", not(target_arch = "wasm32")))]
 pub mod openapi;
+
+#[cfg(any(feature = "edge", test))]
+#[cfg_attr(not(feature = "edge"), allow(dead_code, reason = "the tests without the Worker use a part of it"))]
+mod messages;
 
 #[cfg(feature = "browser")]
 pub mod browser;

@@ -5,15 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kimball_edge::core::aggregator::{Aggregator, Operation};
-use kimball_edge::core::cohort::Week;
-use kimball_edge::core::counts;
-use kimball_edge::core::error::Refusal;
 use kimball_edge::core::identity::{Keys, UnlinkKey};
-use kimball_edge::core::limits::{ShardLimits, Sizing};
-use kimball_edge::core::report::Report;
-use kimball_edge::core::sum::Sum;
-use kimball_edge::core::{effect, snapshot};
+use kimball_edge::core::periods::day::Day;
+use kimball_edge::core::periods::week::Week;
+use kimball_edge::core::state::aggregator::{Aggregator, Operation};
+use kimball_edge::core::state::counts;
+use kimball_edge::core::state::error::Refusal;
+use kimball_edge::core::state::report::Report;
+use kimball_edge::core::state::shard_limits::{ShardLimits, Sizing};
+use kimball_edge::core::state::sum::Sum;
+use kimball_edge::core::state::{effect, snapshot};
 use litemap::LiteMap;
 use proptest::prelude::*;
 
@@ -182,7 +183,7 @@ proptest! {
         let few_weeks = ShardLimits { weeks_per_event: 2, ..unlimited() };
         for (nth, batch) in steps.chunks(batch_len).enumerate() {
             let operations: Vec<Operation> = batch.iter().map(|step| world.operation(step)).collect();
-            let effects = state.apply(&operations, &world.unlink, &unlimited()).unwrap();
+            let effects = state.apply(&operations, &world.unlink, &unlimited(), Day::MAX).unwrap();
             let row = effect::encode(&effects);
             let decoded = effect::decode(&row).unwrap();
             prop_assert_eq!(&decoded, &effects);
@@ -190,9 +191,9 @@ proptest! {
             // A journal that is replayed twice changes nothing the second time.
             replayed.restore(&decoded).unwrap();
             counts::follow(&mut followed, &decoded);
-            counts::follow(&mut closed, &closing.apply(&operations, &world.unlink, &few_weeks).unwrap());
+            counts::follow(&mut closed, &closing.apply(&operations, &world.unlink, &few_weeks, Day::MAX).unwrap());
             // Nor does a batch that is sent twice.
-            prop_assert!(state.apply(&operations, &world.unlink, &unlimited()).unwrap().is_empty());
+            prop_assert!(state.apply(&operations, &world.unlink, &unlimited(), Day::MAX).unwrap().is_empty());
             for step in batch {
                 model.apply(step);
             }
@@ -221,7 +222,7 @@ proptest! {
         let world = World::new();
         let operations = |steps: &[Step]| steps.iter().map(|step| world.operation(step)).collect::<Vec<_>>();
         let mut state = Aggregator::default();
-        state.apply(&operations(&before), &world.unlink, &unlimited()).unwrap();
+        state.apply(operations(&before), &world.unlink, &unlimited(), Day::MAX).unwrap();
         let limits = ShardLimits {
             memory_bytes: state.memory_bytes() as u64 + memory_bytes,
             users_per_event,
@@ -232,7 +233,7 @@ proptest! {
         };
         let (sections, bytes) = (snapshot::encode_all(&state), state.memory_bytes());
         let batch = operations(&refused);
-        match state.apply(&batch, &world.unlink, &limits) {
+        match state.apply(&batch, &world.unlink, &limits, Day::MAX) {
             Err(_) => {
                 prop_assert_eq!(snapshot::encode_all(&state), sections);
                 prop_assert_eq!(state.memory_bytes(), bytes);
@@ -257,13 +258,13 @@ proptest! {
         let mut parts = vec![Aggregator::default(); shards as usize];
         for step in &steps {
             let operation = world.operation(step);
-            whole.apply(&[operation], &world.unlink, &unlimited()).unwrap();
+            whole.apply([operation], &world.unlink, &unlimited(), Day::MAX).unwrap();
             let targets = match operation {
                 Operation::Goal { .. } => 0..shards,
                 Operation::Record { user, .. } => user.shard(shards)..user.shard(shards) + 1,
             };
             for target in targets {
-                parts[target as usize].apply(&[operation], &world.unlink, &unlimited()).unwrap();
+                parts[target as usize].apply([operation], &world.unlink, &unlimited(), Day::MAX).unwrap();
             }
         }
         let reports: Vec<Report> = parts.iter().map(Aggregator::report).collect();
@@ -285,8 +286,8 @@ proptest! {
         let _ = snapshot::decode(&mut Aggregator::default(), &bytes);
         // The same behind a valid frame, where the checksum no longer protects.
         for version in 1..=3 {
-            let _ = effect::decode(&kimball_edge::core::bytes::frame(b'J', version, &bytes));
-            let _ = snapshot::decode(&mut Aggregator::default(), &kimball_edge::core::bytes::frame(b'S', version, &bytes));
+            let _ = effect::decode(&kimball_edge::core::format::bytes::frame(b'J', version, &bytes));
+            let _ = snapshot::decode(&mut Aggregator::default(), &kimball_edge::core::format::bytes::frame(b'S', version, &bytes));
         }
     }
 }
@@ -296,13 +297,13 @@ fn combinations_beyond_the_limit_count_in_other() {
     let world = World::new();
     let limits = ShardLimits { combinations_per_goal: 4, ..ShardLimits::NONE };
     let mut state = Aggregator::default();
-    let mut effects = state.apply(&[world.goal(0)], &world.unlink, &limits).unwrap();
+    let mut effects = state.apply([world.goal(0)], &world.unlink, &limits, Day::MAX).unwrap();
     // Eight users with eight different combinations of three events, twice over.
     for user in 0..16_u32 {
         let mut batch: Vec<Operation> =
             (1..4).filter(|event| user >> (event - 1) & 1 == 1).map(|event| world.record(event, user, None)).collect();
         batch.push(world.record(0, user, None));
-        effects.extend(state.apply(&batch, &world.unlink, &limits).unwrap());
+        effects.extend(state.apply(&batch, &world.unlink, &limits, Day::MAX).unwrap());
     }
     let report = state.report();
     let goal = report.counters[0].goal.as_ref().unwrap();
@@ -321,19 +322,19 @@ fn limits_refuse_one_past_them() {
     let limits = ShardLimits { users_per_event: 3, ..ShardLimits::NONE };
     let mut state = Aggregator::default();
     let three: Vec<Operation> = (0..3).map(|user| world.record(0, user, None)).collect();
-    state.apply(&three, &world.unlink, &limits).unwrap();
-    assert_eq!(state.apply(&[world.record(0, 3, None)], &world.unlink, &limits), Err(Refusal::Users));
-    assert_eq!(state.apply(&three, &world.unlink, &limits), Ok(vec![]));
+    state.apply(&three, &world.unlink, &limits, Day::MAX).unwrap();
+    assert_eq!(state.apply([world.record(0, 3, None)], &world.unlink, &limits, Day::MAX), Err(Refusal::Users));
+    assert_eq!(state.apply(&three, &world.unlink, &limits, Day::MAX), Ok(vec![]));
 
     let limits = ShardLimits { memory_bytes: state.memory_bytes() as u64, ..ShardLimits::NONE };
-    assert_eq!(state.apply(&[world.record(1, 0, None)], &world.unlink, &limits), Err(Refusal::Memory));
-    assert_eq!(state.apply(&three, &world.unlink, &limits), Ok(vec![]));
+    assert_eq!(state.apply([world.record(1, 0, None)], &world.unlink, &limits, Day::MAX), Err(Refusal::Memory));
+    assert_eq!(state.apply(&three, &world.unlink, &limits, Day::MAX), Ok(vec![]));
 
     let Operation::Goal { tag, .. } = world.goal(5) else { unreachable!() };
     let misnamed = Operation::Goal { event: 0, tag };
-    assert_eq!(state.apply(&[misnamed], &world.unlink, &ShardLimits::NONE), Err(Refusal::Tag));
+    assert_eq!(state.apply([misnamed], &world.unlink, &ShardLimits::NONE, Day::MAX), Err(Refusal::Tag));
     let beyond = Operation::Goal { event: 1_000_000, tag };
-    assert_eq!(state.apply(&[beyond], &world.unlink, &ShardLimits::NONE), Err(Refusal::Tag));
+    assert_eq!(state.apply([beyond], &world.unlink, &ShardLimits::NONE, Day::MAX), Err(Refusal::Tag));
 }
 
 #[test]
@@ -343,21 +344,21 @@ fn a_counter_setting_bounds_the_users_of_an_event_and_of_each_of_its_weeks() {
     let mut state = Aggregator::default();
     let record = |user, week| world.operation(&Step::Record(0, user, None, Some(week)));
     for user in 0..3 {
-        state.apply(&[record(user, 0)], &world.unlink, &limits).unwrap();
+        state.apply([record(user, 0)], &world.unlink, &limits, Day::MAX).unwrap();
     }
     let refusal = Refusal::CounterSize { users_max: 3 };
-    assert_eq!(state.apply(&[record(3, 1)], &world.unlink, &limits), Err(refusal));
-    assert_eq!(state.apply(&[record(2, 1)], &world.unlink, &limits).map(|effects| effects.len()), Ok(1));
-    assert_eq!(state.apply(&[record(2, 1)], &world.unlink, &limits), Ok(vec![]));
+    assert_eq!(state.apply([record(3, 1)], &world.unlink, &limits, Day::MAX), Err(refusal));
+    assert_eq!(state.apply([record(2, 1)], &world.unlink, &limits, Day::MAX).map(|effects| effects.len()), Ok(1));
+    assert_eq!(state.apply([record(2, 1)], &world.unlink, &limits, Day::MAX), Ok(vec![]));
     let bits = |event| state.counter(event).unwrap().users.fingerprint_bits();
     assert_eq!(bits(0), 16);
     // Fingerprints of 16 bits keep to 1e-4 for six users, however many a later setting allows.
     let raised = ShardLimits { sizings: sizings(1_000_000), ..ShardLimits::NONE };
     for user in 3..6 {
-        state.apply(&[record(user, 0)], &world.unlink, &raised).unwrap();
+        state.apply([record(user, 0)], &world.unlink, &raised, Day::MAX).unwrap();
     }
     let refusal = Refusal::CounterSize { users_max: 6 };
-    assert_eq!(state.apply(&[record(6, 0)], &world.unlink, &raised), Err(refusal));
+    assert_eq!(state.apply([record(6, 0)], &world.unlink, &raised, Day::MAX), Err(refusal));
 }
 
 #[test]
@@ -366,10 +367,10 @@ fn at_the_limit_the_oldest_week_closes() {
     let limits = ShardLimits { weeks_per_event: 2, ..ShardLimits::NONE };
     let mut state = Aggregator::default();
     let mut journal = Vec::new();
-    let mut count = |users: std::ops::Range<u32>, week, limits: &ShardLimits| {
+    let mut count = |users: std::ops::Range<u32>, week, limits: &ShardLimits, today| {
         let batch: Vec<Operation> =
             users.map(|user| world.operation(&Step::Record(0, user, None, Some(week)))).collect();
-        journal.extend(state.apply(&batch, &world.unlink, limits).unwrap());
+        journal.extend(state.apply(&batch, &world.unlink, limits, today).unwrap());
         let mut replayed = Aggregator::default();
         replayed.restore(&journal).unwrap();
         replayed.restore(&journal).unwrap();
@@ -378,23 +379,23 @@ fn at_the_limit_the_oldest_week_closes() {
         let weeks = &state.report().counters[0].weeks;
         weeks.iter().map(|(&week, &users)| (week, users)).collect::<Vec<_>>()
     };
-    let five: Vec<_> = (0..5).map(|week| count(0..3, week, &limits)).collect();
+    let five: Vec<_> = (0..5).map(|week| count(0..3, week, &limits, Day::MAX)).collect();
     assert_eq!(five[1], [(nth(0), 3), (nth(1), 3)]);
     assert_eq!(five[4], [(Week::OTHER, 9), (nth(3), 3), (nth(4), 3)]);
     // A closed week takes nobody any more, a kept one does.
-    assert_eq!(count(3..9, 2, &limits), five[4]);
-    assert_eq!(count(3..4, 3, &limits), [(Week::OTHER, 9), (nth(3), 4), (nth(4), 3)]);
+    assert_eq!(count(3..9, 2, &limits, Day::MAX), five[4]);
+    assert_eq!(count(3..4, 3, &limits, Day::MAX), [(Week::OTHER, 9), (nth(3), 4), (nth(4), 3)]);
     // A lower limit closes more with the next new week.
     let one = ShardLimits { weeks_per_event: 1, ..ShardLimits::NONE };
-    assert_eq!(count(0..1, 4, &one), [(Week::OTHER, 9), (nth(3), 4), (nth(4), 3)]);
-    assert_eq!(count(0..1, 6, &one), [(Week::OTHER, 16), (nth(6), 1)]);
+    assert_eq!(count(0..1, 4, &one, Day::MAX), [(Week::OTHER, 9), (nth(3), 4), (nth(4), 3)]);
+    assert_eq!(count(0..1, 6, &one, Day::MAX), [(Week::OTHER, 16), (nth(6), 1)]);
     // A week that is older than all that are kept closes at once, and with it whatever is before it.
-    assert_eq!(count(0..5, 5, &one), [(Week::OTHER, 17), (nth(6), 1)]);
-    assert_eq!(count(0..5, 5, &ShardLimits::NONE), [(Week::OTHER, 17), (nth(6), 1)]);
+    assert_eq!(count(0..5, 5, &one, Day::MAX), [(Week::OTHER, 17), (nth(6), 1)]);
+    assert_eq!(count(0..5, 5, &ShardLimits::NONE, Day::MAX), [(Week::OTHER, 17), (nth(6), 1)]);
     // A week that is too late is not taken.
-    let now = ShardLimits { latest_week: nth(7), ..ShardLimits::NONE };
-    assert_eq!(count(0..5, 8, &now), [(Week::OTHER, 17), (nth(6), 1)]);
-    assert_eq!(count(0..5, 7, &now), [(Week::OTHER, 17), (nth(6), 1), (nth(7), 5)]);
+    let today = Day::of_unix_s(1_608_000_000 + 6 * 7 * 86_400);
+    assert_eq!(count(0..5, 8, &ShardLimits::NONE, today), [(Week::OTHER, 17), (nth(6), 1)]);
+    assert_eq!(count(0..5, 7, &ShardLimits::NONE, today), [(Week::OTHER, 17), (nth(6), 1), (nth(7), 5)]);
 }
 
 /// Whoever invents weeks, in whatever order, closes invented ones: of the weeks that are as recent as the limit lets them be,
@@ -405,7 +406,8 @@ fn invented_weeks_never_close_recent_ones() {
     let world = World::new();
     let present_s = 1_795_000_000;
     let week = |back: i64| Week::of_unix_s(present_s - back * 7 * 86_400).unwrap();
-    let limits = ShardLimits { weeks_per_event: WEEKS, latest_week: Week::latest(present_s), ..ShardLimits::NONE };
+    let limits = ShardLimits { weeks_per_event: WEEKS, ..ShardLimits::NONE };
+    let today = Day::of_unix_s(present_s);
     let record = |user: u32, week| {
         let mut operation = world.record(0, user, None);
         if let Operation::Record { week: of, .. } = &mut operation {
@@ -424,14 +426,14 @@ fn invented_weeks_never_close_recent_ones() {
         let real = |users: std::ops::Range<u32>| users.flat_map(|user| (0..3).map(move |back| (user, back)));
         let batch =
             |events: &mut dyn Iterator<Item = (u32, i64)>| events.map(|(u, w)| record(u, week(w))).collect::<Vec<_>>();
-        state.apply(&batch(&mut real(0..20)), &world.unlink, &limits).unwrap();
+        state.apply(batch(&mut real(0..20)), &world.unlink, &limits, today).unwrap();
         let effects =
-            state.apply(&batch(&mut invented.iter().map(|&week| (1_000, week))), &world.unlink, &limits).unwrap();
+            state.apply(batch(&mut invented.iter().map(|&week| (1_000, week))), &world.unlink, &limits, today).unwrap();
         assert!(effects.len() <= 3 * invented.len());
-        state.apply(&batch(&mut real(20..40)), &world.unlink, &limits).unwrap();
+        state.apply(batch(&mut real(20..40)), &world.unlink, &limits, today).unwrap();
         let counter = &state.report().counters[0];
         assert!(counter.weeks.len() <= WEEKS as usize + 1);
-        assert!(counter.weeks.keys().all(|&kept| kept <= limits.latest_week));
+        assert!(counter.weeks.keys().all(|&kept| kept <= today.latest_week()));
         let kept = |back| counter.weeks.get(&week(back)).copied();
         let own = |back: i64| u64::from(invented.contains(&back));
         for back in 0..3 {
@@ -447,7 +449,7 @@ fn the_overflow_of_version_2_closes_first() {
     let limits = ShardLimits { weeks_per_event: 2, ..ShardLimits::NONE };
     let row = |week| effect::Effect::Week { event: 0, week, fingerprint: u64::MAX / 3 };
     let mut state = Aggregator::default();
-    state.apply(&[world.record(0, 1, None)], &world.unlink, &limits).unwrap();
+    state.apply([world.record(0, 1, None)], &world.unlink, &limits, Day::MAX).unwrap();
     for week in [nth(0), nth(1), Week::OTHER, Week::OTHER] {
         state.restore(&[row(week)]).unwrap();
     }
@@ -455,7 +457,8 @@ fn the_overflow_of_version_2_closes_first() {
     assert_eq!(weeks(&state), [(Week::OTHER, 1), (nth(0), 1), (nth(1), 1)]);
     assert_eq!(snapshot::encode_all(&state)[1][3], 2);
     let mut state = reload(&state);
-    let effects = state.apply(&[world.operation(&Step::Record(0, 9, None, Some(3)))], &world.unlink, &limits).unwrap();
+    let effects =
+        state.apply([world.operation(&Step::Record(0, 9, None, Some(3)))], &world.unlink, &limits, Day::MAX).unwrap();
     assert_eq!(weeks(&state), [(Week::OTHER, 2), (nth(1), 1), (nth(3), 1)]);
     assert_eq!(effect::encode(&effects)[3], 3);
     assert_eq!(snapshot::encode_all(&reload(&state))[1][3], 3);
@@ -467,7 +470,7 @@ fn a_closing_without_cohorts_is_corrupt() {
     let mut state = Aggregator::default();
     let close = effect::Effect::Close { event: 0, week: nth(0) };
     assert!(state.restore(std::slice::from_ref(&close)).is_err());
-    state.apply(&[world.record(0, 1, None)], &world.unlink, &ShardLimits::NONE).unwrap();
+    state.apply([world.record(0, 1, None)], &world.unlink, &ShardLimits::NONE, Day::MAX).unwrap();
     let said = state.restore(&[close]).unwrap_err().to_string();
     assert!(said.starts_with("effect 0 (closed weeks of event "), "{said}");
 }

@@ -2,7 +2,7 @@
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
-use kimball_edge::core::bytes::frame;
+use kimball_edge::core::format::bytes::frame;
 use kimball_edge::core::pre_aggregation::{Bounds, PreAggregator};
 
 /// The input as a target frames it: its first byte is even.

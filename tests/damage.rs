@@ -4,16 +4,17 @@
 
 use std::collections::BTreeSet;
 
-use kimball_edge::core::aggregator::{Aggregator, Operation};
-use kimball_edge::core::bytes::frame;
-use kimball_edge::core::cohort::Week;
-use kimball_edge::core::corrupt::{Corrupt, Defect};
-use kimball_edge::core::counts;
-use kimball_edge::core::effect::{self, Effect};
+use kimball_edge::core::format::bytes::frame;
+use kimball_edge::core::format::corrupt::{Corrupt, Defect};
 use kimball_edge::core::identity::Keys;
-use kimball_edge::core::limits::{ShardLimits, Sizing};
+use kimball_edge::core::periods::day::Day;
+use kimball_edge::core::periods::week::Week;
 use kimball_edge::core::pre_aggregation::{Bounds, PreAggregator};
-use kimball_edge::core::snapshot;
+use kimball_edge::core::state::aggregator::{Aggregator, Operation};
+use kimball_edge::core::state::counts;
+use kimball_edge::core::state::effect::{self, Effect};
+use kimball_edge::core::state::shard_limits::{ShardLimits, Sizing};
+use kimball_edge::core::state::snapshot;
 
 const FRAME_BYTES: usize = 8;
 const GOAL: u32 = 4;
@@ -38,7 +39,8 @@ fn state() -> (Aggregator, Vec<Vec<u8>>) {
         (0..9).map(|user| record(user % 2, user)).collect(),
         (0..9).map(|user| record(GOAL, user)).collect(),
     ];
-    let rows = batches.iter().map(|batch| effect::encode(&state.apply(batch, &unlink, &limits).unwrap())).collect();
+    let rows =
+        batches.iter().map(|batch| effect::encode(&state.apply(batch, &unlink, &limits, Day::MAX).unwrap())).collect();
     (state, rows)
 }
 
@@ -197,7 +199,7 @@ fn the_gap_that_leaves_the_space_of_fingerprints_is_named() {
         week: None,
     };
     let batch: Vec<Operation> = (0..300).map(record).collect();
-    state.apply(&batch, &unlink, &ShardLimits::NONE).unwrap();
+    state.apply(&batch, &unlink, &ShardLimits::NONE, Day::MAX).unwrap();
     let section = section(&state, 17);
     // Section number (1), tag (8), flags (1), number of fingerprints (2), bits of a lower part (1), length (2).
     let (head, stream) = section[FRAME_BYTES..].split_at(15);

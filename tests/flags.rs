@@ -2,9 +2,9 @@
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(missing_docs, clippy::panic, clippy::unwrap_used, clippy::indexing_slicing)]
 
-use kimball_edge::core::flag::{EVERYBODY, FlagJson, FlagSpec, Rollout, User, Value, draw};
-use kimball_edge::core::limits::{FlagLimits, RequestLimits};
-use kimball_edge::core::request::{BadRequest, Fault, parse_flag_spec, parse_stored_flag};
+use kimball_edge::core::flags::{EVERYBODY, FlagJson, FlagSpec, Rollout, User, Value, draw};
+use kimball_edge::core::requests::{BadRequest, Fault, parse_flag_spec, parse_stored_flag};
+use kimball_edge::core::settings::limits::{FlagLimits, RequestLimits};
 use proptest::prelude::*;
 
 const LIMITS: RequestLimits =

@@ -2,9 +2,9 @@
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
-use kimball_edge::core::aggregator::Aggregator;
-use kimball_edge::core::report::Report;
-use kimball_edge::core::{counts, effect, snapshot};
+use kimball_edge::core::state::aggregator::Aggregator;
+use kimball_edge::core::state::report::Report;
+use kimball_edge::core::state::{counts, effect, snapshot};
 
 #[path = "golden/state.rs"]
 mod golden;

@@ -2,9 +2,10 @@
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
-use kimball_edge::core::answer::Analytics;
+use kimball_edge::core::answers::analytics::Analytics;
 use kimball_edge::core::identity::LocalKey;
-use kimball_edge::core::pre_aggregation::{Bounds, Day, Event, MergeError, PreAggregator, Rejection};
+use kimball_edge::core::periods::day::Day;
+use kimball_edge::core::pre_aggregation::{Bounds, Event, MergeError, PreAggregator, Rejection};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

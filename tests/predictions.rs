@@ -4,12 +4,14 @@
 
 use std::collections::BTreeSet;
 
-use kimball_edge::core::aggregator::{Aggregator, Operation};
+use kimball_edge::core::answers::prediction::{GoalPrediction, Model};
 use kimball_edge::core::identity::{Keys, UnlinkKey, UserKey};
-use kimball_edge::core::limits::{RequestLimits, ShardLimits};
-use kimball_edge::core::prediction::{GoalPrediction, Model};
-use kimball_edge::core::report::Report;
-use kimball_edge::core::request::{BadRequest, Fault, Given, Query, parse_nudge, parse_prediction};
+use kimball_edge::core::periods::day::Day;
+use kimball_edge::core::requests::{BadRequest, Fault, Given, Query, parse_nudge, parse_prediction};
+use kimball_edge::core::settings::limits::RequestLimits;
+use kimball_edge::core::state::aggregator::{Aggregator, Operation};
+use kimball_edge::core::state::report::Report;
+use kimball_edge::core::state::shard_limits::ShardLimits;
 use proptest::prelude::*;
 
 /// Shards that hold what users did.
@@ -40,7 +42,7 @@ impl World {
     fn goal(&mut self, name: &str) {
         let (event, tag) = self.event(name);
         for shard in &mut self.shards {
-            shard.apply(&[Operation::Goal { event, tag }], &self.unlink, &ShardLimits::NONE).unwrap();
+            shard.apply([Operation::Goal { event, tag }], &self.unlink, &ShardLimits::NONE, Day::MAX).unwrap();
         }
     }
 
@@ -50,7 +52,7 @@ impl World {
         for name in names {
             let (event, tag) = self.event(name);
             let operation = Operation::Record { event, tag, user: key, value: None, week: None };
-            self.shards[at].apply(&[operation], &self.unlink, &ShardLimits::NONE).unwrap();
+            self.shards[at].apply([operation], &self.unlink, &ShardLimits::NONE, Day::MAX).unwrap();
         }
     }
 

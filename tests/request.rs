@@ -2,10 +2,10 @@
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(missing_docs, clippy::panic, clippy::unwrap_used, clippy::indexing_slicing)]
 
-use kimball_edge::core::flag::Value;
+use kimball_edge::core::flags::Value;
 use kimball_edge::core::identity::Keys;
-use kimball_edge::core::limits::RequestLimits;
-use kimball_edge::core::request::{BadRequest, Batch, Fault, Query, parse_events, parse_features, parse_goal};
+use kimball_edge::core::requests::{BadRequest, Batch, Fault, Query, parse_events, parse_features, parse_goal};
+use kimball_edge::core::settings::limits::RequestLimits;
 use proptest::prelude::*;
 
 const LIMITS: RequestLimits =

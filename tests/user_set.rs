@@ -5,9 +5,9 @@
 use std::collections::BTreeSet;
 use std::hash::Hasher;
 
-use kimball_edge::core::bytes::Reader;
-use kimball_edge::core::corrupt::Corrupt;
-use kimball_edge::core::user_set::{Full, UserSet};
+use kimball_edge::core::format::bytes::Reader;
+use kimball_edge::core::format::corrupt::Corrupt;
+use kimball_edge::core::sets::user_set::{Full, UserSet};
 use proptest::prelude::*;
 use siphasher::sip::SipHasher13;
 
@@ -173,7 +173,7 @@ fn truncated_and_overlong_encodings_are_refused() {
     }
     // A count that the bytes cannot hold takes no memory.
     let mut huge = Vec::new();
-    kimball_edge::core::bytes::put_varint(&mut huge, UserSet::CAPACITY_MAX);
+    kimball_edge::core::format::bytes::put_varint(&mut huge, UserSet::CAPACITY_MAX);
     huge.extend_from_slice(&[13, 1, 0]);
     assert!(decode(&huge).is_err());
 }

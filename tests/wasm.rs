@@ -2,11 +2,13 @@
 #![cfg(target_arch = "wasm32")]
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use kimball_edge::core::aggregator::{Aggregator, Operation};
 use kimball_edge::core::identity::Keys;
-use kimball_edge::core::limits::{RequestLimits, ShardLimits};
-use kimball_edge::core::request::parse_events;
-use kimball_edge::core::{effect, snapshot};
+use kimball_edge::core::periods::day::Day;
+use kimball_edge::core::requests::parse_events;
+use kimball_edge::core::settings::limits::RequestLimits;
+use kimball_edge::core::state::aggregator::{Aggregator, Operation};
+use kimball_edge::core::state::shard_limits::ShardLimits;
+use kimball_edge::core::state::{effect, snapshot};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 #[path = "golden/state.rs"]
@@ -41,7 +43,7 @@ fn a_large_set_reloads_to_the_same_state() {
         })
         .collect();
     let mut state = Aggregator::default();
-    let effects = state.apply(&operations, &unlink, &ShardLimits::NONE).unwrap();
+    let effects = state.apply(&operations, &unlink, &ShardLimits::NONE, Day::MAX).unwrap();
     let mut replayed = Aggregator::default();
     replayed.restore(&effect::decode(&effect::encode(&effects)).unwrap()).unwrap();
     let mut reloaded = Aggregator::default();

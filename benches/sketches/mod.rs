@@ -9,8 +9,8 @@ use datasketches::error::Error;
 use datasketches::hll::HllSketch;
 use datasketches::theta::ThetaSketch;
 use kimball_edge::core::identity::{Keys, UnlinkKey, UserKey};
-use kimball_edge::core::limits::SHARDS;
-use kimball_edge::core::user_set::UserSet;
+use kimball_edge::core::sets::user_set::UserSet;
+use kimball_edge::core::settings::limits::SHARDS;
 
 /// How many shards take so many users: one while a set can hold them, otherwise as many as a namespace has by default.
 pub const fn shards(users: u64) -> u32 {

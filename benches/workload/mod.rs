@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::fmt::Write;
 use std::hint::black_box;
 
-use kimball_edge::core::aggregator::{Aggregator, Operation};
-use kimball_edge::core::flag::{Condition, FlagSpec, Rollout, Test, User, Value};
+use kimball_edge::core::flags::{Condition, FlagSpec, Rollout, Test, User, Value};
 use kimball_edge::core::identity::{Keys, UnlinkKey};
-use kimball_edge::core::limits::ShardLimits;
-use kimball_edge::core::snapshot;
-use kimball_edge::core::user_set::UserSet;
+use kimball_edge::core::periods::day::Day;
+use kimball_edge::core::sets::user_set::UserSet;
+use kimball_edge::core::state::aggregator::{Aggregator, Operation};
+use kimball_edge::core::state::shard_limits::ShardLimits;
+use kimball_edge::core::state::snapshot;
 
 /// Runs everything and answers the tables.
 pub fn run(clock: &dyn Fn() -> f64) -> String {
@@ -112,7 +113,7 @@ impl Stream {
 
     /// Applies a batch without limits.
     pub fn apply(&self, state: &mut Aggregator, operations: &[Operation]) {
-        let _ = black_box(state.apply(operations, &self.unlink, &ShardLimits::NONE));
+        let _ = black_box(state.apply(operations, &self.unlink, &ShardLimits::NONE, Day::MAX));
     }
 }
 

@@ -5,12 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arbitrary::Arbitrary;
-use kimball_edge::core::aggregator::{Aggregator, Operation};
-use kimball_edge::core::cohort::Week;
+use kimball_edge::core::periods::day::Day;
 use kimball_edge::core::identity::{Keys, UnlinkKey};
-use kimball_edge::core::limits::ShardLimits;
-use kimball_edge::core::sum::Sum;
-use kimball_edge::core::{effect, snapshot};
+use kimball_edge::core::periods::week::Week;
+use kimball_edge::core::state::aggregator::{Aggregator, Operation};
+use kimball_edge::core::state::shard_limits::ShardLimits;
+use kimball_edge::core::state::sum::Sum;
+use kimball_edge::core::state::{effect, snapshot};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, Arbitrary)]
@@ -140,7 +141,7 @@ fuzz_target!(|steps: Vec<Step>| {
         };
         let operations: Vec<Operation> = acts.iter().map(|act| act.operation(&keys, &unlink)).collect();
         let before = snapshot::encode_all(&state);
-        match state.apply(&operations, &unlink, &limits) {
+        match state.apply(&operations, &unlink, &limits, Day::MAX) {
             Ok(effects) => {
                 journal.push(effect::encode(&effects));
                 acts.iter().for_each(|&act| model.apply(act));

@@ -2,7 +2,7 @@
 #![no_main]
 
 use kimball_edge::core::identity::Keys;
-use kimball_edge::core::request::{parse_events, parse_goal};
+use kimball_edge::core::requests::{parse_events, parse_goal};
 use kimball_edge_fuzz::REQUEST;
 use libfuzzer_sys::fuzz_target;
 

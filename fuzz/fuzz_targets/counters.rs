@@ -1,7 +1,7 @@
 //! The variable `COUNTERS`: refused with a reason, or patterns that match any name in bounded time.
 #![no_main]
 
-use kimball_edge::core::request::parse_counter_settings;
+use kimball_edge::core::requests::parse_counter_settings;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (&str, &str)| {

@@ -1,7 +1,7 @@
 //! A stored row of counts is refused, or is the counts that it decodes to: encoded again, it is the same bytes.
 #![no_main]
 
-use kimball_edge::core::counts;
+use kimball_edge::core::state::counts;
 use kimball_edge_fuzz::framed;
 use libfuzzer_sys::fuzz_target;
 

@@ -1,8 +1,8 @@
 //! Flag specifications: refused, or stored as a text that reads as the same flag; and evaluated at any time for any draw.
 #![no_main]
 
-use kimball_edge::core::flag::{EVERYBODY, FlagJson, User};
-use kimball_edge::core::request::{parse_flag_spec, parse_stored_flag};
+use kimball_edge::core::flags::{EVERYBODY, FlagJson, User};
+use kimball_edge::core::requests::{parse_flag_spec, parse_stored_flag};
 use kimball_edge_fuzz::{FLAGS, REQUEST};
 use libfuzzer_sys::fuzz_target;
 

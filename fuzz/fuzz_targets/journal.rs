@@ -1,8 +1,8 @@
 //! A journal row is refused, or is exactly the effects that it decodes to, which a state takes or refuses whole.
 #![no_main]
 
-use kimball_edge::core::aggregator::Aggregator;
-use kimball_edge::core::{effect, snapshot};
+use kimball_edge::core::state::aggregator::Aggregator;
+use kimball_edge::core::state::{effect, snapshot};
 use kimball_edge_fuzz::framed;
 use libfuzzer_sys::fuzz_target;
 

@@ -1,7 +1,8 @@
 //! What a page has stored is refused, or goes on working: events are taken, drained and merged without a panic.
 #![no_main]
 
-use kimball_edge::core::pre_aggregation::{Bounds, Day, Event, PreAggregator};
+use kimball_edge::core::periods::day::Day;
+use kimball_edge::core::pre_aggregation::{Bounds, Event, PreAggregator};
 use kimball_edge_fuzz::framed;
 use libfuzzer_sys::fuzz_target;
 

@@ -2,7 +2,7 @@
 #![no_main]
 
 use kimball_edge::core::identity::Keys;
-use kimball_edge::core::request::{Query, namespace_of, parse_features, parse_path_name};
+use kimball_edge::core::requests::{Query, namespace_of, parse_features, parse_path_name};
 use kimball_edge_fuzz::REQUEST;
 use libfuzzer_sys::fuzz_target;
 

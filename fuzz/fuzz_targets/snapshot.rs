@@ -1,8 +1,8 @@
 //! A stored section is refused, or is the state that it decodes to: encoded again, it decodes to the same.
 #![no_main]
 
-use kimball_edge::core::aggregator::Aggregator;
-use kimball_edge::core::snapshot;
+use kimball_edge::core::state::aggregator::Aggregator;
+use kimball_edge::core::state::snapshot;
 use kimball_edge_fuzz::framed;
 use libfuzzer_sys::fuzz_target;
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use arbitrary::Arbitrary;
-use kimball_edge::core::bytes::Reader;
-use kimball_edge::core::user_set::UserSet;
+use kimball_edge::core::format::bytes::Reader;
+use kimball_edge::core::sets::user_set::UserSet;
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, Arbitrary)]

@@ -9,9 +9,9 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 use crate::core::identity::LocalKey;
-use crate::core::limits::{BATCH_EVENTS, LOCAL_BYTES_MAX, LOCAL_PENDING_BYTES_MIN, NAME_BYTES};
 use crate::core::pre_aggregation::{Bounds, Event, PreAggregator};
-use crate::core::request::DEFAULT_NAMESPACE;
+use crate::core::requests::DEFAULT_NAMESPACE;
+use crate::core::settings::limits::{BATCH_EVENTS, LOCAL_BYTES_MAX, LOCAL_PENDING_BYTES_MIN, NAME_BYTES};
 use value::{Given, wrong};
 
 /// A page fetches its allocator: this one is a third of the usual one's size.

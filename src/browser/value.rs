@@ -3,7 +3,7 @@
 use js_sys::{Date, Error, Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
-use crate::core::pre_aggregation::Day;
+use crate::core::periods::day::Day;
 
 /// An object given by a caller.
 pub(super) struct Given<'a>(&'a JsValue);

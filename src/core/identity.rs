@@ -7,14 +7,12 @@
 use std::hash::{BuildHasher, Hasher};
 
 use hkdf::Hkdf;
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Sha256;
 use siphasher::sip::SipHasher13;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use super::cohort::Week;
-use super::error::Invalid;
+use crate::core::periods::week::Week;
+use crate::core::state::error::Invalid;
 
 /// A keyed 128-bit hash of namespace and user id. Lives in memory and in Worker → shard messages, never at rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,18 +26,17 @@ impl UserKey {
     }
 }
 
-/// As 16 bytes, little-endian: a variable-length integer would be longer, and slower by far in WebAssembly.
-impl Serialize for UserKey {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0.to_le_bytes())
+impl UserKey {
+    /// Its 16 bytes, little-endian.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0.to_le_bytes()
     }
-}
 
-impl<'de> Deserialize<'de> for UserKey {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let bytes = <&[u8]>::deserialize(deserializer)?;
-        let bytes = <[u8; 16]>::try_from(bytes).map_err(|_| D::Error::invalid_length(bytes.len(), &"16 bytes"))?;
-        Ok(Self(u128::from_le_bytes(bytes)))
+    /// The key that has these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_le_bytes(bytes))
     }
 }
 
@@ -191,13 +188,25 @@ impl LocalKey {
 }
 
 /// The key of a namespace that makes one user's fingerprints of different events unrelated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnlinkKey([u8; 16]);
 
 /// The tag that stands for the set of all users of a namespace.
 pub const ALL_USERS_TAG: u64 = 0;
 
 impl UnlinkKey {
+    /// Its bytes.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+
+    /// The key that has these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// The tag of an event: what its fingerprints are derived with. SipHash-1-3-64 over the name.
     #[must_use]
     pub fn tag(&self, event_name: &str) -> u64 {

@@ -10,10 +10,10 @@ import Inner, { Registry as InnerRegistry, Shard as InnerShard } from "../../bui
 // A request that waits on nothing but a wasm instance that is gone counts as hung, and the runtime answers it 500 before
 // the rejection below arrives. A pending timer keeps it waiting.
 const DEADLINE_MS = 30_000;
-// It begins once a body can have arrived, at the slowest pace that src/edge/body.rs allows: 8 KiB a second, for 16 MiB at most.
+// It begins once a body can have arrived, at the slowest pace that src/edge/http/body.rs allows: 8 KiB a second, for 16 MiB at most.
 const BODY_BYTES_MS = 1_000 / 8_192;
 const BODY_BYTES_MAX = 16 << 20;
-// The status of a shard that is ready to be closed (src/edge/message.rs).
+// The status of a shard that is ready to be closed (src/edge/messages/wire.rs).
 const READY_TO_CLOSE = 205;
 const RESET = new Error("the wasm instance was reset");
 const inFlight = new Set();

@@ -5,45 +5,15 @@
 //!
 //! All awaits of a request come before the first borrow of a shard's state; no borrow lives across an await.
 
-mod access;
-mod analytics;
-mod assets;
-mod auth;
-mod body;
-mod clock;
-mod config;
-mod cors;
-mod directory;
-mod error;
-mod exchange;
-mod faults;
-mod feature_specs;
-mod features;
-mod flags;
-mod goals;
-mod group;
-mod health;
-mod incoming;
-mod keys;
-mod message;
-mod metrics;
-mod names;
-mod namespaces;
-mod nudges;
-mod older_state;
-mod open;
-mod predictions;
-mod registry;
-mod reports;
-mod response;
+mod gateway;
+mod handlers;
+mod host;
+mod http;
+mod objects;
 mod routes;
-mod shard;
-mod sql;
-mod status;
-mod store;
 
-pub use registry::Registry;
-pub use shard::Shard;
+pub use objects::registry::Registry;
+pub use objects::shard::Shard;
 use worker::{Context, Env, Request, Response, event};
 
 /// The entry of every request.

@@ -2,34 +2,21 @@
 
 use worker::{Context, Env, Request, Response};
 
-use super::auth::Principal;
-use super::config::Config;
-use super::error::ApiError;
-use super::faults::Fault;
-use super::response::{Reply, without_body};
-use super::{
-    access, analytics, assets, cors, feature_specs, features, goals, health, metrics, namespaces, nudges, older_state,
-    predictions, status,
-};
 use crate::api::code::Code;
 use crate::api::routes::{Endpoint, FOLDERS, Method, ROUTES, Route};
-use crate::core::request::Query;
-
-/// A request with everything that its handler needs.
-pub struct Call<'a> {
-    /// The request, its body not yet read.
-    pub request: Request,
-    /// The decoded query string.
-    pub query: Query,
-    /// Who calls.
-    pub principal: Principal,
-    /// The configuration.
-    pub config: &'a Config,
-    /// The bindings.
-    pub env: &'a Env,
-    /// A fault to inject, in test builds.
-    pub fault: Fault,
-}
+use crate::core::requests::Query;
+use crate::edge::gateway::older_state;
+use crate::edge::handlers::{
+    access, analytics, assets, feature_specs, features, goals, health, metrics, namespaces, nudges, predictions, status,
+};
+use crate::edge::host::config::Config;
+use crate::edge::host::record;
+use crate::edge::http::auth::Principal;
+use crate::edge::http::call::Call;
+use crate::edge::http::cors;
+use crate::edge::http::error::ApiError;
+use crate::edge::http::response::{Reply, without_body};
+use crate::messages::shard::Fault;
 
 /// Answers a request, whatever it is.
 ///
@@ -38,7 +25,7 @@ pub struct Call<'a> {
 pub async fn serve(request: Request, env: Env, context: Context) -> worker::Result<Response> {
     let config = match Config::of(&env) {
         Ok(config) => config,
-        Err(error) => return Reply::error(&error).into_response(),
+        Err(invalid) => return Reply::error(&invalid.into()).into_response(),
     };
     older_state::accept(&config, &env, &context);
     let origin = if config.allowed_origins.is_empty() { None } else { request.headers().get("origin")? };
@@ -57,7 +44,7 @@ pub async fn serve(request: Request, env: Env, context: Context) -> worker::Resu
         Ok(Found::Options(allow)) => Reply::options(&allow),
         Err(reply) => reply,
     };
-    metrics::record::answered(counted.0, counted.1, reply.status());
+    record::answered(counted.0, counted.1, reply.status());
     let response = cors::allow(reply.into_response()?, &config, origin.as_deref())?;
     Ok(if is_head { without_body(&response) } else { response })
 }
@@ -129,7 +116,7 @@ async fn dispatch(
     };
     let query = admit().inspect_err(|error: &ApiError| {
         if route.endpoint == Endpoint::Record {
-            metrics::record::refused(1, error.code);
+            record::refused(1, error.code);
         }
     })?;
     let fault = Fault::of(&request);

@@ -5,7 +5,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::core::prediction::{EventPredictions, GoalPredictions};
+use crate::core::answers::prediction::{EventPredictions, GoalPredictions};
 
 /// A name: any printable text with a visible character, of at most 256 bytes of UTF-8.
 #[derive(Serialize, ToSchema)]

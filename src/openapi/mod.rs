@@ -13,17 +13,17 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::api::answer::{Access, ErrorBody, Features, Goals, Health, Namespaces, Recorded};
 use crate::api::routes::{ROUTES, Route, Scope};
-use crate::api::status::ServiceStatus;
-use crate::core::answer::Analytics;
-use crate::core::limits::{BATCH_EVENTS, FLAG_CONDITIONS, FLAG_VALUES, NAME_BYTES};
-use crate::core::prediction::Nudges;
+use crate::core::answers::analytics::Analytics;
+use crate::core::answers::prediction::Nudges;
+use crate::core::answers::short::{Access, ErrorBody, Features, Goals, Health, Namespaces, Recorded};
+use crate::core::answers::status::ServiceStatus;
+use crate::core::settings::limits::{BATCH_EVENTS, FLAG_CONDITIONS, FLAG_VALUES, NAME_BYTES};
 
 /// No control characters.
 const PROPERTY_PATTERN: &str = r"^[^\u0000-\u001F\u007F-\u009F]+$";
 
-/// No control characters, and one at least that is neither white space nor invisible: [`crate::core::request::is_blank`], but
+/// No control characters, and one at least that is neither white space nor invisible: [`crate::core::requests::is_blank`], but
 /// for what lies beyond U+FFFF, which validators take for one character or two.
 const NAME_PATTERN: &str = concat!(
     r"^[^\u0000-\u001F\u007F-\u009F]*",

@@ -1,10 +1,11 @@
 //! The states that the golden files hold, by version of the formats, and the journals that lead to them.
 
-use kimball_edge::core::aggregator::{Aggregator, Operation};
-use kimball_edge::core::cohort::Week;
-use kimball_edge::core::effect;
 use kimball_edge::core::identity::Keys;
-use kimball_edge::core::limits::{ShardLimits, Sizing};
+use kimball_edge::core::periods::day::Day;
+use kimball_edge::core::periods::week::Week;
+use kimball_edge::core::state::aggregator::{Aggregator, Operation};
+use kimball_edge::core::state::effect;
+use kimball_edge::core::state::shard_limits::{ShardLimits, Sizing};
 
 /// Three events, one of them a goal with values and an overflow bucket.
 pub fn state() -> (Aggregator, Vec<Vec<u8>>) {
@@ -30,8 +31,10 @@ pub fn state() -> (Aggregator, Vec<Vec<u8>>) {
         (60..70).map(|user| record(1, user, None)).collect(),
         (60..70).map(|user| record(2, user, None)).collect(),
     ];
-    let journal =
-        batches.iter().map(|batch| effect::encode(&state.apply(batch, &unlink, &limits).unwrap_or_default())).collect();
+    let journal = batches
+        .iter()
+        .map(|batch| effect::encode(&state.apply(batch, &unlink, &limits, Day::MAX).unwrap_or_default()))
+        .collect();
     (state, journal)
 }
 
@@ -76,7 +79,9 @@ fn apply(state: &mut Aggregator, batches: &[Vec<Operation>]) -> (Aggregator, Vec
     let unlink = Keys::new(&[42; 32]).unlink("default");
     let sizing = Sizing { users_max: 1_000, false_positive_rate: 0.01 };
     let limits = ShardLimits { weeks_per_event: 2, sizings: [(1, sizing)].into_iter().collect(), ..ShardLimits::NONE };
-    let journal =
-        batches.iter().map(|batch| effect::encode(&state.apply(batch, &unlink, &limits).unwrap_or_default())).collect();
+    let journal = batches
+        .iter()
+        .map(|batch| effect::encode(&state.apply(batch, &unlink, &limits, Day::MAX).unwrap_or_default()))
+        .collect();
     (state.clone(), journal)
 }

@@ -193,7 +193,7 @@ test('every token of every list is compared with, in constant time, and in one p
   for (const token of ['', 'A', 'abcde', 'b', 'x'.repeat(199), 'x'.repeat(201)]) assert.deepEqual(await scopes(token), [], token);
 
   const read = (path) => readFileSync(join(ROOT, path), 'utf8');
-  const auth = read('src/edge/auth.rs');
+  const auth = read('src/edge/http/auth.rs');
   const comparison = auth.slice(auth.indexOf('fn is_one_of'));
   assert.match(comparison, /\.fold\(false, \|found, known\| found \| /, 'no token ends the search');
   assert.match(comparison, /ct_eq/);

@@ -1,11 +1,12 @@
 //! The server of the law: what the Worker, its registry and its shards do with a batch, on exact clocks.
 
-use kimball_edge::core::aggregator::{Aggregator, Operation};
-use kimball_edge::core::cohort::Week;
 use kimball_edge::core::identity::Keys;
-use kimball_edge::core::limits::{RequestLimits, ShardLimits, Sizing};
-use kimball_edge::core::request::parse_events;
-use kimball_edge::core::snapshot;
+use kimball_edge::core::periods::day::Day;
+use kimball_edge::core::requests::parse_events;
+use kimball_edge::core::settings::limits::RequestLimits;
+use kimball_edge::core::state::aggregator::{Aggregator, Operation};
+use kimball_edge::core::state::shard_limits::{ShardLimits, Sizing};
+use kimball_edge::core::state::snapshot;
 use serde_json::Value;
 
 /// The events are of five weeks around the turn of a year.
@@ -76,15 +77,14 @@ impl Server {
             let limits = ShardLimits {
                 combinations_per_goal: 5,
                 weeks_per_event: 2,
-                latest_week: Week::latest(self.now_s),
                 sizings: small.map(|event| (event as u32, sizing)).into_iter().collect(),
                 ..ShardLimits::NONE
             };
             for (state, operations) in space.states.iter_mut().zip(&operations) {
-                state.apply(operations, &unlink, &limits).unwrap();
+                state.apply(operations, &unlink, &limits, Day::of_unix_s(self.now_s)).unwrap();
             }
         }
-        let latest = Some(Week::latest(self.now_s));
+        let latest = Some(Day::of_unix_s(self.now_s).latest_week());
         batch.namespaces.iter().flat_map(|part| &part.items).any(|item| item.week > latest)
     }
 

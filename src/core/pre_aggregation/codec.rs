@@ -13,13 +13,13 @@
 
 use super::pending::{Pending, get_bytes, get_text, put_text};
 use super::{Bounds, Namespace, PreAggregator};
-use crate::core::aggregator::Aggregator;
-use crate::core::bytes::{Reader, frame, put_varint, unframe};
-use crate::core::corrupt::{Corrupt, Defect, Within};
+use crate::core::format::bytes::{Reader, frame, put_varint, unframe};
+use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::identity::LocalKey;
-use crate::core::limits::{EVENTS_PER_NAMESPACE, NAME_BYTES};
-use crate::core::request::check_name;
-use crate::core::snapshot;
+use crate::core::requests::check_name;
+use crate::core::settings::limits::{EVENTS_PER_NAMESPACE, NAME_BYTES};
+use crate::core::state::aggregator::Aggregator;
+use crate::core::state::snapshot;
 
 const KIND: u8 = b'P';
 const VERSION: u8 = 1;

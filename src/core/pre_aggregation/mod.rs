@@ -16,15 +16,17 @@ mod pending;
 
 use std::fmt;
 
-pub use event::{Day, Event};
+pub use event::Event;
 
-use super::aggregator::{Aggregator, Operation, Unmergeable};
-use super::error::Refusal;
 use super::identity::LocalKey;
-use super::limits::{COMBINATIONS_PER_GOAL, LOCAL_MEMORY_BYTES, LOCAL_PENDING_BYTES, NAME_BYTES, ShardLimits};
-use super::report::Report;
-use super::request::Fault;
-use super::user_set::UserSet;
+use crate::core::periods::day::Day;
+use crate::core::requests::Fault;
+use crate::core::sets::user_set::UserSet;
+use crate::core::settings::limits::{COMBINATIONS_PER_GOAL, LOCAL_MEMORY_BYTES, LOCAL_PENDING_BYTES, NAME_BYTES};
+use crate::core::state::aggregator::{Aggregator, Operation, Unmergeable};
+use crate::core::state::error::Refusal;
+use crate::core::state::report::Report;
+use crate::core::state::shard_limits::ShardLimits;
 use pending::Pending;
 
 /// The bounds of a pre-aggregator.
@@ -106,7 +108,8 @@ impl fmt::Display for MergeError {
 /// # Example
 /// ```
 /// use kimball_edge::core::identity::LocalKey;
-/// use kimball_edge::core::pre_aggregation::{Bounds, Day, Event, PreAggregator};
+/// use kimball_edge::core::periods::day::Day;
+/// use kimball_edge::core::pre_aggregation::{Bounds, Event, PreAggregator};
 /// let mut page = PreAggregator::new(LocalKey::new(&[7; 32]), Bounds::default());
 /// let login = Event::new("Login", "ann", Day::of_unix_ms(1.8e12).unwrap());
 /// assert_eq!(page.record(&login), Ok(true));
@@ -277,7 +280,7 @@ impl PreAggregator {
         let [goal, _, record] = operations(&self.key, number, event);
         let both = [goal, record];
         let operations = if event.ensure_goal { &both[..] } else { std::slice::from_ref(&record) };
-        namespace.state.apply(operations, self.key.unlink(), &limits)?;
+        namespace.state.apply(operations, self.key.unlink(), &limits, Day::MAX)?;
         namespace.intern(event.event);
         self.namespaces.extend(new);
         Ok(())

@@ -7,10 +7,11 @@
 //! | event, user, namespace if flagged | LEB128 number of bytes, then UTF-8 |
 //! | value | 8 bytes, if flagged |
 
-use super::event::{Day, Event};
-use crate::core::bytes::{Reader, put_varint};
-use crate::core::corrupt::{Corrupt, Defect, Within};
-use crate::core::request::DEFAULT_NAMESPACE;
+use super::event::Event;
+use crate::core::format::bytes::{Reader, put_varint};
+use crate::core::format::corrupt::{Corrupt, Defect, Within};
+use crate::core::periods::day::Day;
+use crate::core::requests::DEFAULT_NAMESPACE;
 
 /// Encoded events, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,6 @@
+//! The JSON of answers, and what is computed for them from the numbers of a namespace.
+
+pub mod analytics;
+pub mod prediction;
+pub mod short;
+pub mod status;

@@ -1,0 +1,4 @@
+//! Calendar periods, in UTC.
+
+pub mod day;
+pub mod week;

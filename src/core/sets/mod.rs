@@ -1,0 +1,3 @@
+//! Sets of users.
+
+pub mod user_set;

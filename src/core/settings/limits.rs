@@ -1,0 +1,341 @@
+//! Every limit of the product, with its unit, its default and the range an operator may choose from.
+//!
+//! No other bare number in the crate bounds a size, a count or a time. A limit is set by a configuration variable of
+//! the same name; its ceiling keeps the promise of predictable memory whatever an operator asks for.
+
+use crate::core::state::error::Invalid;
+
+/// One configurable limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// The name of the configuration variable, also given in refusals.
+    pub name: &'static str,
+    /// What it counts, for people.
+    pub unit: &'static str,
+    /// The value where nothing is configured.
+    pub default: u64,
+    /// The least value that can be configured.
+    pub min: u64,
+    /// The greatest value that can be configured.
+    pub max: u64,
+}
+
+impl Limit {
+    /// Reads a configured value; an empty text means the default.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming the variable when the text is not a whole number from `min` to `max`.
+    ///
+    /// # Example
+    /// ```
+    /// use kimball_edge::core::settings::limits::SHARDS;
+    /// assert_eq!(SHARDS.read(""), Ok(4));
+    /// assert_eq!(SHARDS.read("16"), Ok(16));
+    /// assert!(SHARDS.read("many").is_err());
+    /// ```
+    pub fn read(&self, text: &str) -> Result<u64, Invalid> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Ok(self.default);
+        }
+        match text.parse::<u64>() {
+            Ok(value) if (self.min..=self.max).contains(&value) => Ok(value),
+            _ => Err(Invalid {
+                what: format!("{}: must be a whole number from {} to {}", self.name, self.min, self.max),
+            }),
+        }
+    }
+}
+
+const MIB: u64 = 1 << 20;
+
+/// Bytes of a request body, after decoding.
+pub const BODY_BYTES: Limit =
+    Limit { name: "BODY_BYTES_MAX", unit: "bytes of a body", default: 5 * MIB, min: 64, max: 16 * MIB };
+/// Bytes of memory that all request bodies in flight in one isolate may take together, with what is made of them; a
+/// quarter is kept for those up to [`SMALL_BODY_BYTES`]. Where it is not set it is what [`bodies_bytes`] says.
+pub const BODIES_BYTES: Limit = Limit {
+    name: "BODIES_BYTES_MAX",
+    unit: "bytes of all bodies in flight",
+    default: 16 * MIB,
+    min: MIB,
+    max: 256 * MIB,
+};
+/// Events in one request.
+pub const BATCH_EVENTS: Limit =
+    Limit { name: "BATCH_EVENTS_MAX", unit: "events in a request", default: 10_000, min: 1, max: 100_000 };
+/// Namespaces that the events of one request may be of. Each costs a message to each of its shards, so that this bounds
+/// what one request makes others wait for.
+pub const BATCH_NAMESPACES: Limit =
+    Limit { name: "NAMESPACES_PER_BATCH_MAX", unit: "namespaces in a request", default: 100, min: 1, max: 1_000 };
+/// Bytes of UTF-8 in a name (event, goal, namespace) or a user id.
+pub const NAME_BYTES: Limit =
+    Limit { name: "NAME_BYTES_MAX", unit: "bytes of a name or user id", default: 256, min: 1, max: 1_024 };
+/// Namespaces of a deployment.
+pub const NAMESPACES: Limit = Limit { name: "NAMESPACES_MAX", unit: "namespaces", default: 1_000, min: 1, max: 10_000 };
+/// Event names in one namespace.
+pub const EVENTS_PER_NAMESPACE: Limit =
+    Limit { name: "EVENTS_PER_NAMESPACE_MAX", unit: "event names in a namespace", default: 1_000, min: 1, max: 10_000 };
+/// Event names that all ingest tokens together may register in a namespace in a UTC day. Those tokens are public: this is
+/// how far whoever has one can fill a namespace before somebody sees it.
+pub const NEW_NAMES_PER_DAY: Limit = Limit {
+    name: "NEW_NAMES_PER_DAY_MAX",
+    unit: "new event names of a namespace in a day, by ingest tokens",
+    default: 200,
+    min: 0,
+    max: 10_000,
+};
+/// Namespaces that all ingest tokens together may register in a UTC day.
+pub const NEW_NAMESPACES_PER_DAY: Limit = Limit {
+    name: "NEW_NAMESPACES_PER_DAY_MAX",
+    unit: "new namespaces in a day, by ingest tokens",
+    default: 20,
+    min: 0,
+    max: 10_000,
+};
+/// Combinations of prior events listed per goal; further new ones count in `other`.
+pub const COMBINATIONS_PER_GOAL: Limit = Limit {
+    name: "COMBINATIONS_PER_GOAL_MAX",
+    unit: "combinations listed per goal",
+    default: 1_000,
+    min: 1,
+    max: 10_000,
+};
+/// Unique users per event of a namespace, divided evenly between its shards.
+pub const USERS_PER_EVENT: Limit =
+    Limit { name: "USERS_PER_EVENT_MAX", unit: "users of an event", default: 16_000_000, min: 1, max: 64_000_000 };
+/// Bytes of memory that the state of one shard may take.
+pub const SHARD_MEMORY_BYTES: Limit = Limit {
+    name: "SHARD_MEMORY_BYTES_MAX",
+    unit: "bytes of memory of a shard",
+    default: 16 * MIB,
+    min: 4_096,
+    max: 32 * MIB,
+};
+/// Bytes of memory that all loaded shards of one isolate may take together.
+pub const ISOLATE_MEMORY_BYTES: Limit = Limit {
+    name: "ISOLATE_MEMORY_BYTES_MAX",
+    unit: "bytes of memory of all loaded shards",
+    default: 36 * MIB,
+    min: 4_096,
+    max: 96 * MIB,
+};
+/// Weekly cohorts of one event in one shard; at that number the oldest closes into the number `other`.
+pub const WEEKS_PER_EVENT: Limit =
+    Limit { name: "WEEKS_PER_EVENT_MAX", unit: "weekly cohorts of an event", default: 520, min: 1, max: 5_200 };
+/// How far ahead of the present week an event's week may be, in seconds: one week, for clocks that run ahead.
+pub const WEEKS_AHEAD_S: i64 = 7 * 86_400;
+/// The sum of the users of closed weeks is below this, or what is stored is damaged: sums of shards cannot overflow.
+pub const CLOSED_USERS_MAX: u64 = 1 << 48;
+/// Flags of a deployment.
+pub const FLAGS: Limit = Limit { name: "FLAGS_MAX", unit: "flags", default: 1_000, min: 1, max: 10_000 };
+/// Conditions of one flag.
+pub const FLAG_CONDITIONS: Limit =
+    Limit { name: "FLAG_CONDITIONS_MAX", unit: "conditions of a flag", default: 100, min: 1, max: 1_000 };
+/// Values of one condition `in`.
+pub const FLAG_VALUES: Limit =
+    Limit { name: "FLAG_VALUES_MAX", unit: "values of a condition", default: 1_000, min: 1, max: 10_000 };
+/// Values in the body of one flag, of any kind and wherever they are.
+pub const FLAG_PARTS: usize = 120_000;
+/// Bytes of memory that a value takes while the body of a flag is read: an entry of a map, which is larger than one of a list.
+pub const FLAG_PART_BYTES: u64 = 128;
+/// Bytes of all flags together, as they are stored.
+pub const FLAGS_BYTES: Limit =
+    Limit { name: "FLAGS_BYTES_MAX", unit: "bytes of all flags", default: 4 * MIB, min: 1_024, max: 16 * MIB };
+/// Bytes of one answer of metrics.
+pub const METRICS_BYTES: Limit = Limit {
+    name: "METRICS_BYTES_MAX",
+    unit: "bytes of an answer of metrics",
+    default: 5 * MIB,
+    min: 1_024,
+    max: 32 * MIB,
+};
+/// Shards of a namespace, fixed when the namespace is created.
+pub const SHARDS: Limit = Limit { name: "SHARDS", unit: "shards of a new namespace", default: 4, min: 1, max: 64 };
+/// Bytes of journal after which a shard compacts at once.
+pub const JOURNAL_BYTES: Limit = Limit {
+    name: "JOURNAL_BYTES_MAX",
+    unit: "bytes of journal before compaction",
+    default: 2 * MIB,
+    min: 1_024,
+    max: 8 * MIB,
+};
+/// Journal rows after which a shard compacts at once.
+pub const JOURNAL_ROWS: Limit =
+    Limit { name: "JOURNAL_ROWS_MAX", unit: "rows of journal before compaction", default: 4_096, min: 1, max: 65_536 };
+/// Shards that may be open at once; the default is no bound. An open one holds three descriptors of the process: its
+/// database, write-ahead log and index of that.
+pub const OPEN_SHARDS: Limit =
+    Limit { name: "OPEN_SHARDS_MAX", unit: "shards open at once", default: 1_000_000, min: 4, max: 1_000_000 };
+/// Milliseconds from the first journal row after a compaction to the compaction by alarm.
+pub const COMPACTION_IDLE_MS: Limit = Limit {
+    name: "COMPACTION_IDLE_MS",
+    unit: "milliseconds from a write to the compaction",
+    default: 10_000,
+    min: 10,
+    max: 3_600_000,
+};
+
+/// Batches that one call carries out at once for itself and others.
+pub const GROUP_BATCHES: usize = 64;
+/// Operations of those batches, beyond which it waits for no further ones: until it is done, all are in memory.
+pub const GROUP_OPERATIONS: usize = 10_000;
+/// Milliseconds for which a batch waits for calls that have arrived, if one of them is stuck.
+pub const GROUP_WAIT_MS: u64 = 20;
+/// Bytes of one stored row (Durable Objects refuse values from about 2 MB).
+pub const ROW_BYTES: usize = 1 << 20;
+/// Names that one query of the registry asks for. As JSON they fit into a row, also where every byte is escaped.
+pub const NAMES_PER_QUERY: usize = 500;
+/// Shards that are asked at the same time for one read or written to for one batch.
+pub const FAN_OUT: usize = 16;
+/// Bytes of memory that an operation takes while it is carried out, beside the state: what it changed and how to take
+/// that back, both in lists that double, and its part of the journal row, encoded, sealed and handed over.
+pub const EFFECT_BYTES: u64 = 448;
+/// Bytes by which an operation may make a state grow, beside its user sets: a counter, a goal, a week, or a combination.
+pub const NEW_ENTRY_BYTES: usize = 512;
+/// The most by which a state grows for a byte of its journal: 25 bytes may begin a user set of 280.
+pub const JOURNAL_GROWTH: usize = 12;
+/// Bytes of memory that a byte of a snapshot becomes, where nothing says it better: 25 bits a user for at least 13.
+pub const SNAPSHOT_GROWTH: u64 = 2;
+/// Bytes of names that one isolate caches.
+pub const NAME_CACHE_BYTES: usize = 8 << 20;
+/// Milliseconds for which an isolate refuses new names by itself, without asking the registry, after that has refused some.
+pub const REFUSAL_CACHE_MS: u64 = 1_000;
+/// Milliseconds for which an isolate repeats its last answer about its health.
+pub const HEALTH_CACHE_MS: u64 = 1_000;
+/// Milliseconds for which an isolate takes its flags for those of the registry.
+pub const FLAG_CACHE_MS: u64 = 2_000;
+/// Bytes up to which a body counts as small.
+pub const SMALL_BODY_BYTES: u64 = 64 << 10;
+/// Bytes that a request takes beside its body: what waits for it, and what the runtime hands over at a time.
+pub const BODY_BYTES_BASE: u64 = 4 << 10;
+/// Bytes by which the memory of a body grows, once it is more than its first piece.
+pub const BODY_SEGMENT_BYTES: usize = 16 << 10;
+/// Bytes of the buffer that a body is read into, where it comes fast.
+pub const BODY_READ_BYTES: u32 = 64 << 10;
+/// Bytes of that buffer at first, and where the body comes slowly: it is there while nothing comes.
+pub const BODY_READ_BYTES_MIN: u32 = 4 << 10;
+/// Milliseconds of a tick, in which the pace of a body is measured.
+pub const BODY_TICK_MS: u64 = 500;
+/// Ticks within which [`BODY_PACE_BYTES`] of a body must arrive: 5 s.
+pub const BODY_PACE_TICKS: usize = 10;
+/// Bytes that must arrive in that time, 8 KiB a second, or the body is given up: it takes room from others meanwhile.
+pub const BODY_PACE_BYTES: u64 = 40 << 10;
+/// Milliseconds after which a body of which nothing was seen any more gives its room back: twice what any request takes
+/// beside its body, and no body is silent for so long.
+pub const BODY_LEASE_MS: u64 = 60_000;
+/// Bytes of memory that an event takes from when it was parsed until it was carried out: as an item of the batch (56), as
+/// an operation (64), and as a part of the message to its shard (up to 48), there with what the decoding holds.
+pub const EVENT_BYTES: u64 = 192;
+/// Bytes of memory that a name of a batch takes beside its own bytes, which are there [`NAME_COPIES`] times.
+pub const BATCH_NAME_BYTES: u64 = 128;
+/// How often a name of a batch is in memory: in its list and its index, and as part of a message to the registry.
+pub const NAME_COPIES: u64 = 3;
+/// How often a flag is in memory while it is stored, with what was read of it: in bytes of its body.
+pub const FLAG_COPIES: u64 = 4;
+/// Bytes that are read and thrown away of a body that is refused before its end, before that is told.
+pub const DRAIN_BYTES: u64 = 16 * MIB;
+/// Milliseconds that this may take.
+pub const DRAIN_MS: u64 = 1_000;
+/// Milliseconds after the last use of a shard within which the runtime closes it: workerd looks every 10 seconds for
+/// those that were idle for 10 seconds.
+pub const OPEN_SHARD_IDLE_MS: u64 = 20_000;
+/// Milliseconds after which a call of a shard no longer keeps it from being closed.
+pub const OPEN_SHARD_CALL_MS: u64 = 10_000;
+/// Milliseconds that a call waits for one of the shards that may be open, before it is refused.
+pub const OPEN_SHARD_WAIT_MS: u64 = 5_000;
+/// Milliseconds between two looks at whether there is one.
+pub const OPEN_SHARD_POLL_MS: u64 = 5;
+/// Settings in `COUNTERS`.
+pub const COUNTER_SETTINGS: usize = 100;
+/// Bytes of the programs that all patterns in `COUNTERS` become, divided evenly between them: every new event name may
+/// pass through all of them, which takes a time of their product with its length.
+pub const PATTERN_PROGRAM_BYTES: usize = 256 << 10;
+/// Bytes of one pattern in `COUNTERS`.
+pub const PATTERN_BYTES: usize = 1_024;
+/// Bytes of a query string.
+pub const QUERY_BYTES: usize = 64 << 10;
+/// The greatest magnitude of an event's value: with at most [`USERS_PER_EVENT`] of them, no sum can overflow.
+pub const VALUE_ABS: f64 = 1e300;
+/// Bytes of memory that a pre-aggregator takes for what it has seen, unless told otherwise.
+pub const LOCAL_MEMORY_BYTES: usize = 1 << 20;
+/// Bytes of passed on events that a pre-aggregator keeps until they are drained, unless told otherwise.
+pub const LOCAL_PENDING_BYTES: usize = 1 << 20;
+/// The least bytes of them that it can be told, with which any one event fits.
+pub const LOCAL_PENDING_BYTES_MIN: usize = 4_096;
+/// The most that it can be told for either.
+pub const LOCAL_BYTES_MAX: usize = 64 << 20;
+/// Seconds that a client is asked to wait after a 503.
+pub const RETRY_AFTER_S: u64 = 1;
+
+/// Bytes of memory that Cloudflare gives an isolate: WebAssembly memory and everything else together. What [`crate::isolate::ceilings`] adds up fits it.
+pub const CLOUDFLARE_BYTES: u64 = 128_000_000;
+/// Bytes that an isolate takes without any of what [`crate::isolate::ceilings`] adds up: code, the heap of JavaScript, requests.
+pub const ISOLATE_BASE_BYTES: u64 = 10 * MIB;
+
+/// The greater one.
+pub(crate) const fn max(a: u64, b: u64) -> u64 {
+    if a > b { a } else { b }
+}
+
+/// The bytes that bodies in flight may take where [`BODIES_BYTES`] is not set: its default, or twice the largest body.
+#[must_use]
+pub const fn bodies_bytes(body_bytes_max: u64) -> u64 {
+    max(BODIES_BYTES.default, 2 * body_bytes_max)
+}
+
+// A body of any allowed size fits into what large ones may take, and a batch of the default size with names of their
+// greatest length as well. A quarter has room for small bodies.
+const _: () = assert!(BODY_BYTES.default + BODY_SEGMENT_BYTES as u64 <= BODIES_BYTES.default / 4 * 3);
+const _: () = assert!(bodies_bytes(BODY_BYTES.max) <= BODIES_BYTES.max);
+const _: () = assert!(
+    BATCH_EVENTS.default * (EVENT_BYTES + BATCH_NAME_BYTES + NAME_COPIES * NAME_BYTES.default)
+        <= BODIES_BYTES.default / 4 * 3
+);
+const _: () = assert!(SMALL_BODY_BYTES < BODIES_BYTES.min / 4);
+const _: () = assert!(BODY_LEASE_MS > 2 * BODY_TICK_MS * BODY_PACE_TICKS as u64);
+const _: () = assert!(SHARD_MEMORY_BYTES.max <= ISOLATE_MEMORY_BYTES.max);
+const _: () = assert!(SHARD_MEMORY_BYTES.default <= ISOLATE_MEMORY_BYTES.default);
+const _: () = assert!((USERS_PER_EVENT.max as f64) * VALUE_ABS < f64::MAX);
+const _: () = assert!(SHARDS.min >= 1);
+const _: () = assert!(NAMES_PER_QUERY * (2 * NAME_BYTES.max as usize + 3) + 2 <= ROW_BYTES);
+const _: () = assert!(LOCAL_PENDING_BYTES_MIN > 3 * NAME_BYTES.max as usize + 64);
+
+/// What ingest tokens can use of a limit on names: a tenth, and at least one where there are two, is kept for admin
+/// tokens, so that nobody else can fill it for them.
+///
+/// # Example
+/// ```
+/// use kimball_edge::core::settings::limits::open_share;
+/// assert_eq!([open_share(1_000), open_share(5), open_share(1)], [900, 4, 1]);
+/// ```
+#[must_use]
+pub const fn open_share(limit: u64) -> u64 {
+    if limit > 1 { limit - limit.div_ceil(10) } else { limit }
+}
+
+/// The limits that one request is held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// Bytes of the body.
+    pub body_bytes: u64,
+    /// Events in a batch.
+    pub batch_events: u64,
+    /// Namespaces in a batch.
+    pub batch_namespaces: u64,
+    /// Bytes of a name or user id.
+    pub name_bytes: u64,
+}
+
+/// The limits that flags are held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlagLimits {
+    /// Flags.
+    pub flags: u64,
+    /// Conditions of one flag.
+    pub conditions: u64,
+    /// Values of one condition.
+    pub values: u64,
+    /// Bytes of all flags.
+    pub bytes: u64,
+}

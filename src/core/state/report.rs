@@ -1,0 +1,132 @@
+//! What a shard answers reads with, and how answers of several shards add up.
+
+use std::collections::BTreeMap;
+
+use litemap::LiteMap;
+
+use super::combination::Combination;
+use super::counter::Counter;
+use super::goal::GoalRecord;
+use super::sum::Sum;
+use crate::core::periods::week::Week;
+
+/// The numbers of one shard, or of several together. Its size does not depend on the number of users.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Report {
+    /// Unique users of the namespace.
+    pub users: u64,
+    /// One entry per event, ascending by its number.
+    pub counters: Vec<CounterReport>,
+}
+
+/// The numbers of one event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CounterReport {
+    /// The event's number.
+    pub event: u32,
+    /// Its unique users.
+    pub count: u64,
+    /// The sum of its values, if there were any.
+    pub sum: Option<Sum>,
+    /// Present for a goal.
+    pub goal: Option<GoalReport>,
+    /// Its unique users per week, if it has weekly cohorts; under [`Week::OTHER`] the sum over the weeks that are not kept
+    /// apart any more.
+    pub weeks: LiteMap<Week, u64>,
+}
+
+/// The numbers of a goal.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GoalReport {
+    /// Users per combination of prior events.
+    pub combinations: LiteMap<Combination, u64>,
+    /// Users whose combination is not kept apart.
+    pub other: u64,
+    /// Users per prior event.
+    pub single: LiteMap<u32, u64>,
+}
+
+impl Report {
+    /// Adds the numbers of another shard. Associative and commutative (sums to their 106 bits).
+    #[must_use]
+    pub fn merge(self, other: Self) -> Self {
+        let mut counters: BTreeMap<u32, CounterReport> =
+            self.counters.into_iter().map(|counter| (counter.event, counter)).collect();
+        for counter in other.counters {
+            match counters.get_mut(&counter.event) {
+                Some(mine) => mine.merge(counter),
+                None => {
+                    counters.insert(counter.event, counter);
+                }
+            }
+        }
+        Self { users: self.users + other.users, counters: counters.into_values().collect() }
+    }
+}
+
+impl CounterReport {
+    /// Whether the event is there for a reader: somebody did it, or it is a goal.
+    #[must_use]
+    pub const fn is_listed(&self) -> bool {
+        self.count > 0 || self.goal.is_some()
+    }
+
+    pub(super) fn of(event: u32, counter: &Counter) -> Self {
+        Self {
+            event,
+            count: counter.users.len(),
+            sum: counter.sum,
+            goal: counter.goal.as_deref().map(GoalReport::of),
+            weeks: ascending(counter.cohorts.iter().flat_map(|cohorts| cohorts.counts())),
+        }
+    }
+
+    /// The numbers without sums, all completions of a goal in `other`.
+    pub(super) fn counts_of(event: u32, counter: &Counter) -> Self {
+        let goal = counter.goal.as_deref().map(|record| GoalReport {
+            combinations: LiteMap::new(),
+            other: record.completions(),
+            single: ascending(record.single()),
+        });
+        let weeks = ascending(counter.cohorts.iter().flat_map(|cohorts| cohorts.counts()));
+        Self { event, count: counter.users.len(), sum: None, goal, weeks }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.count += other.count;
+        if let Some(sum) = other.sum {
+            self.sum.get_or_insert_default().merge(sum);
+        }
+        if let Some(goal) = other.goal {
+            self.goal.get_or_insert_default().merge(goal);
+        }
+        for (week, count) in other.weeks {
+            *self.weeks.entry(week).or_default() += count;
+        }
+    }
+}
+
+impl GoalReport {
+    fn of(record: &GoalRecord) -> Self {
+        Self { combinations: record.combinations().clone(), other: record.other(), single: ascending(record.single()) }
+    }
+
+    fn merge(&mut self, other: Self) {
+        for (combination, count) in other.combinations {
+            *self.combinations.entry(combination).or_default() += count;
+        }
+        self.other += other.other;
+        for (event, count) in other.single {
+            *self.single.entry(event).or_default() += count;
+        }
+    }
+}
+
+/// What comes in its order already, without the code that would sort it.
+fn ascending<K: Ord>(entries: impl Iterator<Item = (K, u64)>) -> LiteMap<K, u64> {
+    let mut map = LiteMap::new();
+    for (key, count) in entries {
+        map.insert(key, count);
+    }
+    map
+}

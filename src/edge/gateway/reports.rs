@@ -1,0 +1,86 @@
+//! What the shards of a namespace know together.
+
+use std::rc::Rc;
+
+use futures_util::{StreamExt, stream};
+use worker::Env;
+
+use super::ask::ask_shard;
+use super::directory::{self, Namespace};
+use crate::api::code::Code;
+use crate::core::answers::analytics::Unnamed;
+use crate::core::identity::{Keys, UserKey};
+use crate::core::settings::limits::FAN_OUT;
+use crate::core::state::report::Report;
+use crate::edge::http::error::ApiError;
+use crate::messages::Question;
+use crate::messages::shard::{EventsOf, GetCounts, GetNumbers, Numbers};
+
+/// A namespace with the numbers of all its shards, every one of whose events it has a name for; `None` where it does not exist.
+///
+/// # Errors
+/// When the registry or a shard cannot be read: never a part of the numbers.
+pub async fn fetch(env: &Env, keys: &Keys, name: &str) -> Result<Option<(Rc<Namespace>, Report)>, ApiError> {
+    gather(env, keys, name, &GetNumbers).await
+}
+
+/// The same with no more than the counts, for which no shard is loaded.
+///
+/// # Errors
+/// As [`fetch`].
+pub async fn counts(env: &Env, keys: &Keys, name: &str) -> Result<Option<(Rc<Namespace>, Report)>, ApiError> {
+    gather(env, keys, name, &GetCounts).await
+}
+
+async fn gather<Q: Question<Answer = Numbers>>(
+    env: &Env,
+    keys: &Keys,
+    name: &str,
+    question: &Q,
+) -> Result<Option<(Rc<Namespace>, Report)>, ApiError> {
+    let Some(namespace) = directory::look_up(env, keys, name).await? else {
+        return Ok(None);
+    };
+    let report = merged(env, &namespace, question).await?;
+    if has_names(&namespace, &report) {
+        return Ok(Some((namespace, report)));
+    }
+    // Events were named between the two questions; the registry knows them by now.
+    let renewed = directory::look_up(env, keys, name).await?.ok_or(Unnamed)?;
+    if has_names(&renewed, &report) { Ok(Some((renewed, report))) } else { Err(Unnamed.into()) }
+}
+
+/// The numbers of the events that a user has done, ascending.
+///
+/// # Errors
+/// When the user's shard cannot be read.
+pub async fn events_of(env: &Env, namespace: &Namespace, user: UserKey) -> Result<Vec<u32>, ApiError> {
+    let shard = namespace.shard_name(user.shard(namespace.shards));
+    let question = EventsOf { unlink: namespace.unlink.to_bytes(), user: user.to_bytes() };
+    ask_shard(env, &shard, &question).await
+}
+
+async fn merged<Q: Question<Answer = Numbers>>(
+    env: &Env,
+    namespace: &Namespace,
+    question: &Q,
+) -> Result<Report, ApiError> {
+    let mut reports = stream::iter(0..namespace.shards)
+        .map(|index| async move { ask_shard(env, &namespace.shard_name(index), question).await })
+        .buffer_unordered(FAN_OUT);
+    let mut total = Report::default();
+    while let Some(reply) = reports.next().await {
+        total = total.merge(reply?.into());
+    }
+    Ok(total)
+}
+
+fn has_names(namespace: &Namespace, report: &Report) -> bool {
+    report.counters.last().is_none_or(|counter| (counter.event as usize) < namespace.names.len())
+}
+
+impl From<Unnamed> for ApiError {
+    fn from(Unnamed: Unnamed) -> Self {
+        Self::new(Code::StorageUnavailable, "a shard holds an event that the registry does not know")
+    }
+}

@@ -1,0 +1,98 @@
+//! /v0/analytics: recording of events, and the numbers.
+
+use crate::api::code::Code;
+use crate::core::answers::analytics::Analytics;
+use crate::core::answers::short::{ErrorFields, Recorded, RefusedEvent};
+use crate::core::requests::{Batch, namespace_of, parse_events};
+use crate::edge::gateway::ingest::{self, Refused};
+use crate::edge::gateway::keys::keys;
+use crate::edge::gateway::reports;
+use crate::edge::host::clock;
+use crate::edge::host::record as metrics;
+use crate::edge::http::body::read_json;
+use crate::edge::http::call::Call;
+use crate::edge::http::error::ApiError;
+use crate::edge::http::response::Reply;
+
+const DAY_S: i64 = 86_400;
+/// Says of a batch that some of its events are of a later week than is taken: whoever has noted them as seen, as pages do,
+/// has to forget that, because they may count once their week has come.
+const WEEKS: &str = "kimball-weeks";
+
+/// POST: records a batch.
+///
+/// # Errors
+/// When the batch is malformed, refused as a whole, or could not be stored.
+pub async fn record(call: Call<'_>) -> Result<Reply, ApiError> {
+    let started_ms = clock::now_ms();
+    // A request that cannot be parsed counts as one event.
+    let mut events = 1;
+    match record_batch(call, &mut events).await {
+        Ok((refused, has_later)) => {
+            metrics::added(events - refused.len() as u64, started_ms);
+            for refused in &refused {
+                metrics::refused(1, refused.refusal.parts().0);
+            }
+            let reply = answer(events, &refused)?;
+            Ok(if has_later { reply.header(WEEKS, "later") } else { reply })
+        }
+        Err(error) => {
+            metrics::refused(events, error.code);
+            Err(error)
+        }
+    }
+}
+
+async fn record_batch(call: Call<'_>, events: &mut u64) -> Result<(Vec<Refused>, bool), ApiError> {
+    let body = read_json(&call.request, call.config).await?;
+    let keys = keys(call.env, call.config).await?;
+    let (batch, _lease) = body.parse(|body| parse_events(body, &keys, &call.config.request), Batch::bytes_in_flight)?;
+    *events = batch.events();
+    call.fault.strike_worker();
+    if batch.namespaces.iter().any(|namespace| namespace.items.iter().any(|item| item.ensure_goal)) {
+        call.principal.require_ensure_goal(call.config)?;
+    }
+    let latest_week = Some(clock::today().latest_week());
+    let has_later = batch.namespaces.iter().flat_map(|part| &part.items).any(|item| item.week > latest_week);
+    let refused = ingest::apply(call.env, call.config, &keys, &batch, call.principal.registrant(), call.fault).await?;
+    Ok((refused, has_later))
+}
+
+/// 204 where all was taken, else what was not; an error's status where nothing was.
+fn answer(events: u64, refused: &[Refused]) -> Result<Reply, ApiError> {
+    let Some(first) = refused.first() else {
+        return Ok(Reply::no_content());
+    };
+    let list = refused.iter().map(|Refused { index, refusal }| {
+        let (code, what) = refusal.parts();
+        RefusedEvent { index: *index, code: code.parts().1, what }
+    });
+    let taken = events - refused.len() as u64;
+    let mut answer = Recorded { error: None, taken, refused: list.collect() };
+    if taken > 0 {
+        return Reply::json(&answer);
+    }
+    // That of the day's quota only where time alone mends it for all.
+    let unlike_quota = refused.iter().find(|refused| refused.refusal.parts().0 != Code::Quota);
+    let refusal = unlike_quota.unwrap_or(first).refusal;
+    let (code, what) = refusal.parts();
+    let (status, code) = code.parts();
+    answer.error = Some(ErrorFields { what, code, index: None, field: None, limit: None, value: None });
+    let reply = Reply::json(&answer)?.with_status(status);
+    let day_ends_s = DAY_S - clock::now_s().rem_euclid(DAY_S);
+    Ok(if unlike_quota.is_none() { reply.header("retry-after", &day_ends_s.to_string()) } else { reply })
+}
+
+/// GET: the numbers of a namespace.
+///
+/// # Errors
+/// When a shard cannot be read: never a part of the numbers.
+pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
+    let name = namespace_of(&call.query, &call.config.request)?;
+    let keys = keys(call.env, call.config).await?;
+    let combinations_max = call.config.combinations_per_goal_max as usize;
+    match reports::fetch(call.env, &keys, name).await? {
+        Some((namespace, report)) => Reply::json(&Analytics::of(&report, &namespace.names, combinations_max)?),
+        None => Reply::json(&Analytics { counts: Vec::new(), users: 0 }),
+    }
+}

@@ -1,0 +1,24 @@
+//! A request on its way to its handler.
+
+use worker::{Env, Request};
+
+use super::auth::Principal;
+use crate::core::requests::Query;
+use crate::edge::host::config::Config;
+use crate::messages::shard::Fault;
+
+/// A request with everything that its handler needs.
+pub struct Call<'a> {
+    /// The request, its body not yet read.
+    pub request: Request,
+    /// The decoded query string.
+    pub query: Query,
+    /// Who calls.
+    pub principal: Principal,
+    /// The configuration.
+    pub config: &'a Config,
+    /// The bindings.
+    pub env: &'a Env,
+    /// A fault to inject, in test builds.
+    pub fault: Fault,
+}

@@ -1,0 +1,9 @@
+//! Requests and responses: who calls, the body, errors, and the answer.
+
+pub mod auth;
+pub mod body;
+pub mod call;
+pub mod cors;
+pub mod error;
+pub mod incoming;
+pub mod response;

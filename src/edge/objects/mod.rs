@@ -1,0 +1,7 @@
+//! The Durable Objects: the registry and the shards, with what they store.
+
+pub mod group;
+pub mod names;
+pub mod registry;
+pub mod shard;
+pub mod store;

@@ -1,0 +1,270 @@
+//! The names of namespaces and events in the tables of the registry, and who may add some.
+//!
+//! Ingest tokens are public. What all of them together can add is bounded by the day, and never the last tenth of what
+//! fits, which is kept for admins.
+
+use std::collections::BTreeMap;
+
+use worker::{Result, SqlStorage, SqlStorageValue, Storage};
+
+use crate::core::requests::DEFAULT_NAMESPACE;
+use crate::core::settings::limits::{NAMES_PER_QUERY, open_share};
+use crate::edge::host::clock;
+use crate::edge::host::config::Config;
+use crate::edge::host::sql;
+use crate::messages::registry::{
+    EventRecord, NameRefusal, NamesReply, NamespaceRecord, Registered, Registrant, Registration,
+};
+
+/// The tables. Their columns are described at the head of [`super::registry`].
+pub const TABLES: &str =
+    "CREATE TABLE IF NOT EXISTS namespace(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, shards INTEGER NOT NULL);
+     CREATE TABLE IF NOT EXISTS event(namespace INTEGER NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL,
+       goal INTEGER NOT NULL, PRIMARY KEY(namespace, name)) WITHOUT ROWID;
+     CREATE TABLE IF NOT EXISTS tally(namespace INTEGER PRIMARY KEY, names INTEGER NOT NULL, day INTEGER NOT NULL,
+       added INTEGER NOT NULL);";
+
+/// The row of `tally` that counts the namespaces themselves; their ids begin at 1.
+const NAMESPACES: i64 = 0;
+const DAY_S: i64 = 86_400;
+
+/// The names, as long as one question is answered.
+pub struct Names<'a> {
+    /// The registry's storage.
+    pub storage: &'a Storage,
+    /// Its tables.
+    pub sql: &'a SqlStorage,
+    /// What names are held to.
+    pub config: &'a Config,
+}
+
+/// How many names there are, and how many of them ingest tokens have added today.
+#[derive(Clone, Copy)]
+struct Tally {
+    names: u64,
+    added: u64,
+}
+
+/// What is to be done about one registration.
+enum Plan {
+    Refused(NameRefusal),
+    Known { id: Option<i64>, shards: u32, tally: Tally, new: Vec<(String, u32)>, events: Events },
+}
+
+type Events = Vec<std::result::Result<EventRecord, NameRefusal>>;
+
+impl Plan {
+    /// What there is no room for, if that is so, and how many event names the namespace has.
+    fn full(&self) -> Option<(NameRefusal, u64)> {
+        match self {
+            Self::Refused(refusal) => refusal.is_full().then_some((*refusal, 0)),
+            Self::Known { tally, new, events, .. } => {
+                let full = events.iter().find_map(|event| event.err().filter(|refusal| refusal.is_full()));
+                full.map(|refusal| (refusal, tally.names - new.len() as u64))
+            }
+        }
+    }
+}
+
+impl Names<'_> {
+    /// Everything about one namespace, if it exists.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub fn lookup(&self, namespace: &str) -> Result<Option<NamespaceRecord>> {
+        let Some((id, shards)) = self.find(namespace)? else {
+            return Ok(None);
+        };
+        let query = "SELECT name, goal FROM event WHERE namespace = ? ORDER BY number";
+        let mut record =
+            NamespaceRecord { namespace: namespace.to_owned(), shards, names: Vec::new(), goals: Vec::new() };
+        for row in sql::rows(self.sql, query, vec![id.into()])? {
+            if let [SqlStorageValue::String(name), goal] = row.as_slice() {
+                if sql::integer(goal) == 1 {
+                    record.goals.push(record.names.len() as u32);
+                }
+                record.names.push(name.clone());
+            }
+        }
+        Ok(Some(record))
+    }
+
+    /// Answers the numbers of names and adds what is new, as far as the registrant may. Where there is no room for one
+    /// of them, nothing is added. The cost is that of the names asked for, whatever else there is.
+    ///
+    /// # Errors
+    /// When storage fails; nothing was added then.
+    pub fn register(&self, registrations: Vec<Registration>, registrant: Registrant) -> Result<Registered> {
+        let today = clock::now_s().div_euclid(DAY_S);
+        let mut namespaces = self.tally(NAMESPACES, today)?;
+        let before = namespaces.names;
+        let mut plans = Vec::with_capacity(registrations.len());
+        for (at, Registration { namespace, names }) in registrations.into_iter().enumerate() {
+            let plan = self.plan(&namespace, names, registrant, today, &mut namespaces)?;
+            if let Some((refusal, names_total)) = plan.full() {
+                let at = at as u32;
+                return Ok(Registered::Full { refusal, at, names_total, namespaces_total: before });
+            }
+            plans.push((namespace, plan));
+        }
+        if plans.iter().any(|(_, plan)| matches!(plan, Plan::Known { new, .. } if !new.is_empty())) {
+            sql::transaction(self.storage, || self.write(&plans, namespaces, before, today))?;
+        }
+        let names = plans.into_iter().map(|(_, plan)| match plan {
+            Plan::Refused(refusal) => NamesReply::Refused(refusal),
+            Plan::Known { shards, tally, events, .. } => NamesReply::Known { shards, names_total: tally.names, events },
+        });
+        Ok(Registered::Names { names: names.collect(), namespaces_total: namespaces.names })
+    }
+
+    fn plan(
+        &self,
+        namespace: &str,
+        names: Vec<String>,
+        registrant: Registrant,
+        today: i64,
+        namespaces: &mut Tally,
+    ) -> Result<Plan> {
+        let found = self.find(namespace)?;
+        let (id, shards, mut tally, mut known) = match found {
+            Some((id, shards)) => (Some(id), shards, self.tally(id, today)?, self.known(id, &names)?),
+            None => (None, self.config.shards, Tally { names: 0, added: 0 }, BTreeMap::new()),
+        };
+        if id.is_none()
+            && let Some(refusal) = self.refuses_namespace(namespace, registrant, *namespaces)
+        {
+            return Ok(Plan::Refused(refusal));
+        }
+        let (mut new, mut events) = (Vec::new(), Vec::with_capacity(names.len()));
+        for name in names {
+            if let Some(&event) = known.get(&name) {
+                events.push(Ok(event));
+            } else if let Some(refusal) = self.refuses_event(registrant, tally) {
+                events.push(Err(refusal));
+            } else {
+                let event = EventRecord { event: tally.names as u32, is_goal: false };
+                tally.names += 1;
+                tally.added += u64::from(registrant == Registrant::Ingest);
+                new.push((name.clone(), event.event));
+                known.insert(name, event);
+                events.push(Ok(event));
+            }
+        }
+        if id.is_none() {
+            if let (true, Some(Err(refusal))) = (new.is_empty(), events.first()) {
+                return Ok(Plan::Refused(*refusal));
+            }
+            namespaces.names += 1;
+            namespaces.added += u64::from(registrant == Registrant::Ingest);
+        }
+        Ok(Plan::Known { id, shards, tally, new, events })
+    }
+
+    /// Why a namespace that does not exist may not be added. `default` always exists to those who look.
+    fn refuses_namespace(&self, namespace: &str, registrant: Registrant, tally: Tally) -> Option<NameRefusal> {
+        let limit = self.config.namespaces_max;
+        let is_free = registrant == Registrant::Admin || namespace == DEFAULT_NAMESPACE;
+        if !is_free && self.config.new_names.namespaces_are_known {
+            Some(NameRefusal::NamespaceUnknown)
+        } else if tally.names >= if is_free { limit } else { open_share(limit) } {
+            Some(NameRefusal::NamespacesFull)
+        } else if !is_free && tally.added >= self.config.new_names.namespaces_per_day_max {
+            Some(NameRefusal::NamespaceQuota)
+        } else {
+            None
+        }
+    }
+
+    /// Why an event that does not exist may not be added to a namespace that has so many.
+    fn refuses_event(&self, registrant: Registrant, tally: Tally) -> Option<NameRefusal> {
+        let limit = self.config.events_per_namespace_max;
+        let is_free = registrant == Registrant::Admin;
+        if !is_free && self.config.new_names.events_are_known {
+            Some(NameRefusal::EventUnknown)
+        } else if !is_free && tally.added >= self.config.new_names.events_per_day_max {
+            Some(NameRefusal::EventQuota)
+        } else if tally.names >= if is_free { limit } else { open_share(limit) } {
+            Some(NameRefusal::EventsFull)
+        } else {
+            None
+        }
+    }
+
+    fn write(&self, plans: &[(String, Plan)], namespaces: Tally, before: u64, today: i64) -> Result<()> {
+        for (namespace, plan) in plans {
+            let Plan::Known { id, shards, tally, new, .. } = plan else {
+                continue;
+            };
+            if new.is_empty() {
+                continue;
+            }
+            let id = match id {
+                Some(id) => *id,
+                None => self.add_namespace(namespace, *shards)?,
+            };
+            for (name, number) in new {
+                let bindings = vec![id.into(), name.as_str().into(), i64::from(*number).into()];
+                self.sql.exec("INSERT INTO event(namespace, name, number, goal) VALUES(?, ?, ?, 0)", bindings)?;
+            }
+            self.put_tally(id, *tally, today)?;
+        }
+        if namespaces.names == before { Ok(()) } else { self.put_tally(NAMESPACES, namespaces, today) }
+    }
+
+    fn add_namespace(&self, namespace: &str, shards: u32) -> Result<i64> {
+        let bindings = vec![namespace.into(), i64::from(shards).into()];
+        self.sql.exec("INSERT INTO namespace(name, shards) VALUES(?, ?)", bindings)?;
+        self.find(namespace)?.map(|(id, _)| id).ok_or_else(|| "an added namespace is not there".into())
+    }
+
+    /// The id and the number of shards of a namespace.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub fn find(&self, namespace: &str) -> Result<Option<(i64, u32)>> {
+        let rows = sql::rows(self.sql, "SELECT id, shards FROM namespace WHERE name = ?", vec![namespace.into()])?;
+        Ok(rows.first().and_then(|row| match row.as_slice() {
+            [id, shards] => Some((sql::integer(id) as i64, sql::integer(shards) as u32)),
+            _ => None,
+        }))
+    }
+
+    /// Those of these names that a namespace has.
+    fn known(&self, id: i64, names: &[String]) -> Result<BTreeMap<String, EventRecord>> {
+        let query = "SELECT name, number, goal FROM event
+                     WHERE namespace = ? AND name IN (SELECT value FROM json_each(?))";
+        let mut known = BTreeMap::new();
+        // What is bound to a query must not be longer than a row.
+        for names in names.chunks(NAMES_PER_QUERY) {
+            let names = serde_json::to_string(names).map_err(|error| worker::Error::from(error.to_string()))?;
+            for row in sql::rows(self.sql, query, vec![id.into(), names.into()])? {
+                if let [SqlStorageValue::String(name), number, goal] = row.as_slice() {
+                    let record = EventRecord { event: sql::integer(number) as u32, is_goal: sql::integer(goal) == 1 };
+                    known.insert(name.clone(), record);
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    /// The tally of a namespace, or of all; counted where an earlier version has left none.
+    fn tally(&self, id: i64, today: i64) -> Result<Tally> {
+        let rows = sql::rows(self.sql, "SELECT names, day, added FROM tally WHERE namespace = ?", vec![id.into()])?;
+        if let Some([names, day, added]) = rows.first().map(Vec::as_slice) {
+            let is_of_today = sql::integer(day) as i64 == today;
+            return Ok(Tally { names: sql::integer(names), added: if is_of_today { sql::integer(added) } else { 0 } });
+        }
+        let count = if id == NAMESPACES {
+            sql::value(self.sql, "SELECT count(*) FROM namespace", vec![])?
+        } else {
+            sql::value(self.sql, "SELECT count(*) FROM event WHERE namespace = ?", vec![id.into()])?
+        };
+        Ok(Tally { names: count.as_ref().map_or(0, sql::integer), added: 0 })
+    }
+
+    fn put_tally(&self, id: i64, tally: Tally, today: i64) -> Result<()> {
+        let bindings = vec![id.into(), (tally.names as i64).into(), today.into(), (tally.added as i64).into()];
+        self.sql.exec("INSERT OR REPLACE INTO tally(namespace, names, day, added) VALUES(?, ?, ?, ?)", bindings)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! How old what is stored is, measured by the registry's mark.
+
+use worker::Result;
+
+use super::{STATE_TABLES, Store, has_table, setting, write};
+use crate::edge::host::sql;
+
+impl Store {
+    /// Compares what is stored with the registry's mark. Where one of them is older than it was, it is refused, or with
+    /// `accept_older` taken as it is: that is stored at once, so that it holds from then on. Answers what was taken.
+    ///
+    /// # Errors
+    /// When storage cannot be read, is older than the mark, or the mark older than it.
+    pub fn check_age(&mut self, mark: u64, accept_older: bool) -> Result<Option<String>> {
+        let mut marked = 0;
+        if self.has_tables && has_table(&self.sql, "setting")? {
+            self.generation = setting(&self.sql, "generation")?.unwrap_or(0);
+            marked = setting(&self.sql, "marked")?.unwrap_or(0);
+        }
+        let generation = self.generation;
+        let older = if generation < mark {
+            format!("it is of generation {generation}, and generation {mark} was acknowledged")
+        } else if marked > mark {
+            format!("the registry is older than it: {mark}, and {marked} was acknowledged")
+        } else {
+            return Ok(None);
+        };
+        if !accept_older {
+            return Err(format!("age: {older}").into());
+        }
+        self.put_age(generation.max(mark), marked.min(mark))?;
+        Ok(Some(older))
+    }
+
+    fn put_age(&mut self, generation: u64, marked: u64) -> Result<()> {
+        sql::transaction(&self.storage, || {
+            if !self.has_tables {
+                self.sql.exec(STATE_TABLES, None)?;
+            }
+            self.put_generation(generation)?;
+            let put = "INSERT OR REPLACE INTO setting(name, value) VALUES('marked', ?)";
+            write(&self.sql, put, vec![(marked as i64).into()])
+        })?;
+        self.has_tables = true;
+        self.generation = generation;
+        Ok(())
+    }
+}

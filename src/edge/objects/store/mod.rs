@@ -1,0 +1,239 @@
+//! The storage of a shard: snapshot rows and a journal.
+//!
+//! | table | columns |
+//! |---|---|
+//! | `snapshot` | `id INTEGER` primary key = section number * 256 + part; `row BLOB`, at most 1 MiB of the section's bytes |
+//! | `journal` | `seq INTEGER` primary key; `row BLOB`, the sealed effects of a group of batches, or a part of them |
+//! | `counts` | `id INTEGER` primary key = part; `row BLOB`, of the counts of the snapshot ([`crate::core::state::counts`]) |
+//! | `setting` | `name TEXT` primary key, `value INTEGER`: `compacted_s`, when the snapshot was written, in Unix seconds; `memory_bytes`, what the state took then; `generation` and `marked`, see below |
+//!
+//! The journal holds exactly what came after the snapshot: a compaction writes the one and empties the other in one
+//! transaction.
+//!
+//! The generation is 1 once there are tables and one more with every compaction. The registry keeps the greatest that it
+//! was told of, the mark; `marked` is the mark as the shard knew it at its last compaction. So storage that has lost its
+//! end shows, which `SQLite` cannot tell: it takes a damaged frame of a write-ahead log for the log's end. What came after
+//! the last compaction has no mark.
+//!
+//! Errors of reading are `place: what is wrong`, the place being that within the shard.
+
+mod age;
+mod counts;
+mod read;
+
+use std::ops::Range;
+
+use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
+
+use crate::core::format::seal::{NONCE_BYTES, Seal};
+use crate::core::settings::limits::ROW_BYTES;
+use crate::core::state::aggregator::Aggregator;
+use crate::core::state::effect::{self, Effect};
+use crate::core::state::snapshot;
+use crate::edge::host::clock;
+use crate::edge::host::record::{self, Work};
+use crate::edge::host::sql;
+
+const PARTS: u64 = 256;
+
+/// A shard's tables, and what is known of their size.
+pub struct Store {
+    storage: Storage,
+    sql: SqlStorage,
+    seal: Seal,
+    has_tables: bool,
+    journal_rows: u64,
+    journal_bytes: u64,
+    generation: u64,
+}
+
+/// What the tables of a shard hold.
+#[derive(Default)]
+pub struct Measures {
+    /// Rows of the journal.
+    pub journal_rows: u64,
+    /// Bytes of the journal.
+    pub journal_bytes: u64,
+    /// Counters of the snapshot.
+    pub counters: u64,
+    /// When the snapshot was written, in Unix seconds.
+    pub compacted_s: Option<u64>,
+}
+
+impl Store {
+    /// The store of this object. Writes nothing: an object that is only read leaves no tables behind.
+    ///
+    /// # Errors
+    /// When storage cannot be read.
+    pub fn open(storage: Storage, seal: Seal) -> Result<Self> {
+        let sql = storage.sql();
+        let table = sql::value(&sql, "SELECT 1 FROM sqlite_master WHERE name = 'journal'", vec![])?;
+        Ok(Self { storage, sql, seal, has_tables: table.is_some(), journal_rows: 0, journal_bytes: 0, generation: 0 })
+    }
+
+    /// The generation of what is stored; 0 where nothing is.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Appends effects: as one row, or where that would be too long as several, all or none of them.
+    ///
+    /// # Errors
+    /// When nothing was written.
+    pub fn append(&mut self, effects: &[Effect]) -> Result<()> {
+        self.create_tables()?;
+        let mut rows = Vec::new();
+        self.seal_rows(effects, &mut rows)?;
+        let (count, bytes) = (rows.len() as u64, rows.iter().map(Vec::len).sum::<usize>() as u64);
+        let sql = &self.sql;
+        let write_all =
+            || rows.into_iter().try_for_each(|row| write(sql, "INSERT INTO journal(row) VALUES(?)", vec![row.into()]));
+        if count == 1 {
+            write_all()?;
+        } else {
+            sql::transaction(&self.storage, write_all)?;
+        }
+        self.journal_rows += count;
+        self.journal_bytes += bytes;
+        Ok(())
+    }
+
+    /// Seals effects as one row, or their halves as rows of their own where it is too long.
+    fn seal_rows(&self, effects: &[Effect], rows: &mut Vec<Vec<u8>>) -> Result<()> {
+        let row = effect::encode(effects);
+        if row.len() > ROW_BYTES && effects.len() > 1 {
+            let (first, second) = effects.split_at(effects.len() / 2);
+            self.seal_rows(first, rows)?;
+            return self.seal_rows(second, rows);
+        }
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).map_err(|error| Error::from(error.to_string()))?;
+        rows.push(self.seal.close(nonce, &row).ok_or_else(|| Error::from("a row cannot be sealed"))?);
+        Ok(())
+    }
+
+    /// Rewrites the sections that changed and empties the journal; all or nothing. `mark` is the registry's.
+    ///
+    /// # Errors
+    /// When storage is then as before.
+    pub fn compact(&mut self, state: &mut Aggregator, mark: u64) -> Result<()> {
+        if self.journal_rows == 0 {
+            return Ok(());
+        }
+        let rewrite = || {
+            for section in state.changed() {
+                let Some(bytes) = snapshot::encode(state, section) else {
+                    continue;
+                };
+                let first_id = section.number() * PARTS;
+                self.put_parts("snapshot", first_id..first_id + PARTS, &bytes)?;
+            }
+            self.put_counts(&crate::core::state::counts::encode(state, self.generation + 1))?;
+            write(&self.sql, "DELETE FROM journal", vec![])?;
+            self.sql.exec(SETTING_TABLE, None)?;
+            let memory_bytes = state.memory_bytes() as i64;
+            let settings = vec![
+                clock::now_s().into(),
+                (self.generation as i64 + 1).into(),
+                (mark as i64).into(),
+                memory_bytes.into(),
+            ];
+            let put = "INSERT OR REPLACE INTO setting(name, value)
+                       VALUES('compacted_s', ?), ('generation', ?), ('marked', ?), ('memory_bytes', ?)";
+            write(&self.sql, put, settings)
+        };
+        record::timed(Work::Compaction, || sql::transaction(&self.storage, rewrite))?;
+        self.generation += 1;
+        state.mark_stored();
+        (self.journal_rows, self.journal_bytes) = (0, 0);
+        Ok(())
+    }
+
+    /// Rows and bytes of the journal, counters of the snapshot, and when that was written, in Unix seconds; read from
+    /// the tables alone.
+    ///
+    /// # Errors
+    /// When storage cannot be read.
+    pub fn measure(sql: &SqlStorage) -> Result<Measures> {
+        let number =
+            |query: &str| -> Result<u64> { Ok(sql::value(sql, query, vec![])?.as_ref().map_or(0, sql::integer)) };
+        if !has_table(sql, "journal")? {
+            return Ok(Measures::default());
+        }
+        let compacted_s = if has_table(sql, "setting")? { setting(sql, "compacted_s")? } else { None };
+        Ok(Measures {
+            journal_rows: number("SELECT count(*) FROM journal")?,
+            journal_bytes: number("SELECT sum(length(row)) FROM journal")?,
+            counters: number("SELECT count(*) FROM snapshot WHERE id >= 256 AND id % 256 = 0")?,
+            compacted_s,
+        })
+    }
+
+    /// Rows and bytes of the journal.
+    pub const fn journal(&self) -> (u64, u64) {
+        (self.journal_rows, self.journal_bytes)
+    }
+
+    /// Rows of the snapshot.
+    ///
+    /// # Errors
+    /// When storage cannot be read.
+    pub fn snapshot_rows(&self) -> Result<u64> {
+        if !self.has_tables {
+            return Ok(0);
+        }
+        let count = sql::value(&self.sql, "SELECT count(*) FROM snapshot", vec![])?;
+        Ok(count.as_ref().map_or(0, sql::integer))
+    }
+
+    /// Stores bytes as rows of a table, in place of those that have these ids.
+    fn put_parts(&self, table: &str, ids: Range<u64>, bytes: &[u8]) -> Result<()> {
+        let put = format!("INSERT OR REPLACE INTO {table}(id, row) VALUES(?, ?)");
+        for (id, part) in ids.clone().zip(bytes.chunks(ROW_BYTES)) {
+            write(&self.sql, &put, vec![(id as i64).into(), part.to_vec().into()])?;
+        }
+        let unused = ids.start + bytes.len().div_ceil(ROW_BYTES) as u64;
+        let bindings = vec![(unused as i64).into(), (ids.end as i64).into()];
+        write(&self.sql, &format!("DELETE FROM {table} WHERE id >= ? AND id < ?"), bindings)
+    }
+
+    fn create_tables(&mut self) -> Result<()> {
+        if !self.has_tables {
+            let generation = self.generation + 1;
+            sql::transaction(&self.storage, || {
+                self.sql.exec(STATE_TABLES, None)?;
+                self.put_generation(generation)
+            })?;
+            self.generation = generation;
+            self.has_tables = true;
+        }
+        Ok(())
+    }
+
+    fn put_generation(&self, generation: u64) -> Result<()> {
+        self.sql.exec(SETTING_TABLE, None)?;
+        let put = "INSERT OR REPLACE INTO setting(name, value) VALUES('generation', ?)";
+        write(&self.sql, put, vec![(generation as i64).into()])
+    }
+}
+
+const STATE_TABLES: &str = "CREATE TABLE snapshot(id INTEGER PRIMARY KEY, row BLOB NOT NULL);
+                            CREATE TABLE journal(seq INTEGER PRIMARY KEY, row BLOB NOT NULL);";
+const SETTING_TABLE: &str =
+    "CREATE TABLE IF NOT EXISTS setting(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID";
+
+fn has_table(sql: &SqlStorage, name: &str) -> Result<bool> {
+    Ok(sql::value(sql, "SELECT 1 FROM sqlite_master WHERE name = ?", vec![name.into()])?.is_some())
+}
+
+fn setting(sql: &SqlStorage, name: &str) -> Result<Option<u64>> {
+    let value = sql::value(sql, "SELECT value FROM setting WHERE name = ?", vec![name.into()])?;
+    Ok(value.as_ref().map(sql::integer).filter(|&value| value > 0))
+}
+
+/// Runs a statement and counts the rows that it wrote.
+fn write(sql: &SqlStorage, query: &str, bindings: Vec<SqlStorageValue>) -> Result<()> {
+    let cursor = sql.exec(query, bindings)?;
+    record::wrote(cursor.rows_written() as u64);
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! The bytes of every message. Where they change, [`super::VERSION`] rises with them.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+use super::operations::{EventEntry, Operations};
+use super::registry::{
+    EventRecord, Flags, FlagsReply, Key, ListGoals, Lookup, NameRefusal, NamesReply, NamespaceRecord, Namespaces,
+    NoteReadable, Overview, OverviewReply, PutFlag, RaiseWatermark, Register, Registered, Registrant, Registration,
+    RemoveFlag, RolloutTimes, Unreadable, Watermark,
+};
+use super::shard::{
+    AcceptOlder, Apply, Check, Close, Compact, Durations, EventNumbers, EventsOf, Fault, GetCounts, GetNumbers,
+    GetStatus, GoalNumbers, Inspect, Inspection, Limits, Numbers, Status, Totals,
+};
+use super::{
+    Failure, FlagLimit, Question, Refusal, decode_answer, decode_question, encode_answer, encode_question,
+    split_question,
+};
+use crate::core::identity::UserKey;
+use crate::core::periods::week::Week;
+use crate::core::state::aggregator::Operation;
+
+/// The messages as lines of text, and the kinds of the questions.
+#[derive(Default)]
+struct Messages {
+    lines: Vec<String>,
+    kinds: BTreeSet<(&'static str, u8)>,
+}
+
+impl Messages {
+    fn add<Q: Question + PartialEq + Debug>(&mut self, name: &str, question: &Q, answer: Result<Q::Answer, Failure>)
+    where
+        Q::Answer: PartialEq + Debug,
+    {
+        let asked = encode_question(question, 0).unwrap();
+        let (kind, content) = split_question(&asked).unwrap();
+        assert_eq!((kind, decode_question::<Q>(content).as_ref()), (Q::KIND, Ok(question)), "{name}");
+        assert!(split_question(&encode_question(question, 1).unwrap()).is_none(), "{name} of another version");
+        self.kinds.insert((Q::CLASS, Q::KIND));
+        let answered = encode_answer::<Q>(&answer).unwrap();
+        assert_eq!(decode_answer::<Q>(&answered), Ok(answer), "{name}");
+        for len in 0..content.len() {
+            assert_ne!(decode_question::<Q>(&content[..len]).as_ref(), Ok(question), "{name} cut to {len}");
+        }
+        self.lines.push(format!("{name} asks {}", hex::encode(&asked)));
+        self.lines.push(format!("{name} is answered {}", hex::encode(&answered)));
+    }
+}
+
+fn messages() -> Messages {
+    let mut all = Messages::default();
+    of_registry(&mut all);
+    of_shard(&mut all);
+    all
+}
+
+fn of_registry(all: &mut Messages) {
+    let record = NamespaceRecord {
+        namespace: "shop".into(),
+        shards: 4,
+        names: vec!["View".into(), "Buy".into()],
+        goals: vec![1],
+    };
+    let names = NamesReply::Known {
+        shards: 4,
+        names_total: 2,
+        events: vec![Ok(EventRecord { event: 300, is_goal: true }), Err(NameRefusal::EventQuota)],
+    };
+    let registration = Registration { namespace: "shop".into(), names: vec!["View".into(), "Buy".into()] };
+    let register = |registrant| Register { registrations: vec![registration.clone()], registrant };
+    all.add("Key", &Key { check: Some(7) }, Ok(Some([9; 32])));
+    all.add("Lookup", &Lookup { namespace: "shop".into() }, Ok(Some(record)));
+    all.add(
+        "Register",
+        &register(Registrant::Ingest),
+        Ok(Registered::Names {
+            names: vec![names, NamesReply::Refused(NameRefusal::NamespaceUnknown)],
+            namespaces_total: 3,
+        }),
+    );
+    let full = Registered::Full { refusal: NameRefusal::EventsFull, at: 0, names_total: 1_000, namespaces_total: 3 };
+    all.add("Register by an admin", &register(Registrant::Admin), Ok(full));
+    all.add("ListGoals", &ListGoals { namespace: "shop".into(), events: vec![1, 300] }, Ok(()));
+    all.add("Watermark", &Watermark { shard: "id".into() }, Ok(300));
+    all.add("RaiseWatermark", &RaiseWatermark { shard: "id".into(), generation: 300 }, Ok(()));
+    all.add("NoteReadable", &NoteReadable { shard: "id".into(), is_readable: true }, Ok(()));
+    all.add("Unreadable", &Unreadable, Ok(2));
+    all.add("Namespaces", &Namespaces, Ok(vec!["default".into(), "shop".into()]));
+    let overview = OverviewReply { namespaces: vec![("shop".into(), 4)], counters: 2, flags: 1, flags_bytes: 300 };
+    all.add("Overview", &Overview, Ok(overview));
+    all.add("Flags", &Flags { known: Some(4) }, Ok(FlagsReply { version: 5, flags: Some(vec!["{}".into()]) }));
+    let put = PutFlag { flag: "{}".into(), rollout: Some(RolloutTimes { start: None, end: 9 }), now: -1 };
+    all.add("PutFlag", &put, Err(Failure::FlagsFull { limit: FlagLimit::Bytes(300) }));
+    all.add("RemoveFlag", &RemoveFlag { name: "new".into() }, Ok(true));
+}
+
+fn of_shard(all: &mut Messages) {
+    all.add("Apply", &batch(), Ok(()));
+    let refused = Failure::Refused { refusal: Refusal::Memory, limit: 16 };
+    all.add("Apply, refused", &batch(), Err(refused));
+    let goal = GoalNumbers { combinations: vec![(Box::new([1, 2]), 3)], other: 1, single: vec![(0, 4)] };
+    let event =
+        EventNumbers { number: 1, users: 4, sum: Some((1.5, 0.0)), goal: Some(goal), weeks: vec![(129_711, 4)] };
+    let numbers = Numbers { users: 300, events: vec![event] };
+    all.add("GetNumbers", &GetNumbers, Ok(numbers.clone()));
+    all.add("GetCounts", &GetCounts, Ok(numbers));
+    all.add("EventsOf", &EventsOf { unlink: [3; 16], user: [4; 16] }, Ok(vec![0, 300]));
+    let once = Durations { count: 1, sum_ms: 300 };
+    let totals = Totals { accepted: 1, repeated: 2, batches: 3, rows_written: 4, loads: once, compactions: once };
+    let status = Status {
+        isolate: 300,
+        totals,
+        journal_rows: 5,
+        journal_bytes: 6,
+        stored_counters: 7,
+        snapshot_age_s: Some(8),
+        memory_bytes: 9,
+        is_unreadable: false,
+    };
+    all.add("GetStatus", &GetStatus, Ok(status));
+    all.add("Check", &Check, Err(Failure::Unreadable("section 0".into())));
+    all.add("Close", &Close, Ok(()));
+    all.add("AcceptOlder", &AcceptOlder, Ok(true));
+    all.add("Compact", &Compact, Err(Failure::Storage));
+    let inspection = Inspection { journal_rows: 1, journal_bytes: 2, snapshot_rows: 3, memory_bytes: 4, digest: 300 };
+    all.add("Inspect", &Inspect, Ok(inspection));
+}
+
+fn batch() -> Apply {
+    let mut operations = Operations::default();
+    operations.push_goal(1);
+    operations.push_record(0, UserKey::from_bytes([5; 16]), None, None);
+    operations.push_record(1, UserKey::from_bytes([6; 16]), Some(2.5), Some(Week::from(129_711)));
+    Apply {
+        unlink: [3; 16],
+        today: 740_311,
+        limits: Limits {
+            users_per_event: 300,
+            combinations_per_goal: 1_000,
+            memory_bytes: 1 << 24,
+            weeks_per_event: 520,
+        },
+        events: vec![
+            EventEntry { number: 0, tag: 1 << 60, sizing: None },
+            EventEntry { number: 300, tag: 8, sizing: Some((100, 0.01)) },
+        ],
+        operations,
+        fault: Fault::None,
+    }
+}
+
+#[test]
+fn every_message_has_its_bytes_and_its_kind() {
+    let Messages { lines, kinds } = messages();
+    assert_eq!(kinds.len(), 23, "a question is missing here, or two have one kind");
+    let golden = include_str!("golden.txt");
+    for (line, expected) in lines.iter().zip(golden.lines()) {
+        assert_eq!(line, expected);
+    }
+    assert_eq!(lines.len(), golden.lines().count(), "{}", lines.join("\n"));
+}
+
+#[test]
+fn operations_are_what_was_pushed_and_fit_only_lists_that_have_their_events() {
+    let Apply { operations, events, .. } = batch();
+    let [first, second] = [UserKey::from_bytes([5; 16]), UserKey::from_bytes([6; 16])];
+    let read: Vec<Operation> = operations.read(&events).collect();
+    assert_eq!(
+        read,
+        [
+            Operation::Goal { event: 300, tag: 8 },
+            Operation::Record { event: 0, tag: 1 << 60, user: first, value: None, week: None },
+            Operation::Record { event: 300, tag: 8, user: second, value: Some(2.5), week: Some(Week::from(129_711)) },
+        ]
+    );
+    assert_eq!((operations.len(), operations.fit(&events)), (3, true));
+    assert!(!operations.fit(&events[..1]));
+    let bytes = postcard::to_allocvec(&operations).unwrap();
+    let decoded: Operations = postcard::from_bytes(&bytes).unwrap();
+    assert_eq!((&decoded, decoded.fit(&events[..1])), (&operations, false));
+    // Any other first byte of an operation, and any cut, is refused.
+    for kind in 8..=255 {
+        let mut damaged = bytes.clone();
+        damaged[1] = kind;
+        assert!(postcard::from_bytes::<Operations>(&damaged).is_err(), "kind {kind}");
+    }
+}

@@ -1,0 +1,165 @@
+//! The operations of a batch, as bytes that are carried out while they are read.
+//!
+//! | part of an operation | form |
+//! |---|---|
+//! | kind | 1 byte: `0` goal, `1 + flags` record (flags: 2 value, 4 week) |
+//! | event | LEB128, its position in the batch's list of events |
+//! | user | 16 bytes, records only |
+//! | value | 8 bytes, if flag 2 |
+//! | week | LEB128, its stored number, if flag 4 |
+
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::core::format::bytes::{Reader, put_varint};
+use crate::core::format::corrupt::{Corrupt, Defect};
+use crate::core::identity::UserKey;
+use crate::core::periods::week::Week;
+use crate::core::settings::limits::EVENTS_PER_NAMESPACE;
+use crate::core::state::aggregator::Operation;
+
+const GOAL: u8 = 0;
+const RECORD: u8 = 1;
+const HAS_VALUE: u8 = 2;
+const HAS_WEEK: u8 = 4;
+
+/// An event that occurs in a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EventEntry {
+    /// Its number in the namespace.
+    pub number: u32,
+    /// The tag of its name.
+    pub tag: u64,
+    /// What a counter setting makes of its user set: unique users in this shard, and the false-positive rate.
+    pub sizing: Option<(u64, f64)>,
+}
+
+/// The operations of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Operations {
+    bytes: Vec<u8>,
+    len: usize,
+    /// More than every position in them.
+    positions: usize,
+}
+
+impl Operations {
+    /// Makes the event at this position of the list a goal.
+    pub fn push_goal(&mut self, position: u32) {
+        self.push(GOAL, position);
+    }
+
+    /// Records the event at this position of the list.
+    pub fn push_record(&mut self, position: u32, user: UserKey, value: Option<f64>, week: Option<Week>) {
+        let value_flag = if value.is_some() { HAS_VALUE } else { 0 };
+        let week_flag = if week.is_some() { HAS_WEEK } else { 0 };
+        self.push(RECORD | value_flag | week_flag, position);
+        self.bytes.extend_from_slice(&user.to_bytes());
+        if let Some(value) = value {
+            self.bytes.extend_from_slice(&value.to_le_bytes());
+        }
+        if let Some(week) = week {
+            week.encode(&mut self.bytes);
+        }
+    }
+
+    fn push(&mut self, kind: u8, position: u32) {
+        self.bytes.push(kind);
+        put_varint(&mut self.bytes, u64::from(position));
+        self.len += 1;
+        self.positions = self.positions.max(position as usize + 1);
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether all of them are on events of this list.
+    #[must_use]
+    pub const fn fit(&self, events: &[EventEntry]) -> bool {
+        self.positions <= events.len()
+    }
+
+    /// The operations on these events, in order, as long as they [`Self::fit`].
+    pub fn read<'a>(&'a self, events: &'a [EventEntry]) -> impl Iterator<Item = Operation> + Clone + 'a {
+        let mut reader = Reader::new(&self.bytes);
+        // All were read once when they were decoded, so only one that does not fit ends them.
+        std::iter::from_fn(move || if reader.is_empty() { None } else { next(&mut reader, events).ok() })
+    }
+}
+
+/// The next operation of a message, its event still as a position.
+struct Read {
+    position: usize,
+    record: Option<(UserKey, Option<f64>, Option<Week>)>,
+}
+
+fn read(reader: &mut Reader<'_>) -> Result<Read, Corrupt> {
+    let kind = reader.u8()?;
+    let position = reader.varint_below(EVENTS_PER_NAMESPACE.max)? as usize;
+    let record = match kind {
+        GOAL => None,
+        _ if kind & RECORD != 0 && kind & !(RECORD | HAS_VALUE | HAS_WEEK) == 0 => {
+            let user = UserKey::from_bytes(reader.array()?);
+            let value = if kind & HAS_VALUE != 0 { Some(reader.f64()?) } else { None };
+            let week = if kind & HAS_WEEK != 0 { Some(Week::decode(reader)?) } else { None };
+            Some((user, value, week))
+        }
+        _ => return Err(Corrupt::new(Defect::Unknown)),
+    };
+    Ok(Read { position, record })
+}
+
+fn next(reader: &mut Reader<'_>, events: &[EventEntry]) -> Result<Operation, Corrupt> {
+    let Read { position, record } = read(reader)?;
+    let &EventEntry { number: event, tag, .. } = events.get(position).ok_or_else(|| Corrupt::new(Defect::Range))?;
+    Ok(match record {
+        None => Operation::Goal { event, tag },
+        Some((user, value, week)) => Operation::Record { event, tag, user, value, week },
+    })
+}
+
+impl Serialize for Operations {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.bytes)
+    }
+}
+
+impl<'de> Deserialize<'de> for Operations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_byte_buf(BytesVisitor)
+    }
+}
+
+struct BytesVisitor;
+
+impl Visitor<'_> for BytesVisitor {
+    type Value = Operations;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("operations")
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Operations, E> {
+        self.visit_byte_buf(bytes.to_vec())
+    }
+
+    fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Operations, E> {
+        let mut reader = Reader::new(&bytes);
+        let (mut len, mut positions) = (0, 0);
+        while !reader.is_empty() {
+            let operation = read(&mut reader).map_err(E::custom)?;
+            len += 1;
+            positions = positions.max(operation.position + 1);
+        }
+        Ok(Operations { bytes, len, positions })
+    }
+}

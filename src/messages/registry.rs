@@ -1,0 +1,252 @@
+//! Questions to the registry.
+
+use serde::{Deserialize, Serialize};
+
+use super::question;
+
+/// The binding of the registry's class.
+pub const REGISTRY: &str = "REGISTRY";
+/// The name of the one registry object.
+pub const REGISTRY_NAME: &str = "registry";
+
+/// Compares the check value of the configured key; without one, asks for the generated key, which is the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// Of the configured key.
+    pub check: Option<u64>,
+}
+question!(0, Key => Option<[u8; 32]>, REGISTRY);
+
+/// Asks for everything about one namespace, if it exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lookup {
+    /// The namespace.
+    pub namespace: String,
+}
+question!(1, Lookup => Option<NamespaceRecord>, REGISTRY);
+
+/// What the registry knows of a namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamespaceRecord {
+    /// Its name.
+    pub namespace: String,
+    /// Its number of shards.
+    pub shards: u32,
+    /// Its event names, by number.
+    pub names: Vec<String>,
+    /// The numbers of those that are goals.
+    pub goals: Vec<u32>,
+}
+
+/// Asks for the numbers of names, and adds those that are new, as far as the registrant may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Register {
+    /// The names, by namespace.
+    pub registrations: Vec<Registration>,
+    /// Who brings them.
+    pub registrant: Registrant,
+}
+question!(2, Register => Registered, REGISTRY);
+
+/// Names that are asked for, each once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    /// The namespace.
+    pub namespace: String,
+    /// Event names.
+    pub names: Vec<String>,
+}
+
+/// On whose behalf names are registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Registrant {
+    /// Somebody who administers the service.
+    Admin,
+    /// Somebody with an ingest token, which is public.
+    Ingest,
+}
+
+/// The answer to [`Register`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Registered {
+    /// What was asked for.
+    Names {
+        /// One for each registration, in that order.
+        names: Vec<NamesReply>,
+        /// How many namespaces there are.
+        namespaces_total: u64,
+    },
+    /// There is no room, and nothing was added.
+    Full {
+        /// For what.
+        refusal: NameRefusal,
+        /// The position of the registration that this was met at.
+        at: u32,
+        /// How many event names its namespace has.
+        names_total: u64,
+        /// How many namespaces there are.
+        namespaces_total: u64,
+    },
+}
+
+/// Why a name is not registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NameRefusal {
+    /// `EVENT_NAMES=known`, and the event is not.
+    EventUnknown,
+    /// `NAMESPACES=known`, and the namespace is not.
+    NamespaceUnknown,
+    /// The namespace has its new names of the day.
+    EventQuota,
+    /// The deployment has its new namespaces of the day.
+    NamespaceQuota,
+    /// The namespace has no room for it.
+    EventsFull,
+    /// The deployment has no room for it.
+    NamespacesFull,
+}
+
+impl NameRefusal {
+    /// Whether it is a limit for good, which refuses a batch as a whole.
+    #[must_use]
+    pub const fn is_full(self) -> bool {
+        matches!(self, Self::EventsFull | Self::NamespacesFull)
+    }
+}
+
+/// What the registry says of the names of one [`Registration`], and of nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NamesReply {
+    /// The namespace exists.
+    Known {
+        /// Its number of shards.
+        shards: u32,
+        /// How many event names it has.
+        names_total: u64,
+        /// Those asked for, in that order.
+        events: Vec<Result<EventRecord, NameRefusal>>,
+    },
+    /// It does not, and was not made.
+    Refused(NameRefusal),
+}
+
+/// An event as the registry knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventRecord {
+    /// Its number.
+    pub event: u32,
+    /// Whether it is a goal, and every shard knows it.
+    pub is_goal: bool,
+}
+
+/// Lists events as goals, which every shard knows as such.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListGoals {
+    /// The namespace.
+    pub namespace: String,
+    /// The numbers of the events.
+    pub events: Vec<u32>,
+}
+question!(3, ListGoals => (), REGISTRY);
+
+/// Asks for the watermark of a shard: the greatest generation of storage that it has told; 0 where it told none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watermark {
+    /// The id of the shard's object.
+    pub shard: String,
+}
+question!(4, Watermark => u64, REGISTRY);
+
+/// Raises the watermark of a shard: storage of this generation is durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RaiseWatermark {
+    /// The id of the shard's object.
+    pub shard: String,
+    /// The generation.
+    pub generation: u64,
+}
+question!(5, RaiseWatermark => (), REGISTRY);
+
+/// Notes whether the state of a shard can be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoteReadable {
+    /// The id of the shard's object.
+    pub shard: String,
+    /// Whether it can.
+    pub is_readable: bool,
+}
+question!(6, NoteReadable => (), REGISTRY);
+
+/// Asks how many shards have last told that their state cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreadable;
+question!(7, Unreadable => u64, REGISTRY);
+
+/// Asks for the names of all namespaces, ascending.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Namespaces;
+question!(8, Namespaces => Vec<String>, REGISTRY);
+
+/// Asks for all namespaces, and how much there is of everything else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overview;
+question!(9, Overview => OverviewReply, REGISTRY);
+
+/// The answer to [`Overview`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverviewReply {
+    /// Names with numbers of shards, ascending by name.
+    pub namespaces: Vec<(String, u32)>,
+    /// Events that have a counter.
+    pub counters: u64,
+    /// Flags.
+    pub flags: u64,
+    /// Bytes of all flags, as they are stored.
+    pub flags_bytes: u64,
+}
+
+/// Asks for all flags, if they are not those of the known version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flags {
+    /// What is known.
+    pub known: Option<u64>,
+}
+question!(10, Flags => FlagsReply, REGISTRY);
+
+/// The answer to [`Flags`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlagsReply {
+    /// Grows with every change.
+    pub version: u64,
+    /// The JSON of each as it is stored, ascending by name; absent where they are as known.
+    pub flags: Option<Vec<String>>,
+}
+
+/// Adds a flag, or puts it in the place of the one of its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutFlag {
+    /// The JSON of the flag as it is stored, without its rollout.
+    pub flag: String,
+    /// Its rollout, if any.
+    pub rollout: Option<RolloutTimes>,
+    /// The present time, in Unix seconds.
+    pub now: i64,
+}
+question!(11, PutFlag => (), REGISTRY);
+
+/// When a rollout runs, in Unix seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutTimes {
+    /// The start; absent means now.
+    pub start: Option<i64>,
+    /// The end.
+    pub end: i64,
+}
+
+/// Removes a flag, and answers whether it was there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoveFlag {
+    /// Its name.
+    pub name: String,
+}
+question!(12, RemoveFlag => bool, REGISTRY);

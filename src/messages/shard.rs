@@ -1,0 +1,282 @@
+//! Questions to shards.
+
+use litemap::LiteMap;
+use serde::{Deserialize, Serialize};
+
+use super::operations::{EventEntry, Operations};
+use super::question;
+use crate::core::state::report::{CounterReport, GoalReport, Report};
+use crate::core::state::shard_limits::{ShardLimits, Sizing};
+
+/// The binding of the shards' class.
+pub const SHARD: &str = "SHARD";
+
+/// Carries operations out, all or none. They are durable once the answer arrives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Apply {
+    /// The unlink key of the namespace.
+    pub unlink: [u8; 16],
+    /// The number of the present day.
+    pub today: u32,
+    /// What the shard is held to.
+    pub limits: Limits,
+    /// The events that occur.
+    pub events: Vec<EventEntry>,
+    /// What to do, in order.
+    pub operations: Operations,
+    /// A fault to inject, in test builds.
+    pub fault: Fault,
+}
+question!(0, Apply => (), SHARD);
+
+/// What a shard is held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Unique users of one event in this shard.
+    pub users_per_event: u64,
+    /// Combinations of one goal in this shard.
+    pub combinations_per_goal: u64,
+    /// Bytes of memory of the shard.
+    pub memory_bytes: u64,
+    /// Weekly cohorts of one event in this shard.
+    pub weeks_per_event: u64,
+}
+
+impl Apply {
+    /// What the core holds the shard to.
+    #[must_use]
+    pub fn shard_limits(&self) -> ShardLimits {
+        let Limits { users_per_event, combinations_per_goal, memory_bytes, weeks_per_event } = self.limits;
+        let sizings = self.events.iter().filter_map(|event| {
+            let (users_max, false_positive_rate) = event.sizing?;
+            Some((event.number, Sizing { users_max, false_positive_rate }))
+        });
+        ShardLimits {
+            users_per_event,
+            combinations_per_goal,
+            memory_bytes,
+            weeks_per_event,
+            sizings: sizings.collect(),
+            ..ShardLimits::NONE
+        }
+    }
+}
+
+/// A fault, named by the header `x-kimball-fault` in builds with the feature `faults`. In every other build it has one
+/// value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Fault {
+    /// None.
+    #[default]
+    None,
+    /// A panic in the Worker.
+    #[cfg(feature = "faults")]
+    WorkerPanic,
+    /// A trap in the Worker.
+    #[cfg(feature = "faults")]
+    WorkerTrap,
+    /// A failed allocation in the Worker.
+    #[cfg(feature = "faults")]
+    WorkerAllocation,
+    /// A panic in the shard after its journal write.
+    #[cfg(feature = "faults")]
+    ShardPanic,
+    /// A trap in the shard after its journal write.
+    #[cfg(feature = "faults")]
+    ShardTrap,
+    /// A failed allocation in the shard after its journal write.
+    #[cfg(feature = "faults")]
+    ShardAllocation,
+    /// A journal write that fails.
+    #[cfg(feature = "faults")]
+    JournalWrite,
+    /// A shard that takes two seconds.
+    #[cfg(feature = "faults")]
+    Slow,
+}
+
+/// Asks for the numbers of a shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetNumbers;
+question!(1, GetNumbers => Numbers, SHARD);
+
+/// Asks for the counts ([`crate::core::state::counts`]), without loading the state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetCounts;
+question!(2, GetCounts => Numbers, SHARD);
+
+/// Asks for the numbers of the events that a user has done, ascending.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsOf {
+    /// The unlink key of the namespace.
+    pub unlink: [u8; 16],
+    /// The key of the user.
+    pub user: [u8; 16],
+}
+question!(3, EventsOf => Vec<u32>, SHARD);
+
+/// Asks how the shard is, without loading the state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetStatus;
+question!(4, GetStatus => Status, SHARD);
+
+/// Loads the state, so that it is known to be readable, and asks how the shard is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check;
+question!(5, Check => Status, SHARD);
+
+/// Makes ready to be closed, and closes: the call is broken off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Close;
+question!(6, Close => (), SHARD);
+
+/// Takes storage that is older than what was acknowledged as it is, if `ACCEPT_OLDER_STATE` says so. Answers whether it
+/// was, and is taken from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptOlder;
+question!(7, AcceptOlder => bool, SHARD);
+
+/// Compacts now (builds for fault injection only).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compact;
+question!(8, Compact => (), SHARD);
+
+/// Asks for the state of storage (builds for fault injection only).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inspect;
+question!(9, Inspect => Inspection, SHARD);
+
+/// How a shard is, told without loading its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The number of the isolate that it is in.
+    pub isolate: u64,
+    /// What all shards of that isolate have done.
+    pub totals: Totals,
+    /// Rows of the journal.
+    pub journal_rows: u64,
+    /// Bytes of the journal.
+    pub journal_bytes: u64,
+    /// Counters that the snapshot holds.
+    pub stored_counters: u64,
+    /// Seconds since the last compaction, if there was one.
+    pub snapshot_age_s: Option<u64>,
+    /// Bytes of memory of the state; 0 where it is not loaded.
+    pub memory_bytes: u64,
+    /// Whether the state could not be read when that was last tried.
+    pub is_unreadable: bool,
+}
+
+/// What the shards of one isolate have done since the isolate began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Totals {
+    /// First occurrences.
+    pub accepted: u64,
+    /// Events that were known.
+    pub repeated: u64,
+    /// Batches: requests to shards that record events.
+    pub batches: u64,
+    /// Rows written, as Cloudflare bills them: inserted, replaced and deleted ones, and alarms that were set.
+    pub rows_written: u64,
+    /// Loads of a shard's state from storage.
+    pub loads: Durations,
+    /// Compactions.
+    pub compactions: Durations,
+}
+
+/// How often something was done, and how long that took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Durations {
+    /// How often.
+    pub count: u64,
+    /// Milliseconds in all.
+    pub sum_ms: u64,
+}
+
+/// The state of a shard's storage and memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inspection {
+    /// Rows of the journal.
+    pub journal_rows: u64,
+    /// Bytes of the journal.
+    pub journal_bytes: u64,
+    /// Rows of the snapshot.
+    pub snapshot_rows: u64,
+    /// Bytes of memory of the state.
+    pub memory_bytes: u64,
+    /// A checksum over the encoded state.
+    pub digest: u32,
+}
+
+/// The numbers of a shard.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Numbers {
+    /// Unique users of the namespace.
+    pub users: u64,
+    /// Ascending by event number.
+    pub events: Vec<EventNumbers>,
+}
+
+/// The numbers of one event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventNumbers {
+    /// The event's number.
+    pub number: u32,
+    /// Its unique users.
+    pub users: u64,
+    /// The two parts of the sum of its values, if there were any.
+    pub sum: Option<(f64, f64)>,
+    /// Present for a goal.
+    pub goal: Option<GoalNumbers>,
+    /// Users by stored number of the week, ascending.
+    pub weeks: Vec<(u32, u64)>,
+}
+
+/// The numbers of a goal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoalNumbers {
+    /// Users by the bitmap of prior events.
+    pub combinations: Vec<(Box<[u8]>, u64)>,
+    /// Users whose combination is not kept apart.
+    pub other: u64,
+    /// Users by prior event, ascending.
+    pub single: Vec<(u32, u64)>,
+}
+
+impl From<Report> for Numbers {
+    fn from(report: Report) -> Self {
+        let events = report.counters.into_iter().map(|counter| {
+            let goal = counter.goal.map(|goal| GoalNumbers {
+                combinations: entries(goal.combinations),
+                other: goal.other,
+                single: entries(goal.single),
+            });
+            let (number, users) = (counter.event, counter.count);
+            EventNumbers { number, users, sum: counter.sum.map(Into::into), goal, weeks: entries(counter.weeks) }
+        });
+        Self { users: report.users, events: events.collect() }
+    }
+}
+
+impl From<Numbers> for Report {
+    fn from(numbers: Numbers) -> Self {
+        let counters = numbers.events.into_iter().map(|event| {
+            let goal = event.goal.map(|goal| GoalReport {
+                combinations: map(goal.combinations),
+                other: goal.other,
+                single: map(goal.single),
+            });
+            let EventNumbers { number, users, sum, weeks, .. } = event;
+            CounterReport { event: number, count: users, sum: sum.map(Into::into), goal, weeks: map(weeks) }
+        });
+        Self { users: numbers.users, counters: counters.collect() }
+    }
+}
+
+fn entries<K: Ord, T: From<K>>(map: LiteMap<K, u64>) -> Vec<(T, u64)> {
+    map.into_tuple_vec().into_iter().map(|(key, count)| (key.into(), count)).collect()
+}
+
+fn map<K: Ord, T: Into<K>>(entries: Vec<(T, u64)>) -> LiteMap<K, u64> {
+    entries.into_iter().map(|(key, count)| (key.into(), count)).collect()
+}
