@@ -148,7 +148,7 @@ impl<'a> Model<'a> {
     ///
     /// # Example
     /// ```
-    /// use kimball_edge::core::{prediction::Model, report::Report};
+    /// use kimball_edge::core::{answers::prediction::Model, state::report::Report};
     /// assert!(Model::of(&Report::default(), &[]).unwrap().each_event().goals.is_empty());
     /// ```
     pub fn of(report: &'a Report, names: &'a [String]) -> Result<Self, Unnamed> {

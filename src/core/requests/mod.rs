@@ -125,7 +125,7 @@ impl fmt::Display for Fault {
 ///
 /// # Example
 /// ```
-/// use kimball_edge::core::{identity::Keys, limits::RequestLimits, request::parse_events};
+/// use kimball_edge::core::{identity::Keys, requests::parse_events, settings::limits::RequestLimits};
 /// let limits = RequestLimits { body_bytes: 1000, batch_events: 10, batch_namespaces: 9, name_bytes: 256 };
 /// let body = br#"[{"event_name": "Login", "user_id": "ann"}, {"event_name": "Login", "user_id": 7}]"#;
 /// let batch = parse_events(body, &Keys::new(&[0; 32]), &limits).unwrap();

@@ -46,7 +46,9 @@ pub struct NudgeQuery<'a> {
 ///
 /// # Example
 /// ```
-/// use kimball_edge::core::{identity::Keys, limits::RequestLimits, request::{Given, Query, parse_prediction}};
+/// use kimball_edge::core::identity::Keys;
+/// use kimball_edge::core::requests::{Given, Query, parse_prediction};
+/// use kimball_edge::core::settings::limits::RequestLimits;
 /// let limits = RequestLimits { body_bytes: 1000, batch_events: 10, batch_namespaces: 9, name_bytes: 256 };
 /// let query = Query::parse("event=Login&event=Sign+up&event=Login").unwrap();
 /// let asked = parse_prediction(&query, &Keys::new(&[0; 32]), &limits).unwrap();

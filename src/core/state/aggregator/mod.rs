@@ -62,7 +62,7 @@ const _: () = assert!(2 * (size_of::<Effect>() + size_of::<Undo>()) + 3 * 40 <= 
 /// # Example
 /// ```
 /// use kimball_edge::core::state::aggregator::{Aggregator, Operation};
-/// use kimball_edge::core::{identity::Keys, limits::ShardLimits};
+/// use kimball_edge::core::{identity::Keys, periods::day::Day, state::shard_limits::ShardLimits};
 ///
 /// let keys = Keys::new(&[0; 32]);
 /// let unlink = keys.unlink("default");
