@@ -188,6 +188,8 @@ pub const ROW_BYTES: usize = 1 << 20;
 pub const NAMES_PER_QUERY: usize = 500;
 /// Shards that are asked at the same time for one read or written to for one batch.
 pub const FAN_OUT: usize = 16;
+/// Events of a batch beyond which others get their turn between reading it and carrying it out: some milliseconds each.
+pub const EVENTS_PER_TURN: u64 = 1_000;
 /// Bytes of memory that an operation takes while it is carried out, beside the state: what it changed and how to take
 /// that back, both in lists that double, and its part of the journal row, encoded, sealed and handed over.
 pub const EFFECT_BYTES: u64 = 448;
@@ -215,6 +217,15 @@ pub const BODY_SEGMENT_BYTES: usize = 16 << 10;
 pub const BODY_READ_BYTES: u32 = 64 << 10;
 /// Bytes of that buffer at first, and where the body comes slowly: it is there while nothing comes.
 pub const BODY_READ_BYTES_MIN: u32 = 4 << 10;
+/// Bytes that a body of gzip is inflated by before others get their turn: one or two milliseconds.
+pub const INFLATE_STEP_BYTES: usize = 256 << 10;
+/// Milliseconds after which a body of gzip that is being inflated and parsed no longer keeps others from it: its request
+/// was broken off.
+pub const DESK_MS: u64 = 5_000;
+/// Milliseconds that a body of gzip waits for others before it is refused.
+pub const DESK_WAIT_MS: u64 = 20_000;
+/// Milliseconds between two looks at whether it may begin.
+pub const DESK_POLL_MS: u64 = 2;
 /// Milliseconds of a tick, in which the pace of a body is measured.
 pub const BODY_TICK_MS: u64 = 500;
 /// Ticks within which [`BODY_PACE_BYTES`] of a body must arrive: 5 s.

@@ -5,13 +5,13 @@
 //! about a namespace, every time.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use worker::Env;
 
 use super::ask::ask_registry;
-use crate::core::identity::{Keys, UnlinkKey};
+use crate::core::identity::{Keys, NameHash, UnlinkKey};
 use crate::core::requests::{BLANK, BadRequest, DEFAULT_NAMESPACE, is_blank};
 use crate::core::settings::limits::{NAME_CACHE_BYTES, REFUSAL_CACHE_MS};
 use crate::edge::host::clock;
@@ -64,11 +64,16 @@ pub struct Target {
 }
 
 /// What an isolate knows of a namespace's events.
-#[derive(Default)]
 struct Known {
-    events: BTreeMap<String, Event>,
+    events: HashMap<String, Event, NameHash>,
     total: u64,
     refusing: Option<Refusing>,
+}
+
+impl Known {
+    fn new(keys: &Keys) -> Self {
+        Self { events: HashMap::with_hasher(keys.name_hash()), total: 0, refusing: None }
+    }
 }
 
 /// How an event is named in messages to shards, and what is to be known of it to count it.
@@ -193,7 +198,7 @@ impl Cache {
     fn get_or_put(&mut self, namespace: &str, shards: u32, keys: &Keys) -> Rc<Target> {
         self.get(namespace).unwrap_or_else(|| {
             let (name, unlink) = (namespace.to_owned(), keys.unlink(namespace));
-            let target = Rc::new(Target { name, shards, unlink, known: RefCell::default() });
+            let target = Rc::new(Target { name, shards, unlink, known: RefCell::new(Known::new(keys)) });
             self.put(Rc::clone(&target), ENTRY_BYTES + namespace.len());
             target
         })

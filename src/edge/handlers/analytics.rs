@@ -4,6 +4,7 @@ use crate::api::code::Code;
 use crate::core::answers::analytics::Analytics;
 use crate::core::answers::short::{ErrorFields, Recorded, RefusedEvent};
 use crate::core::requests::{Batch, namespace_of, parse_events};
+use crate::core::settings::limits::EVENTS_PER_TURN;
 use crate::edge::gateway::ingest::{self, Refused};
 use crate::edge::gateway::keys::keys;
 use crate::edge::gateway::reports;
@@ -46,8 +47,13 @@ pub async fn record(call: Call<'_>) -> Result<Reply, ApiError> {
 async fn record_batch(call: Call<'_>, events: &mut u64) -> Result<(Vec<Refused>, bool), ApiError> {
     let body = read_json(&call.request, call.config).await?;
     let keys = keys(call.env, call.config).await?;
-    let (batch, _lease) = body.parse(|body| parse_events(body, &keys, &call.config.request), Batch::bytes_in_flight)?;
+    let (batch, _lease) =
+        body.parse(|body| parse_events(body, &keys, &call.config.request), Batch::bytes_in_flight).await?;
     *events = batch.events();
+    // To read a large batch and to carry it out are two stretches, not one.
+    if *events > EVENTS_PER_TURN {
+        clock::let_others_in().await;
+    }
     call.fault.strike_worker();
     if batch.namespaces.iter().any(|namespace| namespace.items.iter().any(|item| item.ensure_goal)) {
         call.principal.require_ensure_goal(call.config)?;

@@ -22,7 +22,7 @@ pub async fn add(call: Call<'_>) -> Result<Reply, ApiError> {
         let flag = parse_flag_spec(body, &call.config.request, &call.config.flags, now)?;
         Ok::<_, ApiError>((flag, FLAG_COPIES * body.len() as u64))
     };
-    let ((flag, _), _lease) = body.parse(parse, |&(_, bytes)| bytes)?;
+    let ((flag, _), _lease) = body.parse(parse, |&(_, bytes)| bytes).await?;
     flags::put(call.env, flag, now).await?;
     Ok(Reply::no_content())
 }

@@ -1,11 +1,12 @@
 //! Reading of request bodies, plain or gzip, never more than the limit, and never more of them at once than there is
 //! room for.
 //!
-//! A body grows with what has arrived, piece by piece, whatever it announced. It is put together, inflated and parsed in
-//! one synchronous stretch, so that this memory is taken by one body of the isolate at a time; what arrived, and
-//! what was made of it until that is carried out, is counted by [`Bodies`].
+//! A body grows with what has arrived, piece by piece, whatever it announced. It is put together and parsed in one
+//! synchronous stretch. One of gzip is inflated step by step, so that others get their turn, and no other is inflated
+//! meanwhile ([`Desk`]). So this memory is taken by one body of the isolate at a time; what arrived, and what was made
+//! of it until that is carried out, is counted by [`Bodies`].
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, Read};
 use std::pin::pin;
 use std::time::Duration;
@@ -17,13 +18,18 @@ use worker::{Delay, Request};
 use super::error::ApiError;
 use super::incoming::Incoming;
 use crate::api::code::Code;
-use crate::core::settings::limits::{BODIES_BYTES, BODY_SEGMENT_BYTES, BODY_TICK_MS, DRAIN_BYTES, DRAIN_MS};
+use crate::core::settings::limits::{
+    BODIES_BYTES, BODY_SEGMENT_BYTES, BODY_TICK_MS, DESK_MS, DESK_POLL_MS, DESK_WAIT_MS, DRAIN_BYTES, DRAIN_MS,
+    INFLATE_STEP_BYTES,
+};
 use crate::edge::host::clock;
 use crate::edge::host::config::Config;
 use crate::isolate::bodies::{Bodies, Busy, Pace};
 
 thread_local! {
     static BODIES: RefCell<Option<Bodies>> = const { RefCell::new(None) };
+    /// When the desk was taken, in Unix milliseconds.
+    static DESK: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
 /// The room that a body takes; dropped, it is given back.
@@ -143,16 +149,50 @@ impl Body {
     ///
     /// # Errors
     /// Those of `parse`; when the body is not gzip as it said or has too many bytes inflated; or when there is no room.
-    pub fn parse<T, E: Into<ApiError>>(
+    pub async fn parse<T, E: Into<ApiError>>(
         self,
         parse: impl FnOnce(&[u8]) -> Result<T, E>,
         bytes_of: impl FnOnce(&T) -> u64,
     ) -> Result<(T, Lease), ApiError> {
         let Self { pieces, is_gzip, bytes_max, mut lease } = self;
-        let bytes = if is_gzip { inflate(&pieces, bytes_max)? } else { pieces.join() };
+        let _desk = if is_gzip { Some(Desk::take().await?) } else { None };
+        let bytes = if is_gzip { inflate(&pieces, bytes_max).await? } else { pieces.join() };
         let parsed = parse(&bytes).map_err(Into::into)?;
         lease.take(bytes.len() as u64, bytes_of(&parsed))?;
         Ok((parsed, lease))
+    }
+}
+
+/// Where bodies of gzip are inflated and parsed, one after the other.
+struct Desk {
+    since_ms: u64,
+}
+
+impl Desk {
+    /// Waits until nobody has it. A request that was broken off never gives it back, so it is taken from one that has it
+    /// for longer than any body takes.
+    async fn take() -> Result<Self, ApiError> {
+        let since_ms = clock::now_ms();
+        loop {
+            let now_ms = clock::now_ms();
+            if DESK.get().is_none_or(|taken_ms| now_ms.abs_diff(taken_ms) > DESK_MS) {
+                DESK.set(Some(now_ms));
+                return Ok(Self { since_ms: now_ms });
+            }
+            if now_ms.abs_diff(since_ms) > DESK_WAIT_MS {
+                let what = "other bodies of gzip are being inflated; nothing was recorded, send it again";
+                return Err(ApiError::new(Code::BodiesBusy, what));
+            }
+            Delay::from(Duration::from_millis(DESK_POLL_MS)).await;
+        }
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        if DESK.get() == Some(self.since_ms) {
+            DESK.set(None);
+        }
     }
 }
 
@@ -256,21 +296,26 @@ impl Read for PiecesReader<'_> {
 /// Inflates a body, stopping at the limit: the runtime's own decoder inflates whole chunks, however large they become.
 /// The memory for it grows fourfold, and at once to the limit where that would be more than a quarter of it: what it was
 /// before, and what it is, never take more than a quarter beyond the limit.
-fn inflate(body: &Pieces, bytes_max: u64) -> Result<Vec<u8>, ApiError> {
+async fn inflate(body: &Pieces, bytes_max: u64) -> Result<Vec<u8>, ApiError> {
     let invalid = |_| ApiError::new(Code::ContentEncodingInvalid, "the body is not gzip, or is cut short");
     let mut decoder = MultiGzDecoder::new(body.read());
     let most = bytes_max as usize + 1;
     let mut inflated = Vec::new();
     loop {
-        let grown = (4 * inflated.capacity()).max(BODY_SEGMENT_BYTES);
-        let room = if grown > most / 4 { most } else { grown } - inflated.len();
-        inflated.reserve_exact(room);
-        let added = decoder.by_ref().take(room as u64).read_to_end(&mut inflated).map_err(invalid)?;
+        if inflated.len() == inflated.capacity() {
+            let grown = (4 * inflated.capacity()).max(BODY_SEGMENT_BYTES);
+            inflated.reserve_exact(if grown > most / 4 { most } else { grown } - inflated.len());
+        }
+        let step = (inflated.capacity() - inflated.len()).min(INFLATE_STEP_BYTES);
+        let added = decoder.by_ref().take(step as u64).read_to_end(&mut inflated).map_err(invalid)?;
         if inflated.len() as u64 > bytes_max {
             return Err(ApiError::body_too_large(bytes_max));
         }
-        if added < room {
+        if added < step {
             return Ok(inflated);
+        }
+        if step == INFLATE_STEP_BYTES {
+            clock::let_others_in().await;
         }
     }
 }
