@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arbitrary::Arbitrary;
-use kimball_edge::core::periods::day::Day;
 use kimball_edge::core::identity::{Keys, UnlinkKey};
+use kimball_edge::core::periods::day::Day;
 use kimball_edge::core::periods::week::Week;
 use kimball_edge::core::state::aggregator::{Aggregator, Operation};
 use kimball_edge::core::state::shard_limits::ShardLimits;
