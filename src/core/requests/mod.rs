@@ -1,6 +1,6 @@
 //! Reading of requests: the only place that reads JSON or a query string, and the last that sees a raw user id.
 //!
-//! A batch is read in one pass without a tree in between; every user id becomes a [`UserKey`] as soon as its event is
+//! A batch is read in one pass without a tree in between; every user id becomes a [`UserKey`](super::identity::UserKey) as soon as its event is
 //! complete. Nothing that is refused repeats what was sent.
 
 mod batch;
