@@ -58,6 +58,9 @@ pub enum Endpoint {
     AddGoal,
     Goals,
     Namespaces,
+    DeleteNamespace,
+    DeleteEvent,
+    DeleteGoal,
     Features,
     AddFeatureSpec,
     FeatureSpecs,
@@ -110,6 +113,10 @@ const fn post(path: &'static str, scope: Scope, endpoint: Endpoint) -> Route {
     Route { path, method: Method::Post, scope, endpoint }
 }
 
+const fn delete(path: &'static str, endpoint: Endpoint) -> Route {
+    Route { path, method: Method::Delete, scope: Scope::Admin, endpoint }
+}
+
 impl Route {
     /// Whether this is the route of a path.
     ///
@@ -138,15 +145,16 @@ pub const ROUTES: &[Route] = &[
     post("/v0/goals", Scope::Admin, Endpoint::AddGoal),
     get("/v0/goals", Scope::Read, Endpoint::Goals),
     get("/v0/namespaces", Scope::Read, Endpoint::Namespaces),
+    delete("/v0/namespaces", Endpoint::DeleteNamespace),
+    delete("/v0/namespaces/{name}", Endpoint::DeleteNamespace),
+    delete("/v0/events", Endpoint::DeleteEvent),
+    delete("/v0/events/{name}", Endpoint::DeleteEvent),
+    delete("/v0/goals", Endpoint::DeleteGoal),
+    delete("/v0/goals/{name}", Endpoint::DeleteGoal),
     get("/v0/features", Scope::Ingest, Endpoint::Features),
     post("/v0/featureSpecs", Scope::Admin, Endpoint::AddFeatureSpec),
     get("/v0/featureSpecs", Scope::Read, Endpoint::FeatureSpecs),
-    Route {
-        path: "/v0/featureSpecs/{name}",
-        method: Method::Delete,
-        scope: Scope::Admin,
-        endpoint: Endpoint::RemoveFeatureSpec,
-    },
+    delete("/v0/featureSpecs/{name}", Endpoint::RemoveFeatureSpec),
     get("/v0/predictions", Scope::Read, Endpoint::Predictions),
     get("/v0/nudges", Scope::Read, Endpoint::Nudges),
     get("/v0/access", Scope::Anyone, Endpoint::Access),

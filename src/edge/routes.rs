@@ -5,9 +5,10 @@ use worker::{Context, Env, Request, Response};
 use crate::api::code::Code;
 use crate::api::routes::{Endpoint, FOLDERS, Method, ROUTES, Route};
 use crate::core::requests::Query;
-use crate::edge::gateway::older_state;
+use crate::edge::gateway::{self, older_state};
 use crate::edge::handlers::{
-    access, analytics, assets, feature_specs, features, goals, health, metrics, namespaces, nudges, predictions, status,
+    access, analytics, assets, deletions, feature_specs, features, goals, health, metrics, namespaces, nudges,
+    predictions, status,
 };
 use crate::edge::host::config::Config;
 use crate::edge::host::record;
@@ -28,6 +29,7 @@ pub async fn serve(request: Request, env: Env, context: Context) -> worker::Resu
         Err(invalid) => return Reply::error(&invalid.into()).into_response(),
     };
     older_state::accept(&config, &env, &context);
+    gateway::deletions::resume(&env, &context);
     let origin = if config.allowed_origins.is_empty() { None } else { request.headers().get("origin")? };
     let is_head = request.method() == worker::Method::Head;
     let mut counted = ("other", "other");
@@ -127,6 +129,9 @@ async fn dispatch(
         Endpoint::AddGoal => goals::add(call).await,
         Endpoint::Goals => goals::read(call).await,
         Endpoint::Namespaces => namespaces::read(call).await,
+        Endpoint::DeleteNamespace => deletions::namespace(call).await,
+        Endpoint::DeleteEvent => deletions::event(call).await,
+        Endpoint::DeleteGoal => deletions::goal(call).await,
         Endpoint::Features => features::read(call, context).await,
         Endpoint::AddFeatureSpec => feature_specs::add(call).await,
         Endpoint::FeatureSpecs => feature_specs::read(call).await,

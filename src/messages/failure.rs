@@ -19,6 +19,8 @@ pub enum Failure {
         /// Its configured value.
         limit: u64,
     },
+    /// The numbers of events are of an incarnation of the namespace before the last deletion.
+    OtherIncarnation,
     /// The state was made with another key.
     KeyChanged,
     /// A configuration variable is wrong.

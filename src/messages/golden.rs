@@ -5,13 +5,14 @@ use std::fmt::Debug;
 
 use super::operations::{EventEntry, Operations};
 use super::registry::{
-    EventRecord, Flags, FlagsReply, Key, ListGoals, Lookup, NameRefusal, NamesReply, NamespaceRecord, Namespaces,
-    NoteReadable, Overview, OverviewReply, PutFlag, RaiseWatermark, Register, Registered, Registrant, Registration,
-    RemoveFlag, RolloutTimes, Unreadable, Watermark,
+    Deletable, Delete, Deleted, Deletion, EndDeletion, EventRecord, Flags, FlagsReply, Key, ListGoals, Lookup,
+    NameRefusal, NamesReply, NamespaceRecord, Namespaces, NoteReadable, Overview, OverviewReply, PendingDeletions,
+    PutFlag, RaiseWatermark, Register, Registered, Registrant, Registration, RemoveFlag, RolloutTimes, Unreadable,
+    Watermark,
 };
 use super::shard::{
-    AcceptOlder, Apply, Check, Close, Compact, Durations, EventNumbers, EventsOf, Fault, GetCounts, GetNumbers,
-    GetStatus, GoalNumbers, Inspect, Inspection, Limits, Numbers, Status, Totals,
+    AcceptOlder, Apply, CarryOutDeletion, Check, Close, Compact, Durations, EventNumbers, EventsOf, Fault, GetCounts,
+    GetNumbers, GetStatus, GoalNumbers, Inspect, Inspection, Limits, Numbers, Status, Totals,
 };
 use super::{
     Failure, FlagLimit, Question, Refusal, decode_answer, decode_question, encode_answer, encode_question,
@@ -64,6 +65,8 @@ fn of_registry(all: &mut Messages) {
     };
     let names = NamesReply::Known {
         shards: 4,
+        incarnation: 300,
+        deletions: vec![deletion(Deleted::Goal(1))],
         names_total: 2,
         events: vec![Ok(EventRecord { event: 300, is_goal: true }), Err(NameRefusal::EventQuota)],
     };
@@ -81,7 +84,7 @@ fn of_registry(all: &mut Messages) {
     );
     let full = Registered::Full { refusal: NameRefusal::EventsFull, at: 0, names_total: 1_000, namespaces_total: 3 };
     all.add("Register by an admin", &register(Registrant::Admin), Ok(full));
-    all.add("ListGoals", &ListGoals { namespace: "shop".into(), events: vec![1, 300] }, Ok(()));
+    all.add("ListGoals", &ListGoals { namespace: "shop".into(), incarnation: 300, events: vec![1, 300] }, Ok(()));
     all.add("Watermark", &Watermark { shard: "id".into() }, Ok(300));
     all.add("RaiseWatermark", &RaiseWatermark { shard: "id".into(), generation: 300 }, Ok(()));
     all.add("NoteReadable", &NoteReadable { shard: "id".into(), is_readable: true }, Ok(()));
@@ -92,13 +95,25 @@ fn of_registry(all: &mut Messages) {
     all.add("Flags", &Flags { known: Some(4) }, Ok(FlagsReply { version: 5, flags: Some(vec!["{}".into()]) }));
     let put = PutFlag { flag: "{}".into(), rollout: Some(RolloutTimes { start: None, end: 9 }), now: -1 };
     all.add("PutFlag", &put, Err(Failure::FlagsFull { limit: FlagLimit::Bytes(300) }));
+    let delete = |what| Delete { namespace: "shop".into(), what };
+    all.add("Delete", &delete(Deletable::Event("View".into())), Ok(vec![deletion(Deleted::Event(300))]));
+    all.add("Delete a namespace", &delete(Deletable::Namespace), Ok(vec![deletion(Deleted::Namespace)]));
+    all.add("Delete a goal", &delete(Deletable::Goal("Buy".into())), Ok(Vec::new()));
+    all.add("EndDeletion", &EndDeletion { number: 300 }, Ok(()));
+    all.add("PendingDeletions", &PendingDeletions, Ok(Vec::new()));
     all.add("RemoveFlag", &RemoveFlag { name: "new".into() }, Ok(true));
+}
+
+fn deletion(what: Deleted) -> Deletion {
+    Deletion { number: 300, namespace: "shop".into(), shards: 4, what }
 }
 
 fn of_shard(all: &mut Messages) {
     all.add("Apply", &batch(), Ok(()));
     let refused = Failure::Refused { refusal: Refusal::Memory, limit: 16 };
     all.add("Apply, refused", &batch(), Err(refused));
+    all.add("Apply, late", &batch(), Err(Failure::OtherIncarnation));
+    all.add("CarryOutDeletion", &CarryOutDeletion { number: 300, what: Deleted::Event(300) }, Ok(()));
     let goal = GoalNumbers { combinations: vec![(Box::new([1, 2]), 3)], other: 1, single: vec![(0, 4)] };
     let event =
         EventNumbers { number: 1, users: 4, sum: Some((1.5, 0.0)), goal: Some(goal), weeks: vec![(129_711, 4)] };
@@ -133,6 +148,7 @@ fn batch() -> Apply {
     operations.push_record(0, UserKey::from_bytes([5; 16]), None, None);
     operations.push_record(1, UserKey::from_bytes([6; 16]), Some(2.5), Some(Week::from(129_711)));
     Apply {
+        incarnation: 300,
         unlink: [3; 16],
         today: 740_311,
         limits: Limits {
@@ -153,7 +169,7 @@ fn batch() -> Apply {
 #[test]
 fn every_message_has_its_bytes_and_its_kind() {
     let Messages { lines, kinds } = messages();
-    assert_eq!(kinds.len(), 23, "a question is missing here, or two have one kind");
+    assert_eq!(kinds.len(), 27, "a question is missing here, or two have one kind");
     let golden = include_str!("golden.txt");
     for (line, expected) in lines.iter().zip(golden.lines()) {
         assert_eq!(line, expected);

@@ -32,11 +32,70 @@ pub struct NamespaceRecord {
     pub namespace: String,
     /// Its number of shards.
     pub shards: u32,
-    /// Its event names, by number.
+    /// Its event names, by number; empty for one that was deleted.
     pub names: Vec<String>,
     /// The numbers of those that are goals.
     pub goals: Vec<u32>,
 }
+
+/// Something that is deleted, or is being: the registry has it no more, and every shard has to drop it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    /// Which one: they are numbered from 1, over all namespaces. It is the incarnation of what is left of the namespace.
+    pub number: u64,
+    /// The namespace.
+    pub namespace: String,
+    /// Its number of shards.
+    pub shards: u32,
+    /// What of it.
+    pub what: Deleted,
+}
+
+/// What of a namespace is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Deleted {
+    /// All of it.
+    Namespace,
+    /// The event of this number.
+    Event(u32),
+    /// What was recorded about the goal of this number; the event stays.
+    Goal(u32),
+}
+
+/// Deletes something, and answers which deletions the shards of that namespace have to carry out, ascending; none where
+/// there is nothing to delete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delete {
+    /// The namespace.
+    pub namespace: String,
+    /// What of it, by name.
+    pub what: Deletable,
+}
+question!(13, Delete => Vec<Deletion>, REGISTRY);
+
+/// What of a namespace can be deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Deletable {
+    /// All of it.
+    Namespace,
+    /// An event.
+    Event(String),
+    /// A goal; the event stays.
+    Goal(String),
+}
+
+/// Notes that every shard has carried a deletion out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndDeletion {
+    /// Which one.
+    pub number: u64,
+}
+question!(14, EndDeletion => (), REGISTRY);
+
+/// Asks for the deletions that shards have yet to carry out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingDeletions;
+question!(15, PendingDeletions => Vec<Deletion>, REGISTRY);
 
 /// Asks for the numbers of names, and adds those that are new, as far as the registrant may.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +180,10 @@ pub enum NamesReply {
     Known {
         /// Its number of shards.
         shards: u32,
+        /// The number of its last deletion, or of the last one before it was made.
+        incarnation: u64,
+        /// What its shards have yet to delete.
+        deletions: Vec<Deletion>,
         /// How many event names it has.
         names_total: u64,
         /// Those asked for, in that order.
@@ -144,6 +207,8 @@ pub struct EventRecord {
 pub struct ListGoals {
     /// The namespace.
     pub namespace: String,
+    /// The incarnation of the namespace that the numbers are of.
+    pub incarnation: u64,
     /// The numbers of the events.
     pub events: Vec<u32>,
 }

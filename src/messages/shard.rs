@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::operations::{EventEntry, Operations};
 use super::question;
+use super::registry::Deleted;
 use crate::core::state::report::{CounterReport, GoalReport, Report};
 use crate::core::state::shard_limits::{ShardLimits, Sizing};
 
@@ -14,6 +15,8 @@ pub const SHARD: &str = "SHARD";
 /// Carries operations out, all or none. They are durable once the answer arrives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Apply {
+    /// The incarnation of the namespace that the events' numbers are of.
+    pub incarnation: u64,
     /// The unlink key of the namespace.
     pub unlink: [u8; 16],
     /// The number of the present day.
@@ -94,6 +97,16 @@ pub enum Fault {
     #[cfg(feature = "faults")]
     Slow,
 }
+
+/// Carries a deletion out, unless it was already. It is durable once the answer arrives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarryOutDeletion {
+    /// Its number.
+    pub number: u64,
+    /// What goes.
+    pub what: Deleted,
+}
+question!(10, CarryOutDeletion => (), SHARD);
 
 /// Asks for the numbers of a shard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -79,11 +79,16 @@ pub fn document() -> Value {
 }
 
 fn operation(route: &Route) -> Value {
-    let docs = operations::docs(route.endpoint);
+    let mut docs = operations::docs(route.endpoint);
+    let is_in_path = route.path.ends_with("{name}");
+    if is_in_path || docs.is_by_name {
+        docs.parameters.insert(0, operations::name(if is_in_path { "path" } else { "query" }));
+    }
+    let id = if docs.is_by_name && !is_in_path { format!("{}ByQuery", docs.id) } else { docs.id.to_owned() };
     let mut responses = docs.responses;
     responses.extend(errors::responses(route, &docs.codes));
     let mut operation = json!({
-        "operationId": docs.id,
+        "operationId": id,
         "tags": [docs.tag],
         "summary": docs.summary,
         "description": docs.description,

@@ -16,6 +16,8 @@ pub struct Docs {
     pub body: Option<Value>,
     pub responses: Map<String, Value>,
     pub codes: Vec<Code>,
+    /// Whether it is about something that has a name, in the path or in the query.
+    pub is_by_name: bool,
 }
 
 const STORAGE: [Code; 2] = [Code::StorageUnavailable, Code::HashKeyChanged];
@@ -64,6 +66,9 @@ pub fn docs(endpoint: Endpoint) -> Docs {
             read("getGoals", "events", "The goals of a namespace", "Ascending by name.", "Goals").taking(namespace())
         }
         Endpoint::Namespaces => read("getNamespaces", "events", "All namespaces", NAMESPACES, "Namespaces"),
+        Endpoint::DeleteNamespace => deletion("deleteNamespace", "Delete a namespace", DELETE_NAMESPACE),
+        Endpoint::DeleteEvent => deletion("deleteEvent", "Delete an event", DELETE_EVENT).taking(namespace()),
+        Endpoint::DeleteGoal => deletion("deleteGoal", "Delete a goal", DELETE_GOAL).taking(namespace()),
         Endpoint::Features => read("getFeatures", "flags", "The flags of a user", FEATURES, "Features")
             .taking(encoded("user_obj", USER_OBJ, "eyJ1c2VyX2lkIjoiYW5uIiwicGxhbiI6InBybyJ9"))
             .taking(encoded("context_obj", CONTEXT_OBJ, "eyJmZWF0dXJlIjoibmV3LWNoZWNrb3V0In0=")),
@@ -82,10 +87,11 @@ pub fn docs(endpoint: Endpoint) -> Docs {
             tag: "flags",
             summary: "Remove a flag",
             description: REMOVE_SPEC,
-            parameters: vec![flag_name()],
+            parameters: Vec::new(),
             body: None,
             responses: Map::new(),
             codes: STORAGE.into_iter().chain([Code::FlagUnknown, Code::NameTooLong]).collect(),
+            is_by_name: false,
         }
         .answering("204", &json!({"description": "It is removed durably."})),
         Endpoint::Predictions => {
@@ -135,6 +141,29 @@ pub fn docs(endpoint: Endpoint) -> Docs {
     }
 }
 
+/// DELETE of something by its name, which stands in the path or in the query.
+fn deletion(id: &'static str, summary: &'static str, description: &'static str) -> Docs {
+    Docs {
+        id,
+        tag: "events",
+        summary,
+        description,
+        parameters: Vec::new(),
+        body: None,
+        responses: Map::new(),
+        codes: STORAGE.into_iter().chain([Code::ParameterInvalid, Code::NameTooLong, Code::FieldMissing]).collect(),
+        is_by_name: true,
+    }
+    .answering(
+        "204",
+        &json!({"description": "It is gone from every answer and every shard, also where it was gone before."}),
+    )
+}
+
+const DELETE_NAMESPACE: &str = "All of it: events, goals, users, weeks. Its name may come back as a new namespace.";
+const DELETE_EVENT: &str = "The event with all that was counted of it, also where users had done it before a goal. Its name \
+    may come back as a new event. Whoever did it stays among the unique users of the namespace.";
+const DELETE_GOAL: &str = "What was recorded about the goal. Its event stays, and is none any more.";
 const RECORD: &str = "One event, `{\"events\": […]}`, or a bare list, applied in their order. Only a user's first \
     occurrence of an event changes anything. A batch that is malformed, too large or not allowed changes nothing. New names \
     that an ingest token may not register are refused event by event: 200 and the list where others were recorded, else 403 \
@@ -207,7 +236,7 @@ fn read(
     let unchanged = json!({"description": "The answer is the one that the client has.", "headers": {"ETag": etag()}});
     let codes = STORAGE.into_iter().chain([Code::NameTooLong]).collect();
     let (parameters, responses) = (vec![if_none_match], Map::new());
-    Docs { id, tag, summary, description, parameters, body: None, responses, codes }
+    Docs { id, tag, summary, description, parameters, body: None, responses, codes, is_by_name: false }
         .answering("200", &json_ok(schema, true))
         .answering("304", &unchanged)
 }
@@ -223,14 +252,14 @@ fn write(
     let body = json!({"required": true, "content": {"application/json": content(schema)}});
     let codes = BODY.iter().chain(&STORAGE).chain(&[Code::ContentEncodingUnsupported]).chain(codes).copied().collect();
     let (parameters, responses) = (Vec::new(), Map::new());
-    Docs { id, tag, summary, description, parameters, body: Some(body), responses, codes }
+    Docs { id, tag, summary, description, parameters, body: Some(body), responses, codes, is_by_name: false }
         .answering("204", &json!({"description": "It is stored durably, or was there already."}))
 }
 
 fn text(id: &'static str, summary: &'static str, description: &'static str, example: &str) -> Docs {
     let content = json!({"text/plain": {"schema": {"type": "string", "examples": [example]}, "example": example}});
     let (parameters, responses, codes) = (Vec::new(), Map::new(), Vec::new());
-    Docs { id, tag: "service", summary, description, parameters, body: None, responses, codes }
+    Docs { id, tag: "service", summary, description, parameters, body: None, responses, codes, is_by_name: false }
         .answering("200", &json!({"description": "It is.", "content": content}))
 }
 
@@ -309,9 +338,10 @@ fn goal() -> Value {
     })
 }
 
-fn flag_name() -> Value {
+/// The name of what a request is about, in the path or in the query.
+pub fn name(place: &str) -> Value {
     json!({
-        "name": "name", "in": "path", "description": "The name of the flag, percent-encoded.", "required": true,
+        "name": "name", "in": place, "description": "Its name, percent-encoded.", "required": true,
         "schema": {"$ref": "#/components/schemas/Name"}, "example": "new-checkout",
     })
 }

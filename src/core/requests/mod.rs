@@ -262,6 +262,20 @@ pub fn parse_path_name(segment: &str, limits: &RequestLimits) -> Result<String, 
     Ok(name)
 }
 
+/// The name that a request is about: that of a segment of its path where there is one, else its parameter `name`.
+///
+/// # Errors
+/// [`BadRequest`] when both are given or none, or it is no name of at most `name_bytes`.
+pub fn parse_name_of(segment: Option<&str>, query: &Query, limits: &RequestLimits) -> Result<String, BadRequest> {
+    let wrong = |fault| BadRequest::Parameter { parameter: "name", fault };
+    match (segment, query.get("name")?) {
+        (Some(segment), None) => parse_path_name(segment, limits),
+        (None, Some(name)) => check_name(name, limits.name_bytes).map(str::to_owned).map_err(wrong),
+        (Some(_), Some(_)) => Err(wrong(Fault::Invalid("must not stand in both the path and the query"))),
+        (None, None) => Err(wrong(Fault::Missing)),
+    }
+}
+
 /// The text of a body, without the byte-order mark that it may begin with.
 fn text(body: &[u8]) -> Result<&str, BadRequest> {
     // JSON begins with an ASCII character, and none of it is a zero byte.

@@ -188,6 +188,8 @@ pub const ROW_BYTES: usize = 1 << 20;
 pub const NAMES_PER_QUERY: usize = 500;
 /// Shards that are asked at the same time for one read or written to for one batch.
 pub const FAN_OUT: usize = 16;
+/// How often a batch is tried where something of its namespace is deleted meanwhile.
+pub const INCARNATION_TRIES: u32 = 5;
 /// Events of a batch beyond which others get their turn between reading it and carrying it out: some milliseconds each.
 pub const EVENTS_PER_TURN: u64 = 1_000;
 /// Bytes of memory that an operation takes while it is carried out, beside the state: what it changed and how to take

@@ -21,6 +21,12 @@ impl Combination {
             .flat_map(|(&byte, at)| (0..8).filter(move |bit| byte >> bit & 1 == 1).map(move |bit| at * 8 + bit))
     }
 
+    /// The same without an event.
+    #[must_use]
+    pub fn without(&self, event: u32) -> Self {
+        self.events().filter(|&other| other != event).collect()
+    }
+
     /// Bytes that it takes as a key of a map.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {

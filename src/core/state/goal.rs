@@ -120,6 +120,21 @@ impl GoalRecord {
         self.memory_bytes = entries + self.single.len() * size_of::<u32>();
     }
 
+    /// Forgets a prior event: combinations that differ in nothing else become one.
+    pub fn forget(&mut self, event: u32) {
+        let combinations = std::mem::take(&mut self.combinations).into_tuple_vec();
+        for (combination, count) in combinations {
+            *self.combinations.entry(combination.without(event)).or_default() += count;
+        }
+        if let Some(count) = self.single.get_mut(event as usize) {
+            *count = 0;
+        }
+        let used = self.single.iter().rposition(|&count| count > 0).map_or(0, |last| last + 1);
+        self.single.truncate(used);
+        let entries = self.combinations.keys().map(Combination::memory_bytes).sum::<usize>();
+        self.memory_bytes = entries + self.single.len() * size_of::<u32>();
+    }
+
     /// Users who completed the goal since it became one.
     #[must_use]
     pub fn completions(&self) -> u64 {

@@ -47,6 +47,20 @@ pub struct GoalReport {
 }
 
 impl Report {
+    /// Leaves out events that are deleted, also from what users had done before goals, and goals that are not listed as
+    /// such: what of either is left in a shard is on its way out, or in.
+    #[must_use]
+    pub fn without(mut self, is_deleted: impl Fn(u32) -> bool, is_goal: impl Fn(u32) -> bool) -> Self {
+        self.counters.retain(|counter| !is_deleted(counter.event));
+        for counter in &mut self.counters {
+            counter.goal = counter.goal.take().filter(|_| is_goal(counter.event));
+            if let Some(goal) = &mut counter.goal {
+                goal.leave_out(&is_deleted);
+            }
+        }
+        self
+    }
+
     /// Adds the numbers of another shard. Associative and commutative (sums to their 106 bits).
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
@@ -107,6 +121,16 @@ impl CounterReport {
 }
 
 impl GoalReport {
+    fn leave_out(&mut self, is_deleted: impl Fn(u32) -> bool) {
+        if self.combinations.keys().flat_map(Combination::events).any(&is_deleted) {
+            for (combination, count) in std::mem::take(&mut self.combinations).into_tuple_vec() {
+                let left = combination.events().filter(|&event| !is_deleted(event)).collect();
+                *self.combinations.entry(left).or_default() += count;
+            }
+        }
+        self.single.retain(|&event, _| !is_deleted(event));
+    }
+
     fn of(record: &GoalRecord) -> Self {
         Self { combinations: record.combinations().clone(), other: record.other(), single: ascending(record.single()) }
     }

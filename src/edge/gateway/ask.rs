@@ -10,6 +10,11 @@ use crate::messages::registry::{REGISTRY, REGISTRY_NAME};
 use crate::messages::shard::SHARD;
 use crate::messages::{Failure, Question, decode_answer};
 
+/// The name of the object that holds a shard of a namespace.
+pub fn shard_name(namespace: &str, index: u32) -> String {
+    format!("{namespace}/{index}")
+}
+
 /// Asks the registry.
 ///
 /// # Errors
@@ -17,6 +22,17 @@ use crate::messages::{Failure, Question, decode_answer};
 pub async fn ask_registry<Q: Question>(env: &Env, question: &Q) -> Result<Q::Answer, ApiError> {
     debug_assert_eq!(Q::CLASS, REGISTRY);
     answer_of::<Q>(env, REGISTRY_NAME, encode(question)).await?.map_err(ApiError::from)
+}
+
+/// Asks the registry, and answers its failure as it is.
+///
+/// # Errors
+/// That it could not be reached.
+pub async fn ask_registry_plainly<Q: Question>(
+    env: &Env,
+    question: &Q,
+) -> Result<Result<Q::Answer, Failure>, ApiError> {
+    answer_of::<Q>(env, REGISTRY_NAME, encode(question)).await
 }
 
 /// Asks the shard of this name.
@@ -39,12 +55,16 @@ pub async fn ask_shard_plainly<Q: Question>(
     answer_of::<Q>(env, name, encode(question)).await
 }
 
-/// Asks the shard of this name what was encoded before.
+/// Asks the shard of this name what was encoded before, and answers its failure as it is.
 ///
 /// # Errors
-/// The shard's [`Failure`], or that it could not be reached.
-pub async fn ask_encoded<Q: Question>(env: &Env, name: &str, question: Encoded) -> Result<Q::Answer, ApiError> {
-    answer_of::<Q>(env, name, question).await?.map_err(ApiError::from)
+/// That it could not be reached.
+pub async fn ask_encoded<Q: Question>(
+    env: &Env,
+    name: &str,
+    question: Encoded,
+) -> Result<Result<Q::Answer, Failure>, ApiError> {
+    answer_of::<Q>(env, name, question).await
 }
 
 async fn answer_of<Q: Question>(

@@ -10,13 +10,15 @@ use std::rc::Rc;
 
 use worker::Env;
 
-use super::ask::ask_registry;
+use super::ask::{ask_registry, ask_registry_plainly, shard_name};
+use super::deletions;
 use crate::core::identity::{Keys, NameHash, UnlinkKey};
 use crate::core::requests::{BLANK, BadRequest, DEFAULT_NAMESPACE, is_blank};
 use crate::core::settings::limits::{NAME_CACHE_BYTES, REFUSAL_CACHE_MS};
 use crate::edge::host::clock;
 use crate::edge::host::config::Config;
 use crate::edge::http::error::ApiError;
+use crate::messages::Failure;
 use crate::messages::registry::{
     EventRecord, ListGoals, Lookup, NameRefusal, NamesReply, NamespaceRecord, Namespaces, Register, Registered,
     Registrant, Registration,
@@ -41,15 +43,25 @@ impl Namespace {
         self.goals.iter().filter_map(|&event| self.names.get(event as usize)).map(String::as_str)
     }
 
+    /// Whether there is an event of this number, not deleted.
+    pub fn has_event(&self, event: u32) -> bool {
+        self.names.get(event as usize).is_some_and(|name| !name.is_empty())
+    }
+
+    /// How many events it has.
+    pub fn events(&self) -> usize {
+        self.names.iter().filter(|name| !name.is_empty()).count()
+    }
+
+    /// Whether the event of this number is a goal.
+    pub fn has_goal(&self, event: u32) -> bool {
+        self.goals.contains(&event)
+    }
+
     /// The name of the object that holds a shard.
     pub fn shard_name(&self, index: u32) -> String {
         shard_name(&self.name, index)
     }
-}
-
-/// The name of the object that holds a shard of a namespace.
-pub fn shard_name(namespace: &str, index: u32) -> String {
-    format!("{namespace}/{index}")
 }
 
 /// Where the events of a namespace go.
@@ -58,6 +70,8 @@ pub struct Target {
     pub name: String,
     /// Its number of shards.
     pub shards: u32,
+    /// The incarnation that the numbers of its events are of.
+    pub incarnation: u64,
     /// The key of its fingerprints.
     pub unlink: UnlinkKey,
     known: RefCell<Known>,
@@ -181,6 +195,11 @@ impl Cache {
         Some(target)
     }
 
+    fn forget(&mut self, namespace: &str) {
+        self.used.remove(namespace);
+        self.idle.remove(namespace);
+    }
+
     fn put(&mut self, target: Rc<Target>, bytes: usize) {
         self.grow(bytes);
         self.used.insert(target.name.clone(), target);
@@ -195,10 +214,11 @@ impl Cache {
     }
 
     /// The namespace as it is cached from now on.
-    fn get_or_put(&mut self, namespace: &str, shards: u32, keys: &Keys) -> Rc<Target> {
-        self.get(namespace).unwrap_or_else(|| {
+    fn get_or_put(&mut self, namespace: &str, shards: u32, incarnation: u64, keys: &Keys) -> Rc<Target> {
+        // What is known of another incarnation is out of date.
+        self.get(namespace).filter(|target| target.incarnation == incarnation).unwrap_or_else(|| {
             let (name, unlink) = (namespace.to_owned(), keys.unlink(namespace));
-            let target = Rc::new(Target { name, shards, unlink, known: RefCell::new(Known::new(keys)) });
+            let target = Rc::new(Target { name, shards, incarnation, unlink, known: RefCell::new(Known::new(keys)) });
             self.put(Rc::clone(&target), ENTRY_BYTES + namespace.len());
             target
         })
@@ -240,14 +260,16 @@ impl Cache {
 
     /// Takes in what the registry says of the missing names of a namespace.
     fn learn(&mut self, asked: &Registration, reply: NamesReply, config: &Config, keys: &Keys) -> Resolved {
-        let (shards, names_total, records) = match reply {
-            NamesReply::Known { shards, names_total, events } => (shards, names_total, events),
+        let (shards, incarnation, names_total, records) = match reply {
+            NamesReply::Known { shards, incarnation, names_total, events, .. } => {
+                (shards, incarnation, names_total, events)
+            }
             NamesReply::Refused(refusal) => {
                 self.refusing = Some(Refusing::now(refusal));
                 return Resolved { target: None, events: vec![Err(refusal); asked.names.len()] };
             }
         };
-        let target = self.get_or_put(&asked.namespace, shards, keys);
+        let target = self.get_or_put(&asked.namespace, shards, incarnation, keys);
         let (mut refused, mut grown) = (None, 0);
         let events = asked.names.iter().zip(records).map(|(name, record)| {
             let learnt = record.map(|record| target.learn(name, record, config));
@@ -309,7 +331,10 @@ pub async fn resolve(
     }
     let question = Register { registrations: asked.clone(), registrant };
     let (replies, total) = match ask_registry(env, &question).await? {
-        Registered::Names { names, namespaces_total } => (names, namespaces_total),
+        Registered::Names { names, namespaces_total } => {
+            deletions::finish_before(env, &names).await?;
+            (names, namespaces_total)
+        }
         Registered::Full { refusal, at, names_total, namespaces_total } => {
             let namespace = asked.get(at as usize).map(|asked| asked.namespace.as_str());
             CACHE.with_borrow_mut(|cache| cache.note_full(namespace, refusal, names_total, namespaces_total));
@@ -345,17 +370,36 @@ fn refuse_full(resolved: &Resolved, config: &Config) -> Result<(), ApiError> {
     }
 }
 
+/// What became of goals that were to be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listed {
+    /// They are.
+    Done,
+    /// Something of the namespace was deleted meanwhile: their numbers have to be asked for again.
+    OtherIncarnation,
+}
+
+/// Forgets what the isolate knows of a namespace, for it is of another incarnation.
+pub fn forget(namespace: &str) {
+    CACHE.with_borrow_mut(|cache| cache.forget(namespace));
+}
+
 /// Lists goals that every shard knows of.
 ///
 /// # Errors
 /// When the registry cannot be reached.
-pub async fn list_goals(env: &Env, target: &Target, events: Vec<u32>) -> Result<(), ApiError> {
-    ask_registry(env, &ListGoals { namespace: target.name.clone(), events: events.clone() }).await?;
+pub async fn list_goals(env: &Env, target: &Target, events: Vec<u32>) -> Result<Listed, ApiError> {
+    let (namespace, incarnation) = (target.name.clone(), target.incarnation);
+    match ask_registry_plainly(env, &ListGoals { namespace, incarnation, events: events.clone() }).await? {
+        Ok(()) => {}
+        Err(Failure::OtherIncarnation) => return Ok(Listed::OtherIncarnation),
+        Err(failure) => return Err(failure.into()),
+    }
     let listed: BTreeSet<u32> = events.into_iter().collect();
     for event in target.known.borrow_mut().events.values_mut() {
         event.is_goal |= listed.contains(&event.number);
     }
-    Ok(())
+    Ok(Listed::Done)
 }
 
 /// The names of all namespaces.

@@ -6,16 +6,17 @@ use futures_util::{StreamExt, stream};
 use worker::Env;
 
 use super::ask::ask_encoded;
-use super::directory::{self, Event, Resolved, Target};
+use super::directory::{self, Event, Listed, Resolved, Target};
 use crate::core::identity::Keys;
 use crate::core::periods::day::Day;
 use crate::core::requests::{Batch, NamespaceBatch};
 use crate::core::settings::counters::{CounterSetting, CounterSettings};
-use crate::core::settings::limits::FAN_OUT;
+use crate::core::settings::limits::{FAN_OUT, INCARNATION_TRIES};
 use crate::edge::host::clock;
 use crate::edge::host::config::Config;
 use crate::edge::host::wire::encode;
 use crate::edge::http::error::ApiError;
+use crate::messages::Failure;
 use crate::messages::operations::{EventEntry, Operations};
 use crate::messages::registry::{NameRefusal, Registrant};
 use crate::messages::shard::{Apply, Fault};
@@ -29,8 +30,16 @@ pub struct Refused {
     pub refusal: NameRefusal,
 }
 
+/// What became of a batch that was carried out.
+pub struct Applied {
+    /// The events that were left out for their names, ascending.
+    pub refused: Vec<Refused>,
+    /// The greatest incarnation of its namespaces: it rises when something is deleted.
+    pub epoch: u64,
+}
+
 /// Carries a batch out: names to numbers, operations to shards, and new goals to the registry last, so that a goal is
-/// listed only once every shard records it. Answers the events that were left out for their names, ascending.
+/// listed only once every shard records it.
 ///
 /// # Errors
 /// When a limit refuses it, or a shard or the registry cannot be reached.
@@ -41,33 +50,83 @@ pub async fn apply(
     batch: &Batch,
     registrant: Registrant,
     fault: Fault,
-) -> Result<Vec<Refused>, ApiError> {
+) -> Result<Applied, ApiError> {
     let wanted: Vec<(&str, &[String])> =
         batch.namespaces.iter().map(|part| (part.namespace.as_str(), part.names.as_slice())).collect();
     let resolved = directory::resolve(env, config, keys, &wanted, registrant).await?;
-    let mut refused = Vec::new();
-    let mut is_first = true;
-    for (Resolved { target, events }, part) in resolved.iter().zip(&batch.namespaces) {
-        refused.extend(part.items.iter().filter_map(|item| {
-            let refusal = events.get(item.name as usize)?.err()?;
-            Some(Refused { index: item.index, refusal })
-        }));
-        let Some(target) = target else {
-            continue;
-        };
+    let mut applied = Applied { refused: Vec::new(), epoch: 0 };
+    for (at, (mut resolved, part)) in resolved.into_iter().zip(&batch.namespaces).enumerate() {
         // A batch of many namespaces is as many calls: between them others get their turn.
-        if !std::mem::take(&mut is_first) {
+        if at > 0 {
             clock::let_others_in().await;
         }
-        let today = clock::today();
-        let (operations, new_goals) = operations(target, events, part, &config.counters, today);
-        send(env, config, target, operations, events, today, fault).await?;
-        if !new_goals.is_empty() {
-            directory::list_goals(env, target, new_goals.into_iter().collect()).await?;
+        let mut tries = 0;
+        while let Sent::OtherIncarnation = apply_part(env, config, &resolved, part, fault).await? {
+            tries += 1;
+            if tries == INCARNATION_TRIES {
+                return Err(ApiError::storage(&"a namespace changes faster than it can be written to".into()));
+            }
+            directory::forget(&part.namespace);
+            let wanted = [(part.namespace.as_str(), part.names.as_slice())];
+            let renewed = directory::resolve(env, config, keys, &wanted, registrant).await?;
+            resolved = renewed.into_iter().next().ok_or_else(|| ApiError::storage(&"no names were resolved".into()))?;
+        }
+        applied.refused.extend(part.items.iter().filter_map(|item| {
+            let refusal = resolved.events.get(item.name as usize)?.err()?;
+            Some(Refused { index: item.index, refusal })
+        }));
+        applied.epoch = applied.epoch.max(resolved.target.as_ref().map_or(0, |target| target.incarnation));
+    }
+    applied.refused.sort_unstable_by_key(|refused| refused.index);
+    Ok(applied)
+}
+
+/// What became of operations that were sent.
+enum Sent {
+    Done,
+    /// Something of the namespace was deleted: the numbers of its events have to be asked for again. What some shards have
+    /// carried out already changes nothing when it comes again.
+    OtherIncarnation,
+}
+
+async fn apply_part(
+    env: &Env,
+    config: &Config,
+    Resolved { target, events }: &Resolved,
+    part: &NamespaceBatch,
+    fault: Fault,
+) -> Result<Sent, ApiError> {
+    let Some(target) = target else {
+        return Ok(Sent::Done);
+    };
+    let today = clock::today();
+    let (operations, new_goals) = operations(target, events, part, &config.counters, today);
+    let sent = send(env, config, target, operations, events, today, fault).await;
+    if new_goals.is_empty() || matches!(sent, Ok(Sent::OtherIncarnation)) {
+        return sent;
+    }
+    if sent.is_err() {
+        // Some shards may have taken the goals with their events, and one has refused both. No shard refuses goals alone.
+        let goals = goals_only(target, events, &new_goals);
+        if let Sent::OtherIncarnation = send(env, config, target, goals, events, today, fault).await? {
+            return sent;
         }
     }
-    refused.sort_unstable_by_key(|refused| refused.index);
-    Ok(refused)
+    match directory::list_goals(env, target, new_goals.into_iter().collect()).await? {
+        Listed::Done => sent,
+        Listed::OtherIncarnation => sent.map(|_| Sent::OtherIncarnation),
+    }
+}
+
+/// Operations that make these events goals on every shard.
+fn goals_only(target: &Target, events: &[Result<Event, NameRefusal>], goals: &BTreeSet<u32>) -> Vec<Operations> {
+    let mut operations = Operations::default();
+    for (position, event) in (0..).zip(events) {
+        if event.is_ok_and(|event| goals.contains(&event.number)) {
+            operations.push_goal(position);
+        }
+    }
+    vec![operations; target.shards as usize]
 }
 
 /// The operations of each shard, in the order of the batch and on positions in `events`, and the events that become goals.
@@ -99,16 +158,18 @@ fn operations(
     (shards, new_goals)
 }
 
-/// Makes an event a goal on every shard, then in the registry.
+/// Makes an event a goal on every shard, then in the registry. Answers whether it is one; if not, the namespace is of another
+/// incarnation by now.
 ///
 /// # Errors
-/// When a shard refuses it or cannot be reached; asking again is safe.
-pub async fn add_goal(env: &Env, config: &Config, target: &Target, event: &Event) -> Result<(), ApiError> {
-    let mut goal = Operations::default();
-    goal.push_goal(0);
-    let operations = vec![goal; target.shards as usize];
-    send(env, config, target, operations, &[Ok(*event)], clock::today(), Fault::None).await?;
-    directory::list_goals(env, target, vec![event.number]).await
+/// When a shard cannot be reached; asking again is safe.
+pub async fn add_goal(env: &Env, config: &Config, target: &Target, event: &Event) -> Result<bool, ApiError> {
+    let events = [Ok(*event)];
+    let goal = goals_only(target, &events, &BTreeSet::from([event.number]));
+    if let Sent::OtherIncarnation = send(env, config, target, goal, &events, clock::today(), Fault::None).await? {
+        return Ok(false);
+    }
+    Ok(directory::list_goals(env, target, vec![event.number]).await? == Listed::Done)
 }
 
 /// Sends each shard its operations on `events`, with the limits that the settings of these give. Waits for all of them, also
@@ -121,7 +182,7 @@ async fn send(
     events: &[Result<Event, NameRefusal>],
     today: Day,
     fault: Fault,
-) -> Result<(), ApiError> {
+) -> Result<Sent, ApiError> {
     let entry = |event: &Result<Event, NameRefusal>, index| {
         // One that was refused keeps its position, and no operation is on it.
         let &Ok(Event { number, tag, setting, .. }) = event else {
@@ -134,6 +195,7 @@ async fn send(
     };
     let requests = (0..).zip(operations).filter(|(_, operations)| !operations.is_empty()).map(|(index, operations)| {
         let question = encode(&Apply {
+            incarnation: target.incarnation,
             unlink: target.unlink.to_bytes(),
             today: today.number(),
             limits: config.shard_limits(index, target.shards),
@@ -144,9 +206,17 @@ async fn send(
         async move { ask_encoded::<Apply>(env, &target.shard_name(index), question).await }
     });
     let mut replies = stream::iter(requests).buffer_unordered(FAN_OUT);
-    let mut worst = Ok(());
+    let mut worst = Ok(Sent::Done);
     while let Some(reply) = replies.next().await {
-        worst = worst.and(reply);
+        let sent = match reply {
+            Ok(Ok(())) => continue,
+            Ok(Err(Failure::OtherIncarnation)) => Ok(Sent::OtherIncarnation),
+            Ok(Err(failure)) => Err(ApiError::from(failure)),
+            Err(error) => Err(error),
+        };
+        if worst.is_ok() {
+            worst = sent;
+        }
     }
     worst
 }

@@ -8,8 +8,7 @@ use std::cell::Cell;
 use futures_util::{StreamExt, stream};
 use worker::{Context, Env};
 
-use super::ask::{ask_registry, ask_shard};
-use super::directory;
+use super::ask::{ask_registry, ask_shard, shard_name};
 use crate::core::settings::limits::FAN_OUT;
 use crate::core::settings::older_state::OlderState;
 use crate::edge::host::config::Config;
@@ -56,6 +55,6 @@ async fn ask_one(env: &Env, shard: String) {
 
 /// The names of all shards that the registry knows.
 async fn all(env: &Env) -> Result<Vec<String>, ApiError> {
-    let of = |(name, shards): (String, u32)| (0..shards).map(move |index| directory::shard_name(&name, index));
+    let of = |(name, shards): (String, u32)| (0..shards).map(move |index| shard_name(&name, index));
     Ok(ask_registry(env, &Overview).await?.namespaces.into_iter().flat_map(of).collect())
 }

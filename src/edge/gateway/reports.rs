@@ -43,11 +43,21 @@ async fn gather<Q: Question<Answer = Numbers>>(
     };
     let report = merged(env, &namespace, question).await?;
     if has_names(&namespace, &report) {
+        let report = of_present(&namespace, report);
         return Ok(Some((namespace, report)));
     }
     // Events were named between the two questions; the registry knows them by now.
     let renewed = directory::look_up(env, keys, name).await?.ok_or(Unnamed)?;
-    if has_names(&renewed, &report) { Ok(Some((renewed, report))) } else { Err(Unnamed.into()) }
+    if !has_names(&renewed, &report) {
+        return Err(Unnamed.into());
+    }
+    let report = of_present(&renewed, report);
+    Ok(Some((renewed, report)))
+}
+
+/// Without what is deleted, or not yet a goal everywhere.
+fn of_present(namespace: &Namespace, report: Report) -> Report {
+    report.without(|event| !namespace.has_event(event), |event| namespace.has_goal(event))
 }
 
 /// The numbers of the events that a user has done, ascending.
@@ -57,7 +67,9 @@ async fn gather<Q: Question<Answer = Numbers>>(
 pub async fn events_of(env: &Env, namespace: &Namespace, user: UserKey) -> Result<Vec<u32>, ApiError> {
     let shard = namespace.shard_name(user.shard(namespace.shards));
     let question = EventsOf { unlink: namespace.unlink.to_bytes(), user: user.to_bytes() };
-    ask_shard(env, &shard, &question).await
+    let mut events = ask_shard(env, &shard, &question).await?;
+    events.retain(|&event| namespace.has_event(event));
+    Ok(events)
 }
 
 async fn merged<Q: Question<Answer = Numbers>>(

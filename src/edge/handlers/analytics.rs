@@ -5,7 +5,7 @@ use crate::core::answers::analytics::Analytics;
 use crate::core::answers::short::{ErrorFields, Recorded, RefusedEvent};
 use crate::core::requests::{Batch, namespace_of, parse_events};
 use crate::core::settings::limits::EVENTS_PER_TURN;
-use crate::edge::gateway::ingest::{self, Refused};
+use crate::edge::gateway::ingest::{self, Applied, Refused};
 use crate::edge::gateway::keys::keys;
 use crate::edge::gateway::reports;
 use crate::edge::host::clock;
@@ -19,6 +19,8 @@ const DAY_S: i64 = 86_400;
 /// Says of a batch that some of its events are of a later week than is taken: whoever has noted them as seen, as pages do,
 /// has to forget that, because they may count once their week has come.
 const WEEKS: &str = "kimball-weeks";
+/// Rises when something is deleted: whoever has noted what was sent, as pages do, has to forget that.
+const EPOCH: &str = "kimball-epoch";
 
 /// POST: records a batch.
 ///
@@ -29,12 +31,12 @@ pub async fn record(call: Call<'_>) -> Result<Reply, ApiError> {
     // A request that cannot be parsed counts as one event.
     let mut events = 1;
     match record_batch(call, &mut events).await {
-        Ok((refused, has_later)) => {
+        Ok((Applied { refused, epoch }, has_later)) => {
             metrics::added(events - refused.len() as u64, started_ms);
             for refused in &refused {
                 metrics::refused(1, refused.refusal.parts().0);
             }
-            let reply = answer(events, &refused)?;
+            let reply = answer(events, &refused)?.header(EPOCH, &epoch.to_string());
             Ok(if has_later { reply.header(WEEKS, "later") } else { reply })
         }
         Err(error) => {
@@ -44,7 +46,7 @@ pub async fn record(call: Call<'_>) -> Result<Reply, ApiError> {
     }
 }
 
-async fn record_batch(call: Call<'_>, events: &mut u64) -> Result<(Vec<Refused>, bool), ApiError> {
+async fn record_batch(call: Call<'_>, events: &mut u64) -> Result<(Applied, bool), ApiError> {
     let body = read_json(&call.request, call.config).await?;
     let keys = keys(call.env, call.config).await?;
     let (batch, _lease) =
@@ -60,8 +62,8 @@ async fn record_batch(call: Call<'_>, events: &mut u64) -> Result<(Vec<Refused>,
     }
     let latest_week = Some(clock::today().latest_week());
     let has_later = batch.namespaces.iter().flat_map(|part| &part.items).any(|item| item.week > latest_week);
-    let refused = ingest::apply(call.env, call.config, &keys, &batch, call.principal.registrant(), call.fault).await?;
-    Ok((refused, has_later))
+    let applied = ingest::apply(call.env, call.config, &keys, &batch, call.principal.registrant(), call.fault).await?;
+    Ok((applied, has_later))
 }
 
 /// 204 where all was taken, else what was not; an error's status where nothing was.

@@ -37,7 +37,7 @@ pub async fn read(call: Call<'_>, context: &Context) -> Result<Reply, ApiError> 
                 Err(invalid) => Err(invalid.into()),
             };
             match applied {
-                Ok(refused) => refused.iter().for_each(|refused| {
+                Ok(applied) => applied.refused.iter().for_each(|refused| {
                     let (code, what) = refused.refusal.parts();
                     record::refused(1, code);
                     console_error!("a feature's event was not recorded: {what}");

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod analytics;
 pub mod assets;
+pub mod deletions;
 pub mod feature_specs;
 pub mod features;
 pub mod goals;

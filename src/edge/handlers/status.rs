@@ -60,7 +60,7 @@ pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
         namespace: NamespaceStatus {
             name,
             events: Usage {
-                count: namespace.as_ref().map_or(0, |namespace| namespace.names.len()) as u64,
+                count: namespace.as_ref().map_or(0, |namespace| namespace.events()) as u64,
                 limit: config.events_per_namespace_max,
             },
             goals: namespace.as_ref().map_or(0, |namespace| namespace.goals().count()),

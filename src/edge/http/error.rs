@@ -189,6 +189,10 @@ impl From<Failure> for ApiError {
                 Code::HashKeyChanged,
                 "HASH_KEY is not the key that the stored state was made with; put the former key back",
             ),
+            Failure::OtherIncarnation => Self::new(
+                Code::StorageUnavailable,
+                "something of the namespace was deleted meanwhile; nothing of this was acknowledged, send it again",
+            ),
             Failure::Configuration(what) => Self::new(Code::ConfigurationInvalid, what),
             Failure::Storage => Self::new(
                 Code::StorageUnavailable,

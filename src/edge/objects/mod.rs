@@ -1,5 +1,6 @@
 //! The Durable Objects: the registry and the shards, with what they store.
 
+pub mod deletions;
 pub mod group;
 pub mod names;
 pub mod registry;

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use worker::{Result, SqlStorage, SqlStorageValue, Storage};
 
 use crate::core::requests::DEFAULT_NAMESPACE;
-use crate::core::settings::limits::{NAMES_PER_QUERY, open_share};
+use crate::core::settings::limits::{EVENTS_PER_NAMESPACE, NAMES_PER_QUERY, open_share};
 use crate::edge::host::clock;
 use crate::edge::host::config::Config;
 use crate::edge::host::sql;
 use crate::messages::registry::{
-    EventRecord, NameRefusal, NamesReply, NamespaceRecord, Registered, Registrant, Registration,
+    Deletion, EventRecord, NameRefusal, NamesReply, NamespaceRecord, Registered, Registrant, Registration,
 };
 
 /// The tables. Their columns are described at the head of [`super::registry`].
@@ -22,11 +22,21 @@ pub const TABLES: &str =
      CREATE TABLE IF NOT EXISTS event(namespace INTEGER NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL,
        goal INTEGER NOT NULL, PRIMARY KEY(namespace, name)) WITHOUT ROWID;
      CREATE TABLE IF NOT EXISTS tally(namespace INTEGER PRIMARY KEY, names INTEGER NOT NULL, day INTEGER NOT NULL,
-       added INTEGER NOT NULL);";
+       added INTEGER NOT NULL);
+     CREATE TABLE IF NOT EXISTS incarnation(namespace INTEGER PRIMARY KEY, number INTEGER NOT NULL);
+     CREATE TABLE IF NOT EXISTS retired(namespace INTEGER NOT NULL, number INTEGER NOT NULL,
+       PRIMARY KEY(namespace, number)) WITHOUT ROWID;
+     CREATE TABLE IF NOT EXISTS deletion(number INTEGER PRIMARY KEY, namespace TEXT NOT NULL, shards INTEGER NOT NULL,
+       kind INTEGER NOT NULL, event INTEGER NOT NULL);";
 
 /// The row of `tally` that counts the namespaces themselves; their ids begin at 1.
-const NAMESPACES: i64 = 0;
+pub(super) const NAMESPACES: i64 = 0;
 const DAY_S: i64 = 86_400;
+
+/// The present day, since 1970.
+pub(super) fn today() -> i64 {
+    clock::now_s().div_euclid(DAY_S)
+}
 
 /// The names, as long as one question is answered.
 pub struct Names<'a> {
@@ -40,15 +50,23 @@ pub struct Names<'a> {
 
 /// How many names there are, and how many of them ingest tokens have added today.
 #[derive(Clone, Copy)]
-struct Tally {
-    names: u64,
-    added: u64,
+pub(super) struct Tally {
+    pub(super) names: u64,
+    pub(super) added: u64,
 }
 
 /// What is to be done about one registration.
 enum Plan {
     Refused(NameRefusal),
-    Known { id: Option<i64>, shards: u32, tally: Tally, new: Vec<(String, u32)>, events: Events },
+    Known {
+        id: Option<i64>,
+        shards: u32,
+        incarnation: u64,
+        deletions: Vec<Deletion>,
+        tally: Tally,
+        new: Vec<(String, u32)>,
+        events: Events,
+    },
 }
 
 type Events = Vec<std::result::Result<EventRecord, NameRefusal>>;
@@ -75,17 +93,22 @@ impl Names<'_> {
         let Some((id, shards)) = self.find(namespace)? else {
             return Ok(None);
         };
-        let query = "SELECT name, goal FROM event WHERE namespace = ? ORDER BY number";
+        let query = "SELECT name, goal, number FROM event WHERE namespace = ? ORDER BY number";
         let mut record =
             NamespaceRecord { namespace: namespace.to_owned(), shards, names: Vec::new(), goals: Vec::new() };
         for row in sql::rows(self.sql, query, vec![id.into()])? {
-            if let [SqlStorageValue::String(name), goal] = row.as_slice() {
+            if let [SqlStorageValue::String(name), goal, number] = row.as_slice() {
+                let number = sql::integer(number) as u32;
                 if sql::integer(goal) == 1 {
-                    record.goals.push(record.names.len() as u32);
+                    record.goals.push(number);
                 }
+                // Those that were deleted have no name.
+                record.names.resize(number as usize, String::new());
                 record.names.push(name.clone());
             }
         }
+        let used = self.next_number(id, record.names.iter().filter(|name| !name.is_empty()).count() as u64)?;
+        record.names.resize(used as usize, String::new());
         Ok(Some(record))
     }
 
@@ -95,7 +118,7 @@ impl Names<'_> {
     /// # Errors
     /// When storage fails; nothing was added then.
     pub fn register(&self, registrations: Vec<Registration>, registrant: Registrant) -> Result<Registered> {
-        let today = clock::now_s().div_euclid(DAY_S);
+        let today = today();
         let mut namespaces = self.tally(NAMESPACES, today)?;
         let before = namespaces.names;
         let mut plans = Vec::with_capacity(registrations.len());
@@ -112,7 +135,9 @@ impl Names<'_> {
         }
         let names = plans.into_iter().map(|(_, plan)| match plan {
             Plan::Refused(refusal) => NamesReply::Refused(refusal),
-            Plan::Known { shards, tally, events, .. } => NamesReply::Known { shards, names_total: tally.names, events },
+            Plan::Known { shards, incarnation, deletions, tally, events, .. } => {
+                NamesReply::Known { shards, incarnation, deletions, names_total: tally.names, events }
+            }
         });
         Ok(Registered::Names { names: names.collect(), namespaces_total: namespaces.names })
     }
@@ -136,13 +161,18 @@ impl Names<'_> {
             return Ok(Plan::Refused(refusal));
         }
         let (mut new, mut events) = (Vec::new(), Vec::with_capacity(names.len()));
+        let mut next = match id {
+            Some(id) => self.next_number(id, tally.names)?,
+            None => 0,
+        };
         for name in names {
             if let Some(&event) = known.get(&name) {
                 events.push(Ok(event));
-            } else if let Some(refusal) = self.refuses_event(registrant, tally) {
+            } else if let Some(refusal) = self.refuses_event(registrant, tally, next) {
                 events.push(Err(refusal));
             } else {
-                let event = EventRecord { event: tally.names as u32, is_goal: false };
+                let event = EventRecord { event: next as u32, is_goal: false };
+                next += 1;
                 tally.names += 1;
                 tally.added += u64::from(registrant == Registrant::Ingest);
                 new.push((name.clone(), event.event));
@@ -157,7 +187,12 @@ impl Names<'_> {
             namespaces.names += 1;
             namespaces.added += u64::from(registrant == Registrant::Ingest);
         }
-        Ok(Plan::Known { id, shards, tally, new, events })
+        let incarnation = match id {
+            Some(id) => self.incarnation(id)?,
+            None => self.last_deletion()?,
+        };
+        let deletions = self.deletions(Some(namespace))?;
+        Ok(Plan::Known { id, shards, incarnation, deletions, tally, new, events })
     }
 
     /// Why a namespace that does not exist may not be added. `default` always exists to those who look.
@@ -175,15 +210,15 @@ impl Names<'_> {
         }
     }
 
-    /// Why an event that does not exist may not be added to a namespace that has so many.
-    fn refuses_event(&self, registrant: Registrant, tally: Tally) -> Option<NameRefusal> {
+    /// Why an event that does not exist may not be added to a namespace that has so many, and whose next one has this number.
+    fn refuses_event(&self, registrant: Registrant, tally: Tally, next: u64) -> Option<NameRefusal> {
         let limit = self.config.events_per_namespace_max;
         let is_free = registrant == Registrant::Admin;
         if !is_free && self.config.new_names.events_are_known {
             Some(NameRefusal::EventUnknown)
         } else if !is_free && tally.added >= self.config.new_names.events_per_day_max {
             Some(NameRefusal::EventQuota)
-        } else if tally.names >= if is_free { limit } else { open_share(limit) } {
+        } else if next >= EVENTS_PER_NAMESPACE.max || tally.names >= if is_free { limit } else { open_share(limit) } {
             Some(NameRefusal::EventsFull)
         } else {
             None
@@ -214,7 +249,10 @@ impl Names<'_> {
     fn add_namespace(&self, namespace: &str, shards: u32) -> Result<i64> {
         let bindings = vec![namespace.into(), i64::from(shards).into()];
         self.sql.exec("INSERT INTO namespace(name, shards) VALUES(?, ?)", bindings)?;
-        self.find(namespace)?.map(|(id, _)| id).ok_or_else(|| "an added namespace is not there".into())
+        let id = self.find(namespace)?.map(|(id, _)| id).ok_or("an added namespace is not there")?;
+        // Its shards may be those of a deleted one, which have carried out deletions up to that.
+        self.put_incarnation(id, self.last_deletion()?)?;
+        Ok(id)
     }
 
     /// The id and the number of shards of a namespace.
@@ -248,7 +286,7 @@ impl Names<'_> {
     }
 
     /// The tally of a namespace, or of all; counted where an earlier version has left none.
-    fn tally(&self, id: i64, today: i64) -> Result<Tally> {
+    pub(super) fn tally(&self, id: i64, today: i64) -> Result<Tally> {
         let rows = sql::rows(self.sql, "SELECT names, day, added FROM tally WHERE namespace = ?", vec![id.into()])?;
         if let Some([names, day, added]) = rows.first().map(Vec::as_slice) {
             let is_of_today = sql::integer(day) as i64 == today;
@@ -262,7 +300,7 @@ impl Names<'_> {
         Ok(Tally { names: count.as_ref().map_or(0, sql::integer), added: 0 })
     }
 
-    fn put_tally(&self, id: i64, tally: Tally, today: i64) -> Result<()> {
+    pub(super) fn put_tally(&self, id: i64, tally: Tally, today: i64) -> Result<()> {
         let bindings = vec![id.into(), (tally.names as i64).into(), today.into(), (tally.added as i64).into()];
         self.sql.exec("INSERT OR REPLACE INTO tally(namespace, names, day, added) VALUES(?, ?, ?, ?)", bindings)?;
         Ok(())

@@ -12,6 +12,9 @@
 //! | `flag` | `name TEXT` primary key, `spec TEXT`: the JSON of GET /v0/featureSpecs with `rollout_reached` |
 //! | `mark` | `shard TEXT` primary key, the id of a shard's object; `generation INTEGER`, the greatest that it told |
 //! | `event` | `namespace INTEGER`, `name TEXT` primary key together; `number INTEGER` from 0, `goal INTEGER` 0 or 1 |
+//! | `incarnation` | `namespace INTEGER` primary key; `number INTEGER`, that of the last deletion of it; of namespace 0, of the last one of all |
+//! | `retired` | `namespace INTEGER`, `number INTEGER` primary key together: events that were deleted |
+//! | `deletion` | `number INTEGER` primary key, `namespace TEXT`, `shards INTEGER`, `kind INTEGER` (0 namespace, 1 event, 2 goal), `event INTEGER`: what shards have yet to carry out |
 //! | `tally` | `namespace INTEGER` primary key, 0 for the namespaces themselves; `names INTEGER`, how many it has; `day INTEGER` since 1970, and `added INTEGER`, how many of them ingest tokens added on it |
 
 // The constructors that the attribute makes have no place for docs.
@@ -31,8 +34,8 @@ use crate::edge::host::record;
 use crate::edge::host::sql;
 use crate::edge::host::wire::{Incoming, encoded, refuse, reply, respond};
 use crate::messages::registry::{
-    Flags, FlagsReply, Key, ListGoals, Lookup, Namespaces, NoteReadable, Overview, OverviewReply, PutFlag,
-    RaiseWatermark, Register, RemoveFlag, RolloutTimes, Unreadable, Watermark,
+    Delete, EndDeletion, Flags, FlagsReply, Key, ListGoals, Lookup, Namespaces, NoteReadable, Overview, OverviewReply,
+    PendingDeletions, PutFlag, RaiseWatermark, Register, RemoveFlag, RolloutTimes, Unreadable, Watermark,
 };
 use crate::messages::{Failure, FlagLimit, Question};
 
@@ -63,9 +66,9 @@ impl DurableObject for Registry {
             Some(Register::KIND) => answer(&asked, |Register { registrations, registrant }| {
                 self.with_names(|names| names.register(registrations, registrant))
             }),
-            Some(ListGoals::KIND) => {
-                answer(&asked, |ListGoals { namespace, events }| self.list_goals(&namespace, &events))
-            }
+            Some(ListGoals::KIND) => answer(&asked, |ListGoals { namespace, incarnation, events }| {
+                self.list_goals(&namespace, incarnation, &events)
+            }),
             Some(Watermark::KIND) => answer(&asked, |Watermark { shard }| self.watermark(&shard)),
             Some(RaiseWatermark::KIND) => {
                 answer(&asked, |RaiseWatermark { shard, generation }| self.raise_watermark(&shard, generation))
@@ -85,6 +88,15 @@ impl DurableObject for Registry {
                 None => refuse(),
             },
             Some(PutFlag::KIND) => answer(&asked, |question| self.put_flag(&question)),
+            Some(Delete::KIND) => {
+                answer(&asked, |Delete { namespace, what }| self.with_names(|names| names.delete(&namespace, &what)))
+            }
+            Some(EndDeletion::KIND) => {
+                answer(&asked, |EndDeletion { number }| self.with_names(|names| names.end_deletion(number)))
+            }
+            Some(PendingDeletions::KIND) => {
+                answer(&asked, |PendingDeletions| self.with_names(|names| names.deletions(None)))
+            }
             Some(RemoveFlag::KIND) => answer(&asked, |RemoveFlag { name }| self.remove_flag(&name)),
             _ => refuse(),
         }
@@ -177,10 +189,15 @@ impl Registry {
         Ok(work(&Names { storage: &self.state.storage(), sql: &self.sql()?, config: &config })?)
     }
 
-    fn list_goals(&self, namespace: &str, events: &[u32]) -> std::result::Result<(), Fault> {
+    fn list_goals(&self, namespace: &str, incarnation: u64, events: &[u32]) -> std::result::Result<(), Fault> {
         let sql = self.sql()?;
-        let Some((id, _)) = self.with_names(|names| names.find(namespace))? else {
-            return Err(Fault::Storage("a goal's namespace is not there".into()));
+        let Some(id) = self.with_names(|names| match names.find(namespace)? {
+            Some((id, _)) => Ok(Some(id).filter(|_| names.incarnation(id).is_ok_and(|now| now == incarnation))),
+            None => Ok(None),
+        })?
+        else {
+            // It was deleted meanwhile, or something of it.
+            return Err(Fault::Refused(Failure::OtherIncarnation));
         };
         sql::transaction(&self.state.storage(), || {
             for &event in events {

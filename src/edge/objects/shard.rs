@@ -40,8 +40,8 @@ use crate::edge::http::error::ApiError;
 use crate::isolate::budget::{Budget, Slot};
 use crate::messages::registry::{NoteReadable, RaiseWatermark, Watermark};
 use crate::messages::shard::{
-    AcceptOlder, Apply, Check, Close, Compact, EventsOf, GetCounts, GetNumbers, GetStatus, Inspect, Inspection,
-    Numbers, Status,
+    AcceptOlder, Apply, CarryOutDeletion, Check, Close, Compact, EventsOf, GetCounts, GetNumbers, GetStatus, Inspect,
+    Inspection, Numbers, Status,
 };
 use crate::messages::{Failure, Question};
 
@@ -91,6 +91,7 @@ impl DurableObject for Shard {
         }
         drop(arrival);
         match asked.kind() {
+            Some(CarryOutDeletion::KIND) => self.answer(&asked, async |question| self.delete(question).await).await,
             Some(GetNumbers::KIND) => self.answer(&asked, async |GetNumbers| self.numbers().await).await,
             Some(GetCounts::KIND) => self.answer(&asked, async |GetCounts| self.counts().await).await,
             Some(EventsOf::KIND) => self.answer(&asked, async |question| self.events_of(question).await).await,
@@ -133,6 +134,15 @@ impl Shard {
         let answer = work(question).await;
         self.report_readable(answer.as_ref().err()).await;
         reply::<Q>(&answer)
+    }
+
+    async fn delete(&self, CarryOutDeletion { number, what }: CarryOutDeletion) -> Outcome<()> {
+        let (config, keys) = self.prepare().await?;
+        let watermark = self.known_watermark();
+        self.with(&config, &keys, |loaded| {
+            loaded.store.delete(&mut loaded.state, number, what, watermark).map_err(|error| storage(&error))
+        })?;
+        self.finish_writes(&config, &keys).await
     }
 
     async fn numbers(&self) -> Outcome<Numbers> {
@@ -345,6 +355,7 @@ impl Shard {
     fn load(&self, config: &Config, keys: &Keys) -> Outcome<Loaded> {
         let load = || {
             let (mut store, _) = self.open(config, keys)?;
+            store.read_incarnation()?;
             let state = store.load(|bytes| self.make_room(bytes, config))?;
             Ok(Loaded { state, store })
         };
@@ -419,6 +430,13 @@ impl Loaded {
         let (mut outcomes, mut journalled) = (Vec::new(), Vec::new());
         let (mut accepted, mut repeated) = (0, 0);
         for batch in batches {
+            if batch.incarnation < self.store.incarnation() {
+                outcomes.push(Err(Failure::OtherIncarnation));
+                continue;
+            }
+            if batch.incarnation > self.store.incarnation() {
+                self.store.adopt(batch.incarnation).map_err(|error| storage(&error))?;
+            }
             let operations = batch.operations.read(&batch.events);
             let (unlink, today) = (UnlinkKey::from_bytes(batch.unlink), Day::of_number(batch.today.into()));
             let applied =

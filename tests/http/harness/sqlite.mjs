@@ -26,6 +26,14 @@ export function tables(directory, name) {
   return found;
 }
 
+/** All pages of every database under a directory, free ones too, each as the log has it. */
+export function images(directory) {
+  return filesUnder(directory).filter((file) => file.endsWith('.sqlite')).map((path) => {
+    const pages = new Pages(path);
+    return Buffer.concat(Array.from({ length: pages.count }, (_, i) => pages.page(i + 1)));
+  });
+}
+
 class Pages {
   #file;
   #log = new Map();

@@ -4,6 +4,7 @@
 //! so a replayed state equals the one that was lost. A batch is all or nothing: where a limit refuses one of its
 //! operations, the ones before it are taken back.
 
+mod deletion;
 mod growth;
 mod merge;
 mod undo;
@@ -228,20 +229,23 @@ impl Aggregator {
         undo: &mut Vec<Undo>,
     ) -> Result<(), Refusal> {
         let (Operation::Goal { event, tag } | Operation::Record { event, tag, .. }) = *operation;
+        // A goal must be on all shards or on none, so no shard refuses one for memory: some hundred bytes for each event.
+        let is_goal = matches!(operation, Operation::Goal { .. });
         match self.counter(event) {
             Some(counter) if counter.tag != tag => return Err(Refusal::Tag),
             Some(_) => {}
             None => {
                 let sizing = limits.sizings.get(&event);
                 let fingerprint_bits = sizing.map_or(limits.fingerprint_bits, Sizing::fingerprint_bits);
+                let limits = if is_goal { &ShardLimits::NONE } else { limits };
                 self.carry_out(Effect::Counter { event, tag, fingerprint_bits }, limits, effects, undo)?;
             }
         }
         match *operation {
             Operation::Goal { .. } => {
-                let is_goal = self.counter(event).is_some_and(|counter| counter.goal.is_some());
-                if !is_goal {
-                    self.carry_out(Effect::Goal { event }, limits, effects, undo)?;
+                let is_known = self.counter(event).is_some_and(|counter| counter.goal.is_some());
+                if !is_known {
+                    self.carry_out(Effect::Goal { event }, &ShardLimits::NONE, effects, undo)?;
                 }
             }
             Operation::Record { user, value, week, .. } => {

@@ -17,8 +17,7 @@ use crate::core::periods::week::Week;
 use crate::core::requests::{BLANK, BadRequest, is_blank, namespace_of};
 use crate::core::settings::limits::FAN_OUT;
 use crate::core::state::report::Report;
-use crate::edge::gateway::ask::{ask_registry, ask_shard};
-use crate::edge::gateway::directory;
+use crate::edge::gateway::ask::{ask_registry, ask_shard, shard_name};
 use crate::edge::gateway::directory::Namespace;
 use crate::edge::gateway::keys::keys;
 use crate::edge::gateway::reports;
@@ -165,7 +164,7 @@ async fn statuses<'a>(env: &Env, namespaces: &'a [(String, u32)]) -> Vec<Told<'a
     let shards = namespaces.iter().flat_map(|(name, shards)| (0..*shards).map(move |index| (name.as_str(), index)));
     let mut replies = stream::iter(shards)
         .map(|(name, index)| async move {
-            let object = directory::shard_name(name, index);
+            let object = shard_name(name, index);
             (name, index, ask_shard(env, &object, &GetStatus).await.ok())
         })
         .buffered(FAN_OUT);

@@ -19,6 +19,7 @@
 
 mod age;
 mod counts;
+mod deletion;
 mod read;
 
 use std::ops::Range;
@@ -45,6 +46,7 @@ pub struct Store {
     journal_rows: u64,
     journal_bytes: u64,
     generation: u64,
+    incarnation: u64,
 }
 
 /// What the tables of a shard hold.
@@ -68,7 +70,16 @@ impl Store {
     pub fn open(storage: Storage, seal: Seal) -> Result<Self> {
         let sql = storage.sql();
         let table = sql::value(&sql, "SELECT 1 FROM sqlite_master WHERE name = 'journal'", vec![])?;
-        Ok(Self { storage, sql, seal, has_tables: table.is_some(), journal_rows: 0, journal_bytes: 0, generation: 0 })
+        Ok(Self {
+            storage,
+            sql,
+            seal,
+            has_tables: table.is_some(),
+            journal_rows: 0,
+            journal_bytes: 0,
+            generation: 0,
+            incarnation: 0,
+        })
     }
 
     /// The generation of what is stored; 0 where nothing is.
@@ -120,7 +131,13 @@ impl Store {
         if self.journal_rows == 0 {
             return Ok(());
         }
+        self.rewrite(state, mark, || Ok(()))
+    }
+
+    /// Rewrites the sections that changed, empties the journal, and does what else belongs to that; all or nothing.
+    fn rewrite(&mut self, state: &mut Aggregator, mark: u64, also: impl FnOnce() -> Result<()>) -> Result<()> {
         let rewrite = || {
+            also()?;
             for section in state.changed() {
                 let Some(bytes) = snapshot::encode(state, section) else {
                     continue;
@@ -202,7 +219,8 @@ impl Store {
             let generation = self.generation + 1;
             sql::transaction(&self.storage, || {
                 self.sql.exec(STATE_TABLES, None)?;
-                self.put_generation(generation)
+                self.put_generation(generation)?;
+                self.put_setting("incarnation", self.incarnation)
             })?;
             self.generation = generation;
             self.has_tables = true;
@@ -211,9 +229,13 @@ impl Store {
     }
 
     fn put_generation(&self, generation: u64) -> Result<()> {
+        self.put_setting("generation", generation)
+    }
+
+    fn put_setting(&self, name: &str, value: u64) -> Result<()> {
         self.sql.exec(SETTING_TABLE, None)?;
-        let put = "INSERT OR REPLACE INTO setting(name, value) VALUES('generation', ?)";
-        write(&self.sql, put, vec![(generation as i64).into()])
+        let put = "INSERT OR REPLACE INTO setting(name, value) VALUES(?, ?)";
+        write(&self.sql, put, vec![name.into(), (value as i64).into()])
     }
 }
 

@@ -1,0 +1,34 @@
+//! Deleting what was counted. No effect of a journal says so: whoever deletes stores the state that is left.
+
+use super::Aggregator;
+
+impl Aggregator {
+    /// Drops the counter of an event, and the event from what users had done before goals. Whoever did it stays in the set
+    /// of all users, which does not know why they are there.
+    pub fn delete_event(&mut self, event: u32) {
+        if let Some(counter) = self.counters.get_mut(event as usize).and_then(Option::take) {
+            self.memory_bytes -= counter.memory_bytes();
+        }
+        if let Some(changed) = self.changed.get_mut(event as usize) {
+            *changed = false;
+        }
+        let goals: Vec<u32> =
+            self.counters().filter(|(_, counter)| counter.goal.is_some()).map(|(goal, _)| goal).collect();
+        for goal in goals {
+            let Some(record) = self.counter_mut(goal).and_then(|counter| counter.goal.as_mut()) else {
+                continue;
+            };
+            let before = record.memory_bytes();
+            record.forget(event);
+            let after = record.memory_bytes();
+            self.memory_bytes = self.memory_bytes + after - before;
+        }
+    }
+
+    /// Drops what was recorded about a goal. Its event stays, and is none any more.
+    pub fn delete_goal(&mut self, event: u32) {
+        if let Some(record) = self.counter_mut(event).and_then(|counter| counter.goal.take()) {
+            self.memory_bytes -= record.memory_bytes();
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Deletions: what a shard stores of them, and the rows that go.
+//!
+//! `setting` has `incarnation`, the greatest that the shard has heard of, and `deleted`, the number of the last deletion that
+//! it has carried out.
+//!
+//! A row is overwritten with zeros before it is deleted, because `SQLite` leaves the bytes of deleted rows where they are.
+//! The write-ahead log keeps its copies until it is overwritten, and backups keep theirs.
+
+use worker::Result;
+
+use super::{PARTS, Store, has_table, setting, write};
+use crate::core::state::aggregator::{Aggregator, Section};
+use crate::messages::registry::Deleted;
+
+impl Store {
+    /// The incarnation of the namespace that this shard has heard of; 0 where it has of none.
+    pub const fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// Reads the incarnation.
+    ///
+    /// # Errors
+    /// When storage cannot be read.
+    pub fn read_incarnation(&mut self) -> Result<()> {
+        if self.has_tables && has_table(&self.sql, "setting")? {
+            self.incarnation = setting(&self.sql, "incarnation")?.unwrap_or(0);
+        }
+        Ok(())
+    }
+
+    /// Notes a later incarnation. Without tables, whatever makes them stores it.
+    ///
+    /// # Errors
+    /// When storage cannot be written.
+    pub fn adopt(&mut self, incarnation: u64) -> Result<()> {
+        self.incarnation = incarnation;
+        if self.has_tables { self.put_setting("incarnation", incarnation) } else { Ok(()) }
+    }
+
+    /// Carries a deletion out on the state and its tables, unless that was done; all or nothing. `mark` is the registry's.
+    ///
+    /// # Errors
+    /// When storage is then as before, and the state is of no use.
+    pub fn delete(&mut self, state: &mut Aggregator, number: u64, what: Deleted, mark: u64) -> Result<()> {
+        let is_done = self.has_tables && setting(&self.sql, "deleted")?.is_some_and(|deleted| deleted >= number);
+        if is_done {
+            return Ok(());
+        }
+        self.incarnation = self.incarnation.max(number);
+        self.create_tables()?;
+        let incarnation = self.incarnation;
+        let gone = match what {
+            Deleted::Namespace => {
+                *state = Aggregator::default();
+                "TRUE".to_owned()
+            }
+            Deleted::Event(event) => {
+                state.delete_event(event);
+                let first = Section::Counter(event).number() * PARTS;
+                format!("id >= {first} AND id < {}", first + PARTS)
+            }
+            Deleted::Goal(event) => {
+                state.delete_goal(event);
+                "FALSE".to_owned()
+            }
+        };
+        let sql = self.sql.clone();
+        self.rewrite(state, mark, || {
+            for (table, rows) in [("snapshot", gone.as_str()), ("journal", "TRUE")] {
+                write(&sql, &format!("UPDATE {table} SET row = zeroblob(length(row)) WHERE {rows}"), vec![])?;
+                write(&sql, &format!("DELETE FROM {table} WHERE {rows}"), vec![])?;
+            }
+            let put = "INSERT OR REPLACE INTO setting(name, value) VALUES('incarnation', ?), ('deleted', ?)";
+            write(&sql, put, vec![(incarnation as i64).into(), (number as i64).into()])
+        })
+    }
+}
