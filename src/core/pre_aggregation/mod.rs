@@ -350,6 +350,7 @@ fn limits(memory_bytes: usize) -> ShardLimits {
     ShardLimits {
         memory_bytes: memory_bytes as u64,
         combinations_per_goal: COMBINATIONS_PER_GOAL.default,
+        refuses_goals: true,
         fingerprint_bits: UserSet::FINGERPRINT_BITS_MAX,
         ..ShardLimits::NONE
     }

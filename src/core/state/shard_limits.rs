@@ -16,6 +16,9 @@ pub struct ShardLimits {
     pub memory_bytes: u64,
     /// Weekly cohorts of one event in this shard.
     pub weeks_per_event: u64,
+    /// Whether a goal is refused where there is no memory for it. A goal must be on all shards of a namespace or on none, so
+    /// there it is not: it takes some hundred bytes for each event at most.
+    pub refuses_goals: bool,
     /// Bits of a fingerprint that the user set of a new event keeps, unless a counter setting says otherwise.
     pub fingerprint_bits: u8,
     /// Events that a counter setting gives limits of their own, by number.
@@ -43,27 +46,6 @@ impl Sizing {
 }
 
 impl ShardLimits {
-    /// The limits of shard `index` of `shards`. The shards' users per event add up to those of the namespace, so they
-    /// differ by one where it does not divide evenly.
-    #[must_use]
-    pub const fn of_shard(
-        users_per_event: u64,
-        combinations_per_goal: u64,
-        memory_bytes: u64,
-        weeks_per_event: u64,
-        index: u32,
-        shards: u32,
-    ) -> Self {
-        Self {
-            users_per_event: Self::share(users_per_event, index, shards),
-            combinations_per_goal,
-            memory_bytes,
-            weeks_per_event,
-            fingerprint_bits: UserSet::FINGERPRINT_BITS,
-            sizings: LiteMap::new_vec(),
-        }
-    }
-
     /// The part of a namespace's number that shard `index` of `shards` has; all parts add up to it.
     #[must_use]
     pub const fn share(total: u64, index: u32, shards: u32) -> u64 {
@@ -93,6 +75,7 @@ impl ShardLimits {
         combinations_per_goal: u64::MAX,
         memory_bytes: u64::MAX,
         weeks_per_event: u64::MAX,
+        refuses_goals: false,
         fingerprint_bits: UserSet::FINGERPRINT_BITS,
         sizings: LiteMap::new_vec(),
     };

@@ -229,15 +229,14 @@ impl Aggregator {
         undo: &mut Vec<Undo>,
     ) -> Result<(), Refusal> {
         let (Operation::Goal { event, tag } | Operation::Record { event, tag, .. }) = *operation;
-        // A goal must be on all shards or on none, so no shard refuses one for memory: some hundred bytes for each event.
-        let is_goal = matches!(operation, Operation::Goal { .. });
+        let goal_limits = if limits.refuses_goals { limits } else { &ShardLimits::NONE };
         match self.counter(event) {
             Some(counter) if counter.tag != tag => return Err(Refusal::Tag),
             Some(_) => {}
             None => {
                 let sizing = limits.sizings.get(&event);
                 let fingerprint_bits = sizing.map_or(limits.fingerprint_bits, Sizing::fingerprint_bits);
-                let limits = if is_goal { &ShardLimits::NONE } else { limits };
+                let limits = if matches!(operation, Operation::Goal { .. }) { goal_limits } else { limits };
                 self.carry_out(Effect::Counter { event, tag, fingerprint_bits }, limits, effects, undo)?;
             }
         }
@@ -245,7 +244,7 @@ impl Aggregator {
             Operation::Goal { .. } => {
                 let is_known = self.counter(event).is_some_and(|counter| counter.goal.is_some());
                 if !is_known {
-                    self.carry_out(Effect::Goal { event }, &ShardLimits::NONE, effects, undo)?;
+                    self.carry_out(Effect::Goal { event }, goal_limits, effects, undo)?;
                 }
             }
             Operation::Record { user, value, week, .. } => {
