@@ -14,8 +14,8 @@ const READ = ['GET', 'HEAD', 'OPTIONS'];
 const READ_WRITE = ['GET', 'HEAD', 'OPTIONS', 'POST'];
 const ROUTES = {
   '/v0/analytics': READ_WRITE,
-  '/v0/goals': READ_WRITE,
-  '/v0/namespaces': READ,
+  '/v0/goals': ['DELETE', ...READ_WRITE],
+  '/v0/namespaces': ['DELETE', ...READ],
   '/v0/features': READ,
   '/ready': READ,
   '/alive': READ,

@@ -33,10 +33,11 @@ const ROUTES = (() => {
   const source = readFileSync(join(ROOT, 'src/api/routes.rs'), 'utf8');
   const table = source.slice(source.indexOf('pub const ROUTES'), source.indexOf('pub const FOLDERS')).replace(/#\[cfg[^\n]*\n[^\n]*\n/g, '');
   const short = [...table.matchAll(/\b(get|post)\("([^"]+)", Scope::(\w+)/g)].map(([, method, path, scope]) => ({ method: method.toUpperCase(), path, scope }));
+  const deletes = [...table.matchAll(/\bdelete\("([^"]+)"/g)].map(([, path]) => ({ method: 'DELETE', path: path.replace('{name}', 'nothing'), scope: 'Admin' }));
   const long = [...table.matchAll(/path: "([^"]+)",\s*method: Method::(\w+),\s*scope: Scope::(\w+)/g)]
     .map(([, path, method, scope]) => ({ method: method.toUpperCase(), path: path.replace('{name}', 'nothing'), scope }));
-  assert.equal(short.length + long.length, table.match(/Endpoint::/g).length, 'every route is read');
-  return [...short, ...long];
+  assert.equal(short.length + deletes.length + long.length, table.match(/Endpoint::/g).length, 'every route is read');
+  return [...short, ...deletes, ...long];
 })();
 
 // ── What answers give away ───────────────────────────────────────────────────────────────────────────────────────
@@ -75,7 +76,7 @@ test('an ingest token cannot tell a new user, event or namespace from a known on
 });
 
 // The headers that an answer of the API may have: none that times, counts or names a caller.
-const HEADERS = ['content-length', 'content-type', 'cache-control', 'etag', 'vary', 'x-content-type-options', 'www-authenticate', 'retry-after', 'allow',
+const HEADERS = ['content-length', 'content-type', 'cache-control', 'etag', 'kimball-epoch', 'vary', 'x-content-type-options', 'www-authenticate', 'retry-after', 'allow',
   'connection', 'transfer-encoding', 'access-control-allow-origin', 'access-control-allow-methods', 'access-control-allow-headers',
   'access-control-expose-headers', 'access-control-max-age'];
 
