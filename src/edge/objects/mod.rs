@@ -2,6 +2,7 @@
 
 pub mod deletions;
 pub mod group;
+pub mod loaded;
 pub mod names;
 pub mod registry;
 pub mod shard;

@@ -17,18 +17,15 @@ use std::rc::Rc;
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
 use super::group::{Arrival, Group, Joined};
+use super::loaded::{Loaded, Outcome, storage};
 use super::store::Store;
 use crate::api::code::Code;
 use crate::core::format::corrupt::Corrupt;
 use crate::core::format::seal::Seal;
 use crate::core::identity::{Keys, UnlinkKey, UserKey};
-use crate::core::periods::day::Day;
-use crate::core::state::aggregator::{Aggregator, Operation};
+use crate::core::state::aggregator::Aggregator;
 use crate::core::state::counts;
-use crate::core::state::effect::Effect;
-use crate::core::state::error::Refusal;
 use crate::core::state::report::Report;
-use crate::core::state::snapshot;
 use crate::edge::gateway::ask::ask_registry;
 use crate::edge::gateway::keys::keys;
 use crate::edge::gateway::open;
@@ -44,11 +41,6 @@ use crate::messages::shard::{
     Inspection, Numbers, Status,
 };
 use crate::messages::{Failure, Question};
-
-struct Loaded {
-    state: Aggregator,
-    store: Store,
-}
 
 thread_local! {
     static BUDGET: Budget<Loaded> = const { Budget::new() };
@@ -66,8 +58,6 @@ pub struct Shard {
     is_unreadable: Cell<bool>,
     group: Group,
 }
-
-type Outcome<T> = std::result::Result<T, Failure>;
 
 impl DurableObject for Shard {
     fn new(state: State, env: Env) -> Self {
@@ -418,86 +408,9 @@ impl Shard {
     }
 }
 
-impl Loaded {
-    /// Applies and journals batches, each all or nothing, and compacts where the journal has grown long. Answers what
-    /// became of each.
-    fn apply<'a>(
-        &mut self,
-        batches: impl Iterator<Item = &'a Apply>,
-        config: &Config,
-        mark: u64,
-    ) -> Outcome<Vec<Outcome<()>>> {
-        let (mut outcomes, mut journalled) = (Vec::new(), Vec::new());
-        let (mut accepted, mut repeated) = (0, 0);
-        for batch in batches {
-            if batch.incarnation < self.store.incarnation() {
-                outcomes.push(Err(Failure::OtherIncarnation));
-                continue;
-            }
-            if batch.incarnation > self.store.incarnation() {
-                self.store.adopt(batch.incarnation).map_err(|error| storage(&error))?;
-            }
-            let operations = batch.operations.read(&batch.events);
-            let (unlink, today) = (UnlinkKey::from_bytes(batch.unlink), Day::of_number(batch.today.into()));
-            let applied =
-                self.state.apply(operations.clone(), &unlink, &batch.shard_limits(), today.unwrap_or(Day::MAX));
-            let effects = match applied {
-                Ok(effects) => effects,
-                Err(refusal) => {
-                    outcomes.push(Err(refused(refusal, config)));
-                    continue;
-                }
-            };
-            outcomes.push(Ok(()));
-            if batch.fault.fails_journal() && !effects.is_empty() {
-                return Err(storage(&"injected".into()));
-            }
-            let firsts = effects.iter().filter(|effect| matches!(effect, Effect::First(_))).count();
-            let events = operations.filter(|operation| matches!(operation, Operation::Record { .. })).count();
-            accepted += firsts;
-            repeated += events - firsts;
-            journalled.extend(effects);
-        }
-        if !journalled.is_empty() {
-            self.store.append(&journalled).map_err(|error| storage(&error))?;
-        }
-        // Gone before a compaction, which takes memory of its own.
-        drop(journalled);
-        let applied = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-        record::applied(applied as u64, accepted as u64, repeated as u64);
-        let (rows, bytes) = self.store.journal();
-        if rows >= config.journal_rows_max || bytes >= config.journal_bytes_max {
-            self.store.compact(&mut self.state, mark).map_err(|error| storage(&error))?;
-        }
-        Ok(outcomes)
-    }
-
-    fn inspect(&self) -> Outcome<Inspection> {
-        let (journal_rows, journal_bytes) = self.store.journal();
-        let snapshot_rows = self.store.snapshot_rows().map_err(|error| storage(&error))?;
-        let digest = crate::core::format::bytes::checksum(&snapshot::encode_all(&self.state).concat());
-        let memory_bytes = self.state.memory_bytes() as u64;
-        Ok(Inspection { journal_rows, journal_bytes, snapshot_rows, memory_bytes, digest })
-    }
-}
-
-fn refused(refusal: Refusal, config: &Config) -> Failure {
-    let limit = match refusal {
-        Refusal::Users => config.users_per_event_max,
-        Refusal::Memory | Refusal::Tag => config.shard_memory_bytes_max,
-        Refusal::CounterSize { users_max } => users_max,
-    };
-    Failure::Refused { refusal: refusal.into(), limit }
-}
-
 /// What `SQLite` says of a damaged database may have several lines.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-fn storage(error: &worker::Error) -> Failure {
-    worker::console_error!("shard storage: {error}");
-    Failure::Storage
 }
 
 fn unprepared(error: &ApiError) -> Failure {

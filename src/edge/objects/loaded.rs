@@ -1,0 +1,100 @@
+//! A shard's state in memory, beside the store that it was read from.
+
+use super::store::Store;
+use crate::core::identity::UnlinkKey;
+use crate::core::periods::day::Day;
+use crate::core::state::aggregator::{Aggregator, Operation};
+use crate::core::state::effect::Effect;
+use crate::core::state::error::Refusal;
+use crate::core::state::snapshot;
+use crate::edge::host::config::Config;
+use crate::edge::host::record;
+use crate::messages::Failure;
+use crate::messages::shard::{Apply, Inspection};
+
+/// What came of work on a state.
+pub type Outcome<T> = std::result::Result<T, Failure>;
+
+/// A state and its store.
+pub struct Loaded {
+    pub state: Aggregator,
+    pub store: Store,
+}
+
+impl Loaded {
+    /// Applies and journals batches, each all or nothing, and compacts where the journal has grown long. Answers what
+    /// became of each.
+    pub fn apply<'a>(
+        &mut self,
+        batches: impl Iterator<Item = &'a Apply>,
+        config: &Config,
+        mark: u64,
+    ) -> Outcome<Vec<Outcome<()>>> {
+        let (mut outcomes, mut journalled) = (Vec::new(), Vec::new());
+        let (mut accepted, mut repeated) = (0, 0);
+        for batch in batches {
+            if batch.incarnation < self.store.incarnation() {
+                outcomes.push(Err(Failure::OtherIncarnation));
+                continue;
+            }
+            if batch.incarnation > self.store.incarnation() {
+                self.store.adopt(batch.incarnation).map_err(|error| storage(&error))?;
+            }
+            let operations = batch.operations.read(&batch.events);
+            let (unlink, today) = (UnlinkKey::from_bytes(batch.unlink), Day::of_number(batch.today.into()));
+            let applied =
+                self.state.apply(operations.clone(), &unlink, &batch.shard_limits(), today.unwrap_or(Day::MAX));
+            let effects = match applied {
+                Ok(effects) => effects,
+                Err(refusal) => {
+                    outcomes.push(Err(refused(refusal, config)));
+                    continue;
+                }
+            };
+            outcomes.push(Ok(()));
+            if batch.fault.fails_journal() && !effects.is_empty() {
+                return Err(storage(&"injected".into()));
+            }
+            let firsts = effects.iter().filter(|effect| matches!(effect, Effect::First(_))).count();
+            let events = operations.filter(|operation| matches!(operation, Operation::Record { .. })).count();
+            accepted += firsts;
+            repeated += events - firsts;
+            journalled.extend(effects);
+        }
+        if !journalled.is_empty() {
+            self.store.append(&journalled).map_err(|error| storage(&error))?;
+        }
+        // Gone before a compaction, which takes memory of its own.
+        drop(journalled);
+        let applied = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        record::applied(applied as u64, accepted as u64, repeated as u64);
+        let (rows, bytes) = self.store.journal();
+        if rows >= config.journal_rows_max || bytes >= config.journal_bytes_max {
+            self.store.compact(&mut self.state, mark).map_err(|error| storage(&error))?;
+        }
+        Ok(outcomes)
+    }
+
+    pub fn inspect(&self) -> Outcome<Inspection> {
+        let (journal_rows, journal_bytes) = self.store.journal();
+        let snapshot_rows = self.store.snapshot_rows().map_err(|error| storage(&error))?;
+        let digest = crate::core::format::bytes::checksum(&snapshot::encode_all(&self.state).concat());
+        let memory_bytes = self.state.memory_bytes() as u64;
+        Ok(Inspection { journal_rows, journal_bytes, snapshot_rows, memory_bytes, digest })
+    }
+}
+
+fn refused(refusal: Refusal, config: &Config) -> Failure {
+    let limit = match refusal {
+        Refusal::Users => config.users_per_event_max,
+        Refusal::Memory | Refusal::Tag => config.shard_memory_bytes_max,
+        Refusal::CounterSize { users_max } => users_max,
+    };
+    Failure::Refused { refusal: refusal.into(), limit }
+}
+
+/// Tells the log that storage failed.
+pub fn storage(error: &worker::Error) -> Failure {
+    worker::console_error!("shard storage: {error}");
+    Failure::Storage
+}
