@@ -152,6 +152,32 @@ test('the files of the server, in a page of another origin', async (context) => 
   assert.deepEqual(await world.counts('sdk'), { Landing: 1 });
 });
 
+test('what the server has deleted is counted again, once the page has heard of it', async (context) => {
+  const page = await world.page(await world.context(context), 'deleted');
+  const track = (...events) => page.evaluate(async (names) => {
+    globalThis.client.identify('ann');
+    for (const name of names) await globalThis.client.track(name);
+    await globalThis.client.flush();
+  }, events);
+  await track('Landing', 'Search');
+  await track('Landing', 'Search');
+  assert.equal(world.sent().length, 2);
+  await world.remove('/v0/events/Landing?namespace=deleted');
+  assert.deepEqual(await world.counts('deleted'), { Search: 1 });
+  // The page passes nothing on that it has seen, until an answer tells it of the deletion.
+  await track('Landing');
+  assert.deepEqual(await world.counts('deleted'), { Search: 1 });
+  await track('Cart');
+  await track('Landing');
+  assert.deepEqual(await world.counts('deleted'), { Cart: 1, Landing: 1, Search: 1 });
+  await world.restart(page, 'deleted');
+  // The event whose answer told it goes out once more, and then nothing.
+  await track('Landing', 'Cart', 'Search');
+  const events = world.posts.flatMap((post) => post.events).length;
+  await track('Landing', 'Cart', 'Search');
+  assert.equal(world.posts.flatMap((post) => post.events).length, events, 'it forgets once');
+});
+
 test('two tabs share one queue: every event leaves the browser once', async (context) => {
   const browser = await world.context(context);
   const tabs = [await world.page(browser, 'tabs'), await world.page(browser, 'tabs')];

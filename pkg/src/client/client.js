@@ -42,7 +42,7 @@ export function createClient(given) {
   const delivery = createDelivery(options, {
     alone: (use) => queue.alone('send', use),
     next: () => queue.next(),
-    remove: (keys, isLost) => queue?.remove(keys, isLost),
+    remove: (...args) => queue?.remove(...args),
   }, report);
 
   const load = () => parts ??= options.parts();

@@ -7,7 +7,7 @@ const BACKOFF_MAX_MS = 300_000;
 
 /**
  * `queue` has the rows ([key, event]) that are to be sent: `next()` answers them, `remove(keys)` takes out what was
- * acknowledged or, with true, refused, and `alone(use)` keeps other tabs from sending meanwhile.
+ * acknowledged or, with true, refused, with the epoch that the server named, and `alone(use)` keeps other tabs from sending meanwhile.
  */
 export function createDelivery({ url, token, batchEvents, batchMs }, queue, report) {
   const flying = new Set();
@@ -63,7 +63,7 @@ export function createDelivery({ url, token, batchEvents, batchMs }, queue, repo
       if (hasRefused) report('refused', error, text.match(/index":/g)?.length ?? 1);
       failures = 0;
       // What counted in no week, because its week is too far ahead, may come again when it has come.
-      await queue.remove(keys, isRefused || response.headers.get('kimball-weeks'));
+      await queue.remove(keys, isRefused || response.headers.get('kimball-weeks'), +response.headers.get('kimball-epoch'));
     } finally {
       for (const key of keys) flying.delete(key);
     }

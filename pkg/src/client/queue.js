@@ -4,11 +4,12 @@ import { createSeen, loadAggregator } from './seen.js';
 import { memory, openStore } from './store.js';
 
 // What the store holds, by the first letter of the key: events to be sent, events whose user is not known yet, what was
-// passed on already, and the wish not to be counted.
+// passed on already, the wish not to be counted, and the greatest epoch that the server has named.
 const OUT = 'e';
 const HELD = 'h';
 const SEEN = 's';
 const OPTED_OUT = 'o';
+const EPOCH = 'n';
 const BLANK = /^[\s\p{Default_Ignorable_Code_Point}]*$/u;
 const rowsOf = (rows, kind) => rows.filter(([key]) => key[0] === kind);
 
@@ -26,6 +27,7 @@ export async function openQueue({ url, storage, queueEventsMax, preAggregate, me
   let seen;
   let saved; // what was last stored of it
   let hasLost;
+  let epoch;
   let last = 0;
 
   /** Keeps other tabs out meanwhile, where the browser can do that. */
@@ -134,6 +136,7 @@ export async function openQueue({ url, storage, queueEventsMax, preAggregate, me
       const rows = await store.read();
       if (isMuted(rowsOf(rows, OPTED_OUT)[0])) return [];
       const out = rowsOf(rows, OUT);
+      epoch ??= rowsOf(rows, EPOCH)[0]?.[1];
       const left = new Map(out);
       for (const key of unsent.keys()) if (!left.has(key)) unsent.delete(key);
       if (!left.size && hasLost) {
@@ -145,13 +148,19 @@ export async function openQueue({ url, storage, queueEventsMax, preAggregate, me
       return out;
     },
 
-    remove(keys, isLost) {
+    remove(keys, isLost, named) {
+      const changes = keys.map((key) => [key]);
       hasLost ||= isLost;
+      if (!(named <= epoch)) {
+        // Something was deleted there: what was passed on before may count again.
+        hasLost ||= epoch !== undefined;
+        changes.push([EPOCH, epoch = named]);
+      }
       for (const key of keys) {
         unsaved.delete(key);
         unsent.delete(key);
       }
-      return write(keys.map((key) => [key]));
+      return write(changes);
     },
 
     /** Without waiting for anything: has stored what is not yet, and answers what this page has not sent. */

@@ -123,6 +123,8 @@ export async function createWorld(scope) {
       const { counts } = await server.analytics(namespace, authorized);
       return Object.fromEntries(counts.map(({ name, count }) => [name, count]));
     },
+    /** Deletes what this path names. */
+    remove: async (path) => (await server.request('DELETE', path, authorized)).expect(204),
     analytics: (namespace) => server.analytics(namespace, authorized),
     authorized,
   };
