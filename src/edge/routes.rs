@@ -127,6 +127,8 @@ async fn dispatch(
         Endpoint::AddGoal => goals::add(call).await,
         Endpoint::Goals => goals::read(call).await,
         Endpoint::Namespaces => namespaces::read(call).await,
+        Endpoint::Namespace => namespaces::read_one(call).await,
+        Endpoint::PutNamespace => namespaces::put(call).await,
         Endpoint::Features => features::read(call, context).await,
         Endpoint::AddFeatureSpec => feature_specs::add(call).await,
         Endpoint::FeatureSpecs => feature_specs::read(call).await,

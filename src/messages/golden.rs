@@ -5,9 +5,9 @@ use std::fmt::Debug;
 
 use super::operations::{EventEntry, Operations};
 use super::registry::{
-    EventRecord, Flags, FlagsReply, Key, ListGoals, Lookup, NameRefusal, NamesReply, NamespaceRecord, Namespaces,
-    NoteReadable, Overview, OverviewReply, PutFlag, RaiseWatermark, Register, Registered, Registrant, Registration,
-    RemoveFlag, RolloutTimes, Unreadable, Watermark,
+    EventRecord, Flags, FlagsReply, Key, ListGoals, Lookup, NameRefusal, NamesReply, NamespacePut, NamespaceRecord,
+    Namespaces, NoteReadable, Overview, OverviewReply, PutFlag, PutNamespace, RaiseWatermark, Register, Registered,
+    Registrant, Registration, RemoveFlag, RolloutTimes, Unreadable, Watermark,
 };
 use super::shard::{
     AcceptOlder, Apply, Check, Close, Compact, Durations, EventNumbers, EventsOf, Fault, GetCounts, GetNumbers,
@@ -61,6 +61,7 @@ fn of_registry(all: &mut Messages) {
         shards: 4,
         names: vec!["View".into(), "Buy".into()],
         goals: vec![1],
+        group_users_min: 300,
     };
     let names = NamesReply::Known {
         shards: 4,
@@ -70,7 +71,7 @@ fn of_registry(all: &mut Messages) {
     let registration = Registration { namespace: "shop".into(), names: vec!["View".into(), "Buy".into()] };
     let register = |registrant| Register { registrations: vec![registration.clone()], registrant };
     all.add("Key", &Key { check: Some(7) }, Ok(Some([9; 32])));
-    all.add("Lookup", &Lookup { namespace: "shop".into() }, Ok(Some(record)));
+    all.add("Lookup", &Lookup { namespace: "shop".into() }, Ok(Some(record.clone())));
     all.add(
         "Register",
         &register(Registrant::Ingest),
@@ -93,6 +94,10 @@ fn of_registry(all: &mut Messages) {
     let put = PutFlag { flag: "{}".into(), rollout: Some(RolloutTimes { start: None, end: 9 }), now: -1 };
     all.add("PutFlag", &put, Err(Failure::FlagsFull { limit: FlagLimit::Bytes(300) }));
     all.add("RemoveFlag", &RemoveFlag { name: "new".into() }, Ok(true));
+    let put = |group_users_min| PutNamespace { namespace: "shop".into(), group_users_min };
+    all.add("PutNamespace", &put(Some(300)), Ok(NamespacePut::Made(record.clone())));
+    all.add("PutNamespace, changed", &put(None), Ok(NamespacePut::Changed(record)));
+    all.add("PutNamespace, full", &put(Some(0)), Ok(NamespacePut::Full));
 }
 
 fn of_shard(all: &mut Messages) {
@@ -153,7 +158,7 @@ fn batch() -> Apply {
 #[test]
 fn every_message_has_its_bytes_and_its_kind() {
     let Messages { lines, kinds } = messages();
-    assert_eq!(kinds.len(), 23, "a question is missing here, or two have one kind");
+    assert_eq!(kinds.len(), 24, "a question is missing here, or two have one kind");
     let golden = include_str!("golden.txt");
     for (line, expected) in lines.iter().zip(golden.lines()) {
         assert_eq!(line, expected);
