@@ -15,7 +15,8 @@ const READ_WRITE = ['GET', 'HEAD', 'OPTIONS', 'POST'];
 const ROUTES = {
   '/v0/analytics': READ_WRITE,
   '/v0/goals': READ_WRITE,
-  '/v0/namespaces': READ,
+  '/v0/namespaces': READ_WRITE,
+  '/v0/namespaces/default': READ,
   '/v0/features': READ,
   '/ready': READ,
   '/alive': READ,

@@ -60,7 +60,12 @@ export const hasHidden = ({ counts, users }: Analytics): boolean =>
 /** The users of an event in each of these weeks; nothing at all where it is not counted by week. */
 export function usersByWeek(weeks: Week[], labels: string[]): (Shown | undefined)[] {
   const users = new Map(weeks.map((week) => [week.label, week.users]));
-  return labels.map((label) => (weeks.length === 0 ? undefined : (users.get(label) ?? 0)));
+  return labels.map((label) => {
+    if (weeks.length === 0) return undefined;
+    const shown = users.get(label);
+    // A week that is hidden is there, with null.
+    return shown === undefined ? 0 : shown;
+  });
 }
 
 /** A part of a whole, 0 to 1; hidden where one of them is. */
