@@ -52,6 +52,7 @@ const bindings :List(Workerd.Worker.Binding) = [
   (name = "NEW_NAMES_PER_DAY_MAX", fromEnvironment = "NEW_NAMES_PER_DAY_MAX"),
   (name = "NEW_NAMESPACES_PER_DAY_MAX", fromEnvironment = "NEW_NAMESPACES_PER_DAY_MAX"),
   (name = "COMBINATIONS_PER_GOAL_MAX", fromEnvironment = "COMBINATIONS_PER_GOAL_MAX"),
+  (name = "GROUP_USERS_MIN", fromEnvironment = "GROUP_USERS_MIN"),
   (name = "USERS_PER_EVENT_MAX", fromEnvironment = "USERS_PER_EVENT_MAX"),
   (name = "WEEKS_PER_EVENT_MAX", fromEnvironment = "WEEKS_PER_EVENT_MAX"),
   (name = "METRICS_BYTES_MAX", fromEnvironment = "METRICS_BYTES_MAX"),

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use kimball_edge::core::answers::gate::{Gate, Gated, Shown};
 use kimball_edge::core::answers::prediction::{GoalPrediction, Model};
 use kimball_edge::core::identity::{Keys, UnlinkKey, UserKey};
 use kimball_edge::core::periods::day::Day;
@@ -56,8 +57,12 @@ impl World {
         }
     }
 
-    fn report(&self) -> Report {
-        self.shards.iter().map(Aggregator::report).fold(Report::default(), Report::merge)
+    fn report(&self) -> Gated {
+        self.behind(Gate::OPEN)
+    }
+
+    fn behind(&self, gate: Gate) -> Gated {
+        Gated::new(self.shards.iter().map(Aggregator::report).fold(Report::default(), Report::merge), gate)
     }
 
     fn done_by(&self, user: u32) -> BTreeSet<u32> {
@@ -87,6 +92,11 @@ fn by_hand(shards: usize) -> World {
     world
 }
 
+/// A number that no gate hides.
+fn shown<T: Copy>(number: Shown<T>) -> T {
+    number.get().unwrap()
+}
+
 fn close(a: f64, b: f64) {
     assert!((a - b).abs() <= 1e-12 * b.abs(), "{a} is not {b}");
 }
@@ -108,34 +118,34 @@ fn a_small_example_number_by_number() {
     // Completed 4, without 4: P(G) = 5/10. E: 3 of 4 with, 1 of 4 without. F: 1 of 4 with, 4 of 4 without.
     let alone = model.each_event();
     let (e, f) = (alone.goals["G"].events["E"], alone.goals["G"].events["F"]);
-    assert_eq!((e.support, f.support), (4, 5));
-    close(e.bayes, 0.75);
-    close(f.bayes, 0.2);
-    close(e.probability, share(4.0 / 6.0, 2.0 / 6.0));
-    close(f.probability, share(2.0 / 6.0, 5.0 / 6.0));
+    assert_eq!((shown(e.support), shown(f.support)), (4, 5));
+    close(shown(e.bayes), 0.75);
+    close(shown(f.bayes), 0.2);
+    close(shown(e.probability), share(4.0 / 6.0, 2.0 / 6.0));
+    close(shown(f.probability), share(2.0 / 6.0, 5.0 / 6.0));
 
-    let GoalPrediction::Open { yes, no, likelihood, probability, support } =
+    let GoalPrediction::Open { yes, no, likelihood, probability, support, .. } =
         model.after(&world.numbers(&["E", "F"])).goals["G"]
     else {
         unreachable!("G is not given");
     };
-    close(yes, 3.0 / 16.0);
-    close(no, 1.0 / 4.0);
-    close(likelihood, 0.75);
-    assert_eq!(support, 4);
-    close(probability, share(4.0 / 6.0 * 2.0 / 6.0, 2.0 / 6.0 * 5.0 / 6.0));
+    close(shown(yes), 3.0 / 16.0);
+    close(shown(no), 1.0 / 4.0);
+    close(shown(likelihood), 0.75);
+    assert_eq!(shown(support), 4);
+    close(shown(probability), share(4.0 / 6.0 * 2.0 / 6.0, 2.0 / 6.0 * 5.0 / 6.0));
 
     // With E only, F is known not to be done.
     let GoalPrediction::Open { probability, .. } = model.after(&world.numbers(&["E"])).goals["G"] else {
         unreachable!("G is not given");
     };
-    close(probability, share(4.0 / 6.0 * 4.0 / 6.0, 2.0 / 6.0 * 1.0 / 6.0));
+    close(shown(probability), share(4.0 / 6.0 * 4.0 / 6.0, 2.0 / 6.0 * 1.0 / 6.0));
 
     let nudges = model.nudges("G", &world.done_by(7)).unwrap();
     assert_eq!(nudges.len(), 1);
-    assert_eq!((nudges[0].event_name, nudges[0].support), ("E", 4));
-    close(nudges[0].prediction, 0.75);
-    close(nudges[0].probability, share(4.0 / 6.0 * 2.0 / 6.0, 2.0 / 6.0 * 5.0 / 6.0));
+    assert_eq!((nudges[0].event_name, shown(nudges[0].support)), ("E", 4));
+    close(shown(nudges[0].prediction), 0.75);
+    close(shown(nudges[0].probability), share(4.0 / 6.0 * 2.0 / 6.0, 2.0 / 6.0 * 5.0 / 6.0));
 }
 
 #[test]
@@ -167,8 +177,8 @@ fn users_who_completed_before_it_was_a_goal_are_left_out() {
     let alone = Model::of(&report, &world.names).unwrap().each_event();
     let e = alone.goals["G"].events["E"];
     // One with, two without; of E's 51 others at most those two.
-    close(e.probability, share(2.0 / 5.0 * 2.0 / 3.0, 3.0 / 5.0 * 3.0 / 4.0));
-    close(e.bayes, 1.0 / 52.0);
+    close(shown(e.probability), share(2.0 / 5.0 * 2.0 / 3.0, 3.0 / 5.0 * 3.0 / 4.0));
+    close(shown(e.bayes), 1.0 / 52.0);
 }
 
 #[test]
@@ -235,6 +245,7 @@ const NAMES: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
 
 fn finite_open(prediction: GoalPrediction) -> Result<(), TestCaseError> {
     if let GoalPrediction::Open { yes, no, likelihood, probability, .. } = prediction {
+        let (yes, no, likelihood, probability) = (shown(yes), shown(no), shown(likelihood), shown(probability));
         prop_assert!((0.0..=1.0).contains(&yes), "{}", yes);
         prop_assert!(no.is_finite() && no >= 0.0 && likelihood.is_finite() && likelihood >= 0.0);
         prop_assert!(probability > 0.0 && probability < 1.0, "{}", probability);
@@ -263,15 +274,16 @@ proptest! {
         prop_assert_eq!(one.done_by(7), many.done_by(7));
         let model = Model::of(&report, &one.names).unwrap();
         for event in model.each_event().goals.values().flat_map(|goal| goal.events.values()) {
-            prop_assert!((0.0..=1.0).contains(&event.bayes));
-            prop_assert!(event.probability > 0.0 && event.probability < 1.0);
+            let (bayes, probability) = (shown(event.bayes), shown(event.probability));
+            prop_assert!((0.0..=1.0).contains(&bayes));
+            prop_assert!(probability > 0.0 && probability < 1.0);
         }
         for &prediction in model.after(&given).goals.values() {
             finite_open(prediction)?;
         }
         for nudges in NAMES.iter().filter_map(|name| model.nudges(name, &given)) {
             prop_assert!(nudges.is_sorted_by(|a, b| a.prediction >= b.prediction));
-            prop_assert!(nudges.iter().all(|nudge| nudge.probability > 0.0 && nudge.probability < 1.0));
+            prop_assert!(nudges.iter().map(|nudge| shown(nudge.probability)).all(|probability| probability > 0.0 && probability < 1.0));
         }
     }
 
@@ -286,7 +298,7 @@ proptest! {
             let GoalPrediction::Open { probability, support, .. } = model.after(&after).goals["G"] else {
                 unreachable!("G is not given");
             };
-            prop_assert!((probability - nudge.probability).abs() < 1e-12);
+            prop_assert!((shown(probability) - shown(nudge.probability)).abs() < 1e-12);
             prop_assert_eq!(support, nudge.support);
         }
     }
@@ -375,7 +387,7 @@ fn held_out(trained: u32, tested: u32) -> Vec<(f64, bool)> {
             else {
                 unreachable!("the goal is not given");
             };
-            (probability, buys)
+            (shown(probability), buys)
         })
         .collect()
 }

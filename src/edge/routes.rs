@@ -132,6 +132,8 @@ async fn dispatch(
         Endpoint::DeleteNamespace => deletions::namespace(call).await,
         Endpoint::DeleteEvent => deletions::event(call).await,
         Endpoint::DeleteGoal => deletions::goal(call).await,
+        Endpoint::Namespace => namespaces::read_one(call).await,
+        Endpoint::PutNamespace => namespaces::put(call).await,
         Endpoint::Features => features::read(call, context).await,
         Endpoint::AddFeatureSpec => feature_specs::add(call).await,
         Endpoint::FeatureSpecs => feature_specs::read(call).await,

@@ -36,6 +36,8 @@ pub struct NamespaceRecord {
     pub names: Vec<String>,
     /// The numbers of those that are goals.
     pub goals: Vec<u32>,
+    /// The least users of a group of which answers show the number, as set for this namespace; 0 where it is not.
+    pub group_users_min: u64,
 }
 
 /// Something that is deleted, or is being: the registry has it no more, and every shard has to drop it.
@@ -315,3 +317,24 @@ pub struct RemoveFlag {
     pub name: String,
 }
 question!(12, RemoveFlag => bool, REGISTRY);
+
+/// Makes a namespace where there is none, and changes its settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutNamespace {
+    /// Its name.
+    pub namespace: String,
+    /// [`NamespaceRecord::group_users_min`]; where absent, it stays as it is.
+    pub group_users_min: Option<u64>,
+}
+question!(20, PutNamespace => NamespacePut, REGISTRY);
+
+/// The answer to [`PutNamespace`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NamespacePut {
+    /// It was not there and was made.
+    Made(NamespaceRecord),
+    /// It was there, and is like this now.
+    Changed(NamespaceRecord),
+    /// There is no room for it.
+    Full,
+}

@@ -82,6 +82,16 @@ pub struct NewGoal {
     pub namespace: Option<Name>,
 }
 
+/// A namespace that is to be there, and its settings.
+#[derive(Serialize, ToSchema)]
+pub struct NewNamespace {
+    /// Its name.
+    pub namespace: Name,
+    /// The least users of a group of which answers show the number; where absent, it stays as it is.
+    #[schema(minimum = 0, maximum = 1000)]
+    pub group_users_min: Option<u64>,
+}
+
 /// A feature flag: on where `boolean` is true, else where a condition matches, else for the share of users that its
 /// rollout has reached.
 #[derive(Serialize, ToSchema)]

@@ -24,6 +24,8 @@ pub fn of(schema: &str) -> Option<Value> {
         }
         "Goals" => json!({"goals": ["Completed purchase"]}),
         "Namespaces" => json!({"namespaces": ["default", "shop"]}),
+        "Namespace" => json!({"namespace": "shop", "shards": 4, "events": 12, "group_users_min": 5}),
+        "NewNamespace" => json!({"namespace": "shop", "group_users_min": 5}),
         "Features" => json!({"features": {"new-checkout": true, "old-search": false}}),
         "Health" => json!({"status": "ok", "version": env!("CARGO_PKG_VERSION"), "unreadable_shards": 0}),
         "Access" => json!({"authentication": true, "scopes": ["read"]}),

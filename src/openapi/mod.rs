@@ -16,7 +16,9 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::api::routes::{ROUTES, Route, Scope};
 use crate::core::answers::analytics::Analytics;
 use crate::core::answers::prediction::Nudges;
-use crate::core::answers::short::{Access, ErrorBody, Features, Goals, Health, Namespaces, Recorded};
+use crate::core::answers::short::{
+    Access, ErrorBody, Features, Goals, Health, NamespaceSettings, Namespaces, Recorded,
+};
 use crate::core::answers::status::ServiceStatus;
 use crate::core::settings::limits::{BATCH_EVENTS, FLAG_CONDITIONS, FLAG_VALUES, NAME_BYTES};
 
@@ -118,6 +120,7 @@ fn schemas() -> Map<String, Value> {
     add::<Recorded>(&mut found);
     add::<Goals<'static>>(&mut found);
     add::<Namespaces>(&mut found);
+    add::<NamespaceSettings<'static>>(&mut found);
     add::<Features<'static>>(&mut found);
     add::<bodies::Predictions>(&mut found);
     add::<Nudges<'static>>(&mut found);
@@ -126,6 +129,7 @@ fn schemas() -> Map<String, Value> {
     add::<ServiceStatus<'static>>(&mut found);
     add::<bodies::NewEvents>(&mut found);
     add::<bodies::NewGoal>(&mut found);
+    add::<bodies::NewNamespace>(&mut found);
     add::<bodies::FeatureSpec>(&mut found);
     add::<bodies::FeatureSpecs>(&mut found);
     found

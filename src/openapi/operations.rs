@@ -69,6 +69,11 @@ pub fn docs(endpoint: Endpoint) -> Docs {
         Endpoint::DeleteNamespace => deletion("deleteNamespace", "Delete a namespace", DELETE_NAMESPACE),
         Endpoint::DeleteEvent => deletion("deleteEvent", "Delete an event", DELETE_EVENT).taking(namespace()),
         Endpoint::DeleteGoal => deletion("deleteGoal", "Delete a goal", DELETE_GOAL).taking(namespace()),
+        Endpoint::Namespace => {
+            let docs = read("getNamespace", "events", "A namespace", NAMESPACE, "Namespace");
+            docs.refusing(&[Code::NoNamespace])
+        }
+        Endpoint::PutNamespace => put_namespace(),
         Endpoint::Features => read("getFeatures", "flags", "The flags of a user", FEATURES, "Features")
             .taking(encoded("user_obj", USER_OBJ, "eyJ1c2VyX2lkIjoiYW5uIiwicGxhbiI6InBybyJ9"))
             .taking(encoded("context_obj", CONTEXT_OBJ, "eyJmZWF0dXJlIjoibmV3LWNoZWNrb3V0In0=")),
@@ -141,6 +146,13 @@ pub fn docs(endpoint: Endpoint) -> Docs {
     }
 }
 
+fn put_namespace() -> Docs {
+    let full = [Code::NamespacesFull];
+    let mut docs = write("putNamespace", "events", "Make or set a namespace", PUT_NAMESPACE, "NewNamespace", &full);
+    docs.responses.clear();
+    docs.answering("200", &json_ok("Namespace", false)).answering("201", &json_ok("Namespace", false))
+}
+
 /// DELETE of something by its name, which stands in the path or in the query.
 fn deletion(id: &'static str, summary: &'static str, description: &'static str) -> Docs {
     Docs {
@@ -169,11 +181,16 @@ const RECORD: &str = "One event, `{\"events\": […]}`, or a bare list, applied 
     that an ingest token may not register are refused event by event: 200 and the list where others were recorded, else 403 \
     or 429 with the same list.";
 const ANALYTICS: &str = "Unique users per event; for goals also what users had done before. A namespace without events \
-    has no counts.";
+    has no counts. Numbers of fewer users than the namespace shows are `null`.";
 const ADD_GOAL: &str = "From now on, a user's first occurrence of the event records which other events the user had \
     done before. Idempotent; the event need not exist yet.";
 const NAMESPACES: &str =
     "Ascending by name. A namespace appears with its first event or goal; `default` is always there.";
+const NAMESPACE: &str = "Its shards, how many event names it has, and its settings. A name that is `.` or `..` cannot stand \
+    in a path: GET /v0/namespaces takes it as `?name=`.";
+const PUT_NAMESPACE: &str = "Makes the namespace where there is none (201), and changes its settings. Numbers of fewer users \
+    than `group_users_min` are then `null` in every answer, and the object that holds one has `\"suppressed\": true`. \
+    `GROUP_USERS_MIN` holds where it is greater.";
 const FEATURES: &str = "Whether each flag is on for the user. Where `user_obj.user_id` and `context_obj.feature` are both \
     given, that is recorded as an event of this user after the response.";
 const USER_OBJ: &str = "The base64 of a JSON object with the user's properties; `user_id` (string or integer) says who it \

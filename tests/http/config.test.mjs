@@ -27,6 +27,7 @@ const BAD = {
   EVENTS_PER_NAMESPACE_MAX: ['0', '10001'],
   COMBINATIONS_PER_GOAL_MAX: ['0', '10001'],
   USERS_PER_EVENT_MAX: ['0', '64000001'],
+  GROUP_USERS_MIN: ['1001', '-1', '4.5'],
   WEEKS_PER_EVENT_MAX: ['0', '5201'],
   FLAGS_MAX: ['0', '10001'],
   METRICS_BYTES_MAX: ['1023', '33554433'],
@@ -67,19 +68,19 @@ test('a shard may not have more memory than its isolate', async (t) => {
 
 test('the ends of every range are accepted, and so is surrounding white space', async (t) => {
   const least = { SHARDS: '1', BODY_BYTES_MAX: '64', BODIES_BYTES_MAX: '1048576', BATCH_EVENTS_MAX: '1', NAME_BYTES_MAX: '1', NAMESPACES_MAX: '1',
-    EVENTS_PER_NAMESPACE_MAX: '1', COMBINATIONS_PER_GOAL_MAX: '1', USERS_PER_EVENT_MAX: '1', WEEKS_PER_EVENT_MAX: '1', FLAGS_MAX: '1',
+    EVENTS_PER_NAMESPACE_MAX: '1', COMBINATIONS_PER_GOAL_MAX: '1', USERS_PER_EVENT_MAX: '1', GROUP_USERS_MIN: '0', WEEKS_PER_EVENT_MAX: '1', FLAGS_MAX: '1',
     FLAG_CONDITIONS_MAX: '1', FLAG_VALUES_MAX: '1', FLAGS_BYTES_MAX: '1024', SHARD_MEMORY_BYTES_MAX: '4096',
     ISOLATE_MEMORY_BYTES_MAX: '4096', JOURNAL_BYTES_MAX: '1024', JOURNAL_ROWS_MAX: '1', COMPACTION_IDLE_MS: '10' };
   const most = { SHARDS: ' 64 ', BODY_BYTES_MAX: '16777216', BODIES_BYTES_MAX: '268435456', BATCH_EVENTS_MAX: '100000', NAME_BYTES_MAX: '1024',
     NAMESPACES_MAX: '10000', EVENTS_PER_NAMESPACE_MAX: '10000', COMBINATIONS_PER_GOAL_MAX: '10000',
-    USERS_PER_EVENT_MAX: '64000000', WEEKS_PER_EVENT_MAX: '5200', FLAGS_MAX: '10000',
+    USERS_PER_EVENT_MAX: '64000000', GROUP_USERS_MIN: '1000', WEEKS_PER_EVENT_MAX: '5200', FLAGS_MAX: '10000',
     FLAG_CONDITIONS_MAX: '1000', FLAG_VALUES_MAX: '10000', FLAGS_BYTES_MAX: '16777216', SHARD_MEMORY_BYTES_MAX: '33554432', ISOLATE_MEMORY_BYTES_MAX: '100663296',
     JOURNAL_BYTES_MAX: '8388608', JOURNAL_ROWS_MAX: '65536', COMPACTION_IDLE_MS: '3600000', HASH_KEY: HASH_KEY.toUpperCase() };
   for (const env of [least, most]) {
     const server = await serve(t, { env });
     await server.ingest({ event_name: 'A', user_id: 'u' });
     await server.ingest({ event_name: 'A', user_id: 'u' });
-    assert.equal((await server.analytics()).users, 1);
+    assert.equal((await server.analytics()).users, env === most ? null : 1);
   }
 });
 

@@ -15,7 +15,8 @@ const READ_WRITE = ['GET', 'HEAD', 'OPTIONS', 'POST'];
 const ROUTES = {
   '/v0/analytics': READ_WRITE,
   '/v0/goals': ['DELETE', ...READ_WRITE],
-  '/v0/namespaces': ['DELETE', ...READ],
+  '/v0/namespaces': ['DELETE', ...READ_WRITE],
+  '/v0/namespaces/default': ['DELETE', ...READ],
   '/v0/features': READ,
   '/ready': READ,
   '/alive': READ,

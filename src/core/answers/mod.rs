@@ -1,6 +1,7 @@
 //! The JSON of answers, and what is computed for them from the numbers of a namespace.
 
 pub mod analytics;
+pub mod gate;
 pub mod prediction;
 pub mod short;
 pub mod status;

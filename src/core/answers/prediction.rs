@@ -20,13 +20,18 @@
 //! user has done, it is the Bernoulli model (ibid., 13.3): every other event that anybody did has the factor
 //! `1 - P(E|…)`. What was not done tells as much as what was, and without these factors the probability of all who
 //! did little would be too high.
+//!
+//! **What is hidden** ([`super::gate`]): what is said of a goal after an event rests on `g`, `c`, `n` and `s`, and is hidden
+//! where one of them is. An event of which `n` or `s` is hidden has no factor among those of what was not done, nor any in
+//! nudges: so no probability that is shown rests on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::analytics::Unnamed;
-use crate::core::state::report::{GoalReport, Report};
+use super::gate::{Gate, Gated, Shown, Suppressed, Users};
+use crate::core::state::report::GoalReport;
 
 /// The least `no` that a likelihood is divided by.
 const NO_MIN: f64 = 0.1;
@@ -58,11 +63,18 @@ pub struct GoalEvents<'a> {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventPrediction {
     /// The share of the event's users who completed the goal after it, from 0 to 1.
-    pub bayes: f64,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>, required = true))]
+    pub bayes: Shown<f64>,
     /// The probability of the goal for a user of whom only this event is known; above 0 and below 1.
-    pub probability: f64,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>, required = true))]
+    pub probability: Shown<f64>,
     /// The event's users.
-    pub support: u64,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>, required = true))]
+    pub support: Users,
+    /// Present and true where a number of this object is hidden.
+    #[serde(skip_serializing_if = "Suppressed::is_absent")]
+    #[cfg_attr(feature = "openapi", schema(value_type = bool, required = false))]
+    pub suppressed: Suppressed,
 }
 
 /// The answer to GET /v0/predictions with events or a user.
@@ -86,15 +98,24 @@ pub enum GoalPrediction {
     /// It is not.
     Open {
         /// The product of the events' shares among the goal's users.
-        yes: f64,
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>, required = true))]
+        yes: Shown<f64>,
         /// The same of the events' users who did not complete the goal after it, which may be above 1.
-        no: f64,
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>, required = true))]
+        no: Shown<f64>,
         /// `yes` divided by `no`, or by 0.1 where that is less.
-        likelihood: f64,
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>, required = true))]
+        likelihood: Shown<f64>,
         /// The probability of the goal for a user who did these events and no others; above 0 and below 1.
-        probability: f64,
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<f64>, required = true))]
+        probability: Shown<f64>,
         /// The users of the event that has the fewest; all users, where there are no events.
-        support: u64,
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>, required = true))]
+        support: Users,
+        /// Present and true where a number of this object is hidden.
+        #[serde(skip_serializing_if = "Suppressed::is_absent")]
+        #[cfg_attr(feature = "openapi", schema(value_type = bool, required = false))]
+        suppressed: Suppressed,
     },
 }
 
@@ -117,16 +138,20 @@ pub struct Nudge<'a> {
     /// The event.
     pub event_name: &'a str,
     /// The share of its users who completed the goal after it, from 0 to 1.
-    pub prediction: f64,
+    #[cfg_attr(feature = "openapi", schema(value_type = f64))]
+    pub prediction: Shown<f64>,
     /// The probability of the goal once the user has done this event too; above 0 and below 1.
-    pub probability: f64,
+    #[cfg_attr(feature = "openapi", schema(value_type = f64))]
+    pub probability: Shown<f64>,
     /// The users of the event that has the fewest, of this and the user's own.
-    pub support: u64,
+    #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+    pub support: Users,
 }
 
 /// The numbers of a namespace as predictions need them. The head of this file has the formulas.
 #[derive(Debug, Clone)]
 pub struct Model<'a> {
+    gate: Gate,
     users: u64,
     /// Ascending by number.
     events: Vec<Event<'a>>,
@@ -148,16 +173,19 @@ impl<'a> Model<'a> {
     ///
     /// # Example
     /// ```
-    /// use kimball_edge::core::{answers::prediction::Model, state::report::Report};
-    /// assert!(Model::of(&Report::default(), &[]).unwrap().each_event().goals.is_empty());
+    /// use kimball_edge::core::answers::{gate::{Gate, Gated}, prediction::Model};
+    /// use kimball_edge::core::state::report::Report;
+    /// let gated = Gated::new(Report::default(), Gate::OPEN);
+    /// assert!(Model::of(&gated, &[]).unwrap().each_event().goals.is_empty());
     /// ```
-    pub fn of(report: &'a Report, names: &'a [String]) -> Result<Self, Unnamed> {
+    pub fn of(gated: &'a Gated, names: &'a [String]) -> Result<Self, Unnamed> {
+        let report = gated.report();
         let used = report.counters.iter().filter(|counter| counter.is_listed());
         let events = used.map(|counter| {
             let name = names.get(counter.event as usize).ok_or(Unnamed)?;
             Ok(Event { number: counter.event, name, count: counter.count, goal: counter.goal.as_ref() })
         });
-        Ok(Self { users: report.users, events: events.collect::<Result<_, _>>()? })
+        Ok(Self { gate: gated.gate(), users: report.users, events: events.collect::<Result<_, _>>()? })
     }
 
     /// Whether nobody did anything yet.
@@ -181,9 +209,12 @@ impl<'a> Model<'a> {
             let prior = self.events.iter().map(|event| (event, goal.single(event))).filter(|&(_, single)| single > 0);
             let events: BTreeMap<_, _> = prior
                 .map(|(event, _)| {
-                    let probability = probability(goal.prior() + goal.done(event));
-                    let bayes = goal.bayes(event, self.users);
-                    (event.name, EventPrediction { bayes, probability, support: event.count })
+                    let group = goal.smallest().min(goal.smallest_with(event));
+                    let probability = self.gate.of_group(group, probability(goal.prior() + goal.done(event)));
+                    let bayes = self.gate.of_group(group, goal.bayes(event, self.users));
+                    let support = self.gate.users(event.count);
+                    let suppressed = Suppressed::of(bayes.is_hidden() || support.is_hidden());
+                    (event.name, EventPrediction { bayes, probability, support, suppressed })
                 })
                 .collect();
             (!events.is_empty()).then_some(GoalEvents { events })
@@ -195,7 +226,7 @@ impl<'a> Model<'a> {
     /// What it says of each goal that a user has done these events and no others. Numbers of no event are ignored.
     #[must_use]
     pub fn after(&self, done: &BTreeSet<u32>) -> GoalPredictions<'a> {
-        let support = self.support(done);
+        let support = self.gate.users(self.support(done));
         let goals = self.goals().filter_map(|goal| {
             if done.contains(&goal.event.number) {
                 return Some((goal.event.name, GoalPrediction::Given { note: GOAL_IS_GIVEN }));
@@ -203,37 +234,59 @@ impl<'a> Model<'a> {
             if goal.event.count == 0 {
                 return None;
             }
-            let (mut yes, mut no) = (1.0, 1.0);
+            let (mut yes, mut no, mut group) = (1.0, 1.0, goal.smallest());
             for event in self.done(done) {
                 let single = goal.single(event);
+                group = group.min(goal.smallest_with(event));
                 yes *= ratio(single, goal.event.count);
                 // Thousands of factors above 1 would make it infinite, which JSON does not have.
                 no = f64::min(no * ratio(event.count.saturating_sub(single), goal.event.count), f64::MAX);
             }
             let probability = probability(self.log_odds(&goal, done));
             let likelihood = yes / f64::max(no, NO_MIN);
-            Some((goal.event.name, GoalPrediction::Open { yes, no, likelihood, probability, support }))
+            let shown = |number| self.gate.of_group(group, number);
+            let prediction = GoalPrediction::Open {
+                yes: shown(yes),
+                no: shown(no),
+                likelihood: shown(likelihood),
+                probability: shown(probability),
+                support,
+                suppressed: Suppressed::of(support.is_hidden() || self.gate.hides(group)),
+            };
+            Some((goal.event.name, prediction))
         });
         GoalPredictions { goals: goals.collect() }
     }
 
-    /// What led others to a goal and is left to do for a user who has done these events; `None` when it is no goal.
+    /// What led others to a goal and is left to do for a user who has done these events; `None` when it is no goal. What
+    /// rests on a hidden number is left out, of the list and of what the user has done.
     #[must_use]
     pub fn nudges(&self, goal: &str, done: &BTreeSet<u32>) -> Option<Vec<Nudge<'a>>> {
         let goal = self.goals().find(|candidate| candidate.event.name == goal)?;
+        if self.gate.hides(goal.smallest()) {
+            return Some(Vec::new());
+        }
+        let is_shown = |event: &&Event<'_>| !self.gate.hides(goal.smallest_with(event));
+        let open = self.events.iter().filter(is_shown);
+        let open = open.filter(|event| !done.contains(&event.number) && goal.single(event) > 0);
         // Of a goal only what came before it counts.
-        let done: BTreeSet<u32> = done.iter().copied().filter(|&number| number != goal.event.number).collect();
+        let others = self.done(done).filter(|event| event.number != goal.event.number);
+        let done: BTreeSet<u32> = others.filter(is_shown).map(|event| event.number).collect();
         let (log_odds, support) = (self.log_odds(&goal, &done), self.support(&done));
-        let open = self.events.iter().filter(|event| !done.contains(&event.number) && goal.single(event) > 0);
         let mut nudges: Vec<Nudge<'a>> = open
-            .map(|event| Nudge {
-                event_name: event.name,
-                prediction: goal.bayes(event, self.users),
-                probability: probability(log_odds - goal.not_done(event) + goal.done(event)),
-                support: support.min(event.count),
+            .map(|event| {
+                let group = goal.smallest().min(goal.smallest_with(event));
+                let probability = probability(log_odds - goal.not_done(event) + goal.done(event));
+                Nudge {
+                    event_name: event.name,
+                    prediction: self.gate.of_group(group, goal.bayes(event, self.users)),
+                    probability: self.gate.of_group(group, probability),
+                    support: self.gate.users(support.min(event.count)),
+                }
             })
             .collect();
-        nudges.sort_by(|a, b| b.prediction.total_cmp(&a.prediction).then_with(|| a.event_name.cmp(b.event_name)));
+        let prediction = |nudge: &Nudge<'_>| nudge.prediction.get().unwrap_or_default();
+        nudges.sort_by(|a, b| prediction(b).total_cmp(&prediction(a)).then_with(|| a.event_name.cmp(b.event_name)));
         Some(nudges)
     }
 
@@ -256,7 +309,8 @@ impl<'a> Model<'a> {
         let others = self
             .events
             .iter()
-            .filter(|event| event.number != goal.event.number && (event.count > 0 || done.contains(&event.number)));
+            .filter(|event| event.number != goal.event.number && (event.count > 0 || done.contains(&event.number)))
+            .filter(|event| !self.gate.hides(goal.smallest_with(event)));
         others.fold(goal.prior(), |log_odds, event| {
             log_odds + if done.contains(&event.number) { goal.done(event) } else { goal.not_done(event) }
         })
@@ -282,6 +336,16 @@ impl<'a> Goal<'a> {
     /// `s`: users who did the event before this goal.
     fn single(&self, event: &Event<'_>) -> u64 {
         self.report.single.get(&event.number).copied().unwrap_or(0)
+    }
+
+    /// The users of the smallest group that all that is said of the goal rests on.
+    const fn smallest(&self) -> u64 {
+        if self.completed < self.event.count { self.completed } else { self.event.count }
+    }
+
+    /// The users of the smallest group that what an event says of the goal rests on besides.
+    fn smallest_with(&self, event: &Event<'_>) -> u64 {
+        self.single(event).min(event.count)
     }
 
     /// Bayes' theorem. Above 1 only by the rare false positives of a user set.

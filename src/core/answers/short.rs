@@ -46,6 +46,21 @@ pub struct Namespaces {
     pub namespaces: Vec<String>,
 }
 
+/// The answer to POST /v0/namespaces and to GET /v0/namespaces/{name}.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Namespace))]
+pub struct NamespaceSettings<'a> {
+    /// Its name.
+    pub namespace: &'a str,
+    /// Its number of shards, which never changes.
+    pub shards: u32,
+    /// Its event names.
+    pub events: u64,
+    /// The least users of a group of which answers show the number, as set for this namespace. `GROUP_USERS_MIN` holds where
+    /// it is greater.
+    pub group_users_min: u64,
+}
+
 /// The answer to GET /v0/features.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

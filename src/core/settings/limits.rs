@@ -150,6 +150,15 @@ pub const METRICS_BYTES: Limit = Limit {
     min: 1_024,
     max: 32 * MIB,
 };
+/// The least users of a group of which answers show the number ([`crate::core::answers::gate`]); 0 shows all. A namespace may
+/// ask for more. Beyond some hundreds most groups of most namespaces are hidden.
+pub const GROUP_USERS: Limit = Limit {
+    name: "GROUP_USERS_MIN",
+    unit: "users of a group whose number is shown, at least",
+    default: 0,
+    min: 0,
+    max: 1_000,
+};
 /// Shards of a namespace, fixed when the namespace is created.
 pub const SHARDS: Limit = Limit { name: "SHARDS", unit: "shards of a new namespace", default: 4, min: 1, max: 64 };
 /// Bytes of journal after which a shard compacts at once.

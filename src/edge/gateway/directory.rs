@@ -34,10 +34,18 @@ pub struct Namespace {
     pub names: Vec<String>,
     /// The key of its fingerprints.
     pub unlink: UnlinkKey,
+    /// The least users of a group of which answers show the number, as set for this namespace.
+    pub group_users_min: u64,
     goals: BTreeSet<u32>,
 }
 
 impl Namespace {
+    fn of(record: NamespaceRecord, keys: &Keys) -> Self {
+        let NamespaceRecord { namespace: name, shards, names, goals, group_users_min } = record;
+        let unlink = keys.unlink(&name);
+        Self { name, shards, names, unlink, group_users_min, goals: goals.into_iter().collect() }
+    }
+
     /// The names of the goals.
     pub fn goals(&self) -> impl Iterator<Item = &str> {
         self.goals.iter().filter_map(|&event| self.names.get(event as usize)).map(String::as_str)
@@ -297,10 +305,7 @@ pub async fn look_up(env: &Env, keys: &Keys, namespace: &str) -> Result<Option<R
     if record.is_none() && is_blank(namespace) {
         return Err(BadRequest::Parameter { parameter: "namespace", fault: BLANK }.into());
     }
-    Ok(record.map(|NamespaceRecord { namespace, shards, names, goals }| {
-        let unlink = keys.unlink(&namespace);
-        Rc::new(Namespace { name: namespace, shards, names, unlink, goals: goals.into_iter().collect() })
-    }))
+    Ok(record.map(|record| Rc::new(Namespace::of(record, keys))))
 }
 
 /// The events that these names stand for, in the order asked for. Those that are new are registered, as far as the

@@ -1,4 +1,4 @@
-//! What the shards of a namespace know together.
+//! What the shards of a namespace know together, behind the gate of the namespace.
 
 use std::rc::Rc;
 
@@ -9,50 +9,61 @@ use super::ask::ask_shard;
 use super::directory::{self, Namespace};
 use crate::api::code::Code;
 use crate::core::answers::analytics::Unnamed;
+use crate::core::answers::gate::{Gate, Gated};
 use crate::core::identity::{Keys, UserKey};
 use crate::core::settings::limits::FAN_OUT;
 use crate::core::state::report::Report;
+use crate::edge::host::config::Config;
 use crate::edge::http::error::ApiError;
 use crate::messages::Question;
 use crate::messages::shard::{EventsOf, GetCounts, GetNumbers, Numbers};
+
+/// A namespace with its numbers, or nothing where it does not exist.
+pub type Found = Option<(Rc<Namespace>, Gated)>;
+
+/// The gate of a namespace, or of one that does not exist.
+pub fn gate(config: &Config, namespace: Option<&Namespace>) -> Gate {
+    let own = namespace.map_or(0, |namespace| namespace.group_users_min);
+    Gate::new(config.group_users_min.max(own))
+}
 
 /// A namespace with the numbers of all its shards, every one of whose events it has a name for; `None` where it does not exist.
 ///
 /// # Errors
 /// When the registry or a shard cannot be read: never a part of the numbers.
-pub async fn fetch(env: &Env, keys: &Keys, name: &str) -> Result<Option<(Rc<Namespace>, Report)>, ApiError> {
-    gather(env, keys, name, &GetNumbers).await
+pub async fn fetch(env: &Env, config: &Config, keys: &Keys, name: &str) -> Result<Found, ApiError> {
+    gather(env, config, keys, name, &GetNumbers).await
 }
 
 /// The same with no more than the counts, for which no shard is loaded.
 ///
 /// # Errors
 /// As [`fetch`].
-pub async fn counts(env: &Env, keys: &Keys, name: &str) -> Result<Option<(Rc<Namespace>, Report)>, ApiError> {
-    gather(env, keys, name, &GetCounts).await
+pub async fn counts(env: &Env, config: &Config, keys: &Keys, name: &str) -> Result<Found, ApiError> {
+    gather(env, config, keys, name, &GetCounts).await
 }
 
 async fn gather<Q: Question<Answer = Numbers>>(
     env: &Env,
+    config: &Config,
     keys: &Keys,
     name: &str,
     question: &Q,
-) -> Result<Option<(Rc<Namespace>, Report)>, ApiError> {
+) -> Result<Found, ApiError> {
     let Some(namespace) = directory::look_up(env, keys, name).await? else {
         return Ok(None);
     };
     let report = merged(env, &namespace, question).await?;
+    let behind_gate = |namespace: Rc<Namespace>, report| {
+        let gated = Gated::new(of_present(&namespace, report), gate(config, Some(&namespace)));
+        Some((namespace, gated))
+    };
     if has_names(&namespace, &report) {
-        let report = of_present(&namespace, report);
-        return Ok(Some((namespace, report)));
+        return Ok(behind_gate(namespace, report));
     }
     // Events were named between the two questions; the registry knows them by now.
     let renewed = directory::look_up(env, keys, name).await?.ok_or(Unnamed)?;
-    if !has_names(&renewed, &report) {
-        return Err(Unnamed.into());
-    }
-    let report = of_present(&renewed, report);
-    Ok(Some((renewed, report)))
+    if has_names(&renewed, &report) { Ok(behind_gate(renewed, report)) } else { Err(Unnamed.into()) }
 }
 
 /// Without what is deleted, or not yet a goal everywhere.

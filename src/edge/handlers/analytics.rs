@@ -99,8 +99,8 @@ pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
     let name = namespace_of(&call.query, &call.config.request)?;
     let keys = keys(call.env, call.config).await?;
     let combinations_max = call.config.combinations_per_goal_max as usize;
-    match reports::fetch(call.env, &keys, name).await? {
-        Some((namespace, report)) => Reply::json(&Analytics::of(&report, &namespace.names, combinations_max)?),
-        None => Reply::json(&Analytics { counts: Vec::new(), users: 0 }),
+    match reports::fetch(call.env, call.config, &keys, name).await? {
+        Some((namespace, gated)) => Reply::json(&Analytics::of(&gated, &namespace.names, combinations_max)?),
+        None => Reply::json(&Analytics::empty(reports::gate(call.config, None))),
     }
 }

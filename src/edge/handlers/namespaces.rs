@@ -1,15 +1,80 @@
 //! /v0/namespaces.
 
-use crate::core::answers::short::Namespaces;
+use crate::api::code::Code;
+use crate::core::answers::short::{NamespaceSettings, Namespaces};
+use crate::core::requests::{BadRequest, DEFAULT_NAMESPACE, check_name, parse_namespace, parse_path_name};
+use crate::edge::gateway::ask::ask_registry;
 use crate::edge::gateway::directory;
+use crate::edge::http::body::read_json;
 use crate::edge::http::call::Call;
 use crate::edge::http::error::ApiError;
 use crate::edge::http::response::Reply;
+use crate::messages::registry::{Lookup, NameRefusal, NamespacePut, NamespaceRecord, PutNamespace};
 
-/// GET: the names of all namespaces, ascending; `default` is always one of them.
+/// GET: the names of all namespaces, ascending; `default` is always one of them. With `?name=` as [`read_one`].
 ///
 /// # Errors
 /// When the registry cannot be reached.
 pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
+    if let Some(name) = call.query.get("name")? {
+        let name = namespace_name(&call, name)?;
+        return one(&call, name).await;
+    }
     Reply::json(&Namespaces { namespaces: directory::namespaces(call.env).await? })
+}
+
+/// GET: the namespace that the last segment of the path names.
+///
+/// # Errors
+/// When the name is no name, there is no such namespace, or the registry cannot be reached.
+pub async fn read_one(call: Call<'_>) -> Result<Reply, ApiError> {
+    let path = call.request.path();
+    let path = path.trim_end_matches('/');
+    let segment = path.rsplit_once('/').map_or(path, |(_, segment)| segment);
+    let name = parse_path_name(segment, &call.config.request)?;
+    one(&call, name).await
+}
+
+/// POST: makes a namespace, and changes its settings.
+///
+/// # Errors
+/// When the body is malformed, there is no room for the namespace, or the registry cannot be reached.
+pub async fn put(call: Call<'_>) -> Result<Reply, ApiError> {
+    let body = read_json(&call.request, call.config).await?;
+    let (asked, _lease) = body.parse(|body| parse_namespace(body, &call.config.request), |_| 0).await?;
+    let question = PutNamespace { namespace: asked.namespace, group_users_min: asked.group_users_min };
+    match ask_registry(call.env, &question).await? {
+        NamespacePut::Made(record) => Ok(answer(&record)?.with_status(201)),
+        NamespacePut::Changed(record) => answer(&record),
+        NamespacePut::Full => {
+            let (namespaces, events) = (call.config.namespaces_max, call.config.events_per_namespace_max);
+            Err(ApiError::full(NameRefusal::NamespacesFull, namespaces, events))
+        }
+    }
+}
+
+fn namespace_name(call: &Call<'_>, name: &str) -> Result<String, ApiError> {
+    let checked = check_name(name, call.config.request.name_bytes);
+    Ok(checked.map_err(|fault| BadRequest::Parameter { parameter: "name", fault })?.to_owned())
+}
+
+async fn one(call: &Call<'_>, namespace: String) -> Result<Reply, ApiError> {
+    match ask_registry(call.env, &Lookup { namespace: namespace.clone() }).await? {
+        Some(record) => answer(&record),
+        // It is listed before its first event.
+        None if namespace == DEFAULT_NAMESPACE => {
+            let (shards, names, goals) = (call.config.shards, Vec::new(), Vec::new());
+            answer(&NamespaceRecord { namespace, shards, names, goals, group_users_min: 0 })
+        }
+        None => Err(ApiError::new(Code::NoNamespace, "there is no namespace of this name")),
+    }
+}
+
+fn answer(record: &NamespaceRecord) -> Result<Reply, ApiError> {
+    Reply::json(&NamespaceSettings {
+        namespace: &record.namespace,
+        shards: record.shards,
+        events: record.names.iter().filter(|name| !name.is_empty()).count() as u64,
+        group_users_min: record.group_users_min,
+    })
 }

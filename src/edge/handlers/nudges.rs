@@ -22,10 +22,10 @@ pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
         }
         Reply::json(&Nudges { nudges: Vec::new(), goal, user_id })
     };
-    let Some((namespace, report)) = reports::fetch(call.env, &keys, asked.namespace).await? else {
+    let Some((namespace, gated)) = reports::fetch(call.env, call.config, &keys, asked.namespace).await? else {
         return nothing();
     };
-    let model = Model::of(&report, &namespace.names)?;
+    let model = Model::of(&gated, &namespace.names)?;
     if model.is_empty() {
         return nothing();
     }

@@ -1,6 +1,7 @@
 //! /v0/predictions.
 
 use crate::api::code::Code;
+use crate::core::answers::gate::Gated;
 use crate::core::answers::prediction::Model;
 use crate::core::requests::{BadRequest, Fault, Given, parse_prediction};
 use crate::core::state::report::Report;
@@ -17,10 +18,11 @@ use crate::edge::http::response::Reply;
 pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
     let keys = keys(call.env, call.config).await?;
     let asked = parse_prediction(&call.query, &keys, &call.config.request)?;
-    let found = reports::fetch(call.env, &keys, asked.namespace).await?;
-    let (namespace, report) =
-        found.map_or_else(|| (None, Report::default()), |(namespace, report)| (Some(namespace), report));
-    let model = Model::of(&report, namespace.as_ref().map_or(&[], |namespace| &namespace.names))?;
+    let (namespace, gated) = match reports::fetch(call.env, call.config, &keys, asked.namespace).await? {
+        Some((namespace, gated)) => (Some(namespace), gated),
+        None => (None, Gated::new(Report::default(), reports::gate(call.config, None))),
+    };
+    let model = Model::of(&gated, namespace.as_ref().map_or(&[], |namespace| &namespace.names))?;
     let done = match asked.given {
         Given::Nothing => {
             return Reply::json(&model.each_event());

@@ -78,6 +78,8 @@ pub struct Config {
     pub journal_rows_max: u64,
     /// Milliseconds after which the alarm compacts.
     pub compaction_idle_ms: i64,
+    /// The least users of a group of which answers show the number; a namespace may ask for more.
+    pub group_users_min: u64,
     /// Users of an event, over all shards.
     pub users_per_event_max: u64,
     /// Bytes of memory of a shard.
@@ -161,6 +163,7 @@ impl Config {
             journal_bytes_max: limit(limits::JOURNAL_BYTES)?,
             journal_rows_max: limit(limits::JOURNAL_ROWS)?,
             compaction_idle_ms: limit(limits::COMPACTION_IDLE_MS)? as i64,
+            group_users_min: limit(limits::GROUP_USERS)?,
             users_per_event_max: limit(limits::USERS_PER_EVENT)?,
             shard_memory_bytes_max: limit(limits::SHARD_MEMORY_BYTES)?,
             weeks_per_event_max: limit(limits::WEEKS_PER_EVENT)?,

@@ -82,7 +82,7 @@ impl Names<'_> {
             Deleted::Namespace => {
                 // What was to be deleted of it goes with it.
                 self.sql.exec("DELETE FROM deletion WHERE namespace = ?", vec![namespace.into()])?;
-                for table in ["event", "tally", "retired", "incarnation"] {
+                for table in ["event", "tally", "retired", "incarnation", "namespace_setting"] {
                     self.sql.exec(&format!("DELETE FROM {table} WHERE namespace = ?"), vec![id.into()])?;
                 }
                 self.sql.exec("DELETE FROM namespace WHERE id = ?", vec![id.into()])?;

@@ -13,7 +13,8 @@ use crate::edge::host::clock;
 use crate::edge::host::config::Config;
 use crate::edge::host::sql;
 use crate::messages::registry::{
-    Deletion, EventRecord, NameRefusal, NamesReply, NamespaceRecord, Registered, Registrant, Registration,
+    Deletion, EventRecord, NameRefusal, NamesReply, NamespacePut, NamespaceRecord, PutNamespace, Registered,
+    Registrant, Registration,
 };
 
 /// The tables. Their columns are described at the head of [`super::registry`].
@@ -27,7 +28,12 @@ pub const TABLES: &str =
      CREATE TABLE IF NOT EXISTS retired(namespace INTEGER NOT NULL, number INTEGER NOT NULL,
        PRIMARY KEY(namespace, number)) WITHOUT ROWID;
      CREATE TABLE IF NOT EXISTS deletion(number INTEGER PRIMARY KEY, namespace TEXT NOT NULL, shards INTEGER NOT NULL,
-       kind INTEGER NOT NULL, event INTEGER NOT NULL);";
+       kind INTEGER NOT NULL, event INTEGER NOT NULL);
+     CREATE TABLE IF NOT EXISTS namespace_setting(namespace INTEGER NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL,
+       PRIMARY KEY(namespace, name)) WITHOUT ROWID;";
+
+/// The setting that raises `GROUP_USERS_MIN` for a namespace.
+const GROUP_USERS_MIN: &str = "group_users_min";
 
 /// The row of `tally` that counts the namespaces themselves; their ids begin at 1.
 pub(super) const NAMESPACES: i64 = 0;
@@ -94,8 +100,9 @@ impl Names<'_> {
             return Ok(None);
         };
         let query = "SELECT name, goal, number FROM event WHERE namespace = ? ORDER BY number";
-        let mut record =
-            NamespaceRecord { namespace: namespace.to_owned(), shards, names: Vec::new(), goals: Vec::new() };
+        let group_users_min = self.setting(id, GROUP_USERS_MIN)?;
+        let (names, goals) = (Vec::new(), Vec::new());
+        let mut record = NamespaceRecord { namespace: namespace.to_owned(), shards, names, goals, group_users_min };
         for row in sql::rows(self.sql, query, vec![id.into()])? {
             if let [SqlStorageValue::String(name), goal, number] = row.as_slice() {
                 let number = sql::integer(number) as u32;
@@ -110,6 +117,45 @@ impl Names<'_> {
         let used = self.next_number(id, record.names.iter().filter(|name| !name.is_empty()).count() as u64)?;
         record.names.resize(used as usize, String::new());
         Ok(Some(record))
+    }
+
+    /// Makes a namespace where there is none, as an admin may, and changes its settings.
+    ///
+    /// # Errors
+    /// When storage fails; nothing was changed then.
+    pub fn put(&self, PutNamespace { namespace, group_users_min }: &PutNamespace) -> Result<NamespacePut> {
+        let today = clock::now_s().div_euclid(DAY_S);
+        let found = self.find(namespace)?;
+        let tally = self.tally(NAMESPACES, today)?;
+        if found.is_none() && self.refuses_namespace(namespace, Registrant::Admin, tally).is_some() {
+            return Ok(NamespacePut::Full);
+        }
+        sql::transaction(self.storage, || {
+            let id = if let Some((id, _)) = found {
+                id
+            } else {
+                self.put_tally(NAMESPACES, Tally { names: tally.names + 1, ..tally }, today)?;
+                self.add_namespace(namespace, self.config.shards)?
+            };
+            match group_users_min {
+                Some(min) => self.put_setting(id, GROUP_USERS_MIN, *min),
+                None => Ok(()),
+            }
+        })?;
+        let record = self.lookup(namespace)?.ok_or("a namespace that was put is not there")?;
+        Ok(if found.is_some() { NamespacePut::Changed(record) } else { NamespacePut::Made(record) })
+    }
+
+    /// A setting of a namespace; 0 where there is none.
+    fn setting(&self, id: i64, name: &str) -> Result<u64> {
+        let query = "SELECT value FROM namespace_setting WHERE namespace = ? AND name = ?";
+        Ok(sql::value(self.sql, query, vec![id.into(), name.into()])?.as_ref().map_or(0, sql::integer))
+    }
+
+    fn put_setting(&self, id: i64, name: &str, value: u64) -> Result<()> {
+        let put = "INSERT OR REPLACE INTO namespace_setting(namespace, name, value) VALUES(?, ?, ?)";
+        self.sql.exec(put, vec![id.into(), name.into(), (value as i64).into()])?;
+        Ok(())
     }
 
     /// Answers the numbers of names and adds what is new, as far as the registrant may. Where there is no room for one

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `setting` | `name TEXT` primary key, `value BLOB`: `hash_key` (32 bytes, generated) or `hash_key_check` (8 bytes, LE); `flags_version` (8 bytes, LE), one more with every change of a flag |
 //! | `namespace` | `id INTEGER` primary key, `name TEXT` unique, `shards INTEGER` |
+//! | `namespace_setting` | `namespace INTEGER`, `name TEXT` primary key together; `value INTEGER`: `group_users_min` |
 //! | `flag` | `name TEXT` primary key, `spec TEXT`: the JSON of GET /v0/featureSpecs with `rollout_reached` |
 //! | `mark` | `shard TEXT` primary key, the id of a shard's object; `generation INTEGER`, the greatest that it told |
 //! | `event` | `namespace INTEGER`, `name TEXT` primary key together; `number INTEGER` from 0, `goal INTEGER` 0 or 1 |
@@ -35,7 +36,7 @@ use crate::edge::host::sql;
 use crate::edge::host::wire::{Incoming, encoded, refuse, reply, respond};
 use crate::messages::registry::{
     Delete, EndDeletion, Flags, FlagsReply, Key, ListGoals, Lookup, Namespaces, NoteReadable, Overview, OverviewReply,
-    PendingDeletions, PutFlag, RaiseWatermark, Register, RemoveFlag, RolloutTimes, Unreadable, Watermark,
+    PendingDeletions, PutFlag, PutNamespace, RaiseWatermark, Register, RemoveFlag, RolloutTimes, Unreadable, Watermark,
 };
 use crate::messages::{Failure, FlagLimit, Question};
 
@@ -78,6 +79,9 @@ impl DurableObject for Registry {
                 Ok(())
             }),
             Some(Unreadable::KIND) => answer(&asked, |Unreadable| self.unreadable()),
+            Some(PutNamespace::KIND) => {
+                answer(&asked, |question: PutNamespace| self.with_names(|names| names.put(&question)))
+            }
             Some(Namespaces::KIND) => answer(&asked, |Namespaces| self.namespaces()),
             Some(Overview::KIND) => answer(&asked, |Overview| self.overview()),
             Some(Flags::KIND) => match asked.question::<Flags>() {

@@ -23,7 +23,6 @@ use crate::api::code::Code;
 use crate::core::format::corrupt::Corrupt;
 use crate::core::format::seal::Seal;
 use crate::core::identity::{Keys, UnlinkKey, UserKey};
-use crate::core::state::aggregator::Aggregator;
 use crate::core::state::counts;
 use crate::core::state::report::Report;
 use crate::edge::gateway::ask::ask_registry;

@@ -1,15 +1,16 @@
 // The shape of an UpSet plot (Lex et al. 2014): sets as rows, combinations as columns.
 import type { Combination } from '../lib/api';
+import type { Shown } from '../lib/format';
 import type { PriorEvent } from '../lib/funnel';
 
 export interface SetRow {
   name: string;
-  users: number;
+  users: Shown;
 }
 
 export interface Column {
   events: string[];
-  count: number;
+  count: Shown;
   /** Rows that have a dot, ascending. */
   rows: number[];
   /** Users whose combination is not known. */
@@ -24,7 +25,7 @@ export interface Plot {
 }
 
 /** The plot of combinations, with rows for the `rowsMax` most common sets that are in any. */
-export function plot(combinations: Combination[], other: number, prior: PriorEvent[], rowsMax: number): Plot {
+export function plot(combinations: Combination[], other: Shown, prior: PriorEvent[], rowsMax: number): Plot {
   const present = new Set(combinations.flatMap(({ events }) => events));
   const sets = prior.filter(({ name }) => present.has(name));
   // One further row would take as much room as the row for all others.
@@ -34,6 +35,6 @@ export function plot(combinations: Combination[], other: number, prior: PriorEve
     const rows = new Set(events.map((name) => rowOf.get(name) ?? shown.length));
     return { events, count, rows: [...rows].sort((a, b) => a - b), isOther: false };
   });
-  if (other > 0) columns.push({ events: [], count: other, rows: [], isOther: true });
+  if (other === null || other > 0) columns.push({ events: [], count: other, rows: [], isOther: true });
   return { sets: shown, unlisted: sets.length - shown.length, columns };
 }

@@ -1,30 +1,55 @@
 // The server's API: one function a request. Types are those of /api-docs/openapi.json.
 import { parse, stringify } from 'lossless-json';
 
-import type { Analytics, CombinationCount as Combination, Count, WireEvent } from '../../../pkg/src/aggregator';
+import type { CombinationCount as Combination, WireEvent } from '../../../pkg/src/aggregator';
+import type { Shown } from './format';
 import { at } from './place';
 import { session, type Access } from './session.svelte';
 
 const DEADLINE_MS = 30_000;
 
-export type { Analytics, Combination, Count };
+export type { Combination };
+
+/** The numbers of one event, or of one week of an event. */
+export interface Count {
+  name: string;
+  type: 'named' | 'weekly';
+  count: Shown;
+  /** Of a goal, most users first; without those of too few users. */
+  event_counts: Combination[];
+  /** Of a goal. */
+  event_counts_other?: Shown;
+  /** Of a goal, most users first. */
+  single_event_counts: { name: string; count: Shown; suppressed?: true }[];
+  value: { sum?: Shown; suppressed?: true };
+  /** Whether a number in it is hidden. */
+  suppressed?: true;
+}
+
+export interface Analytics {
+  counts: Count[];
+  users: Shown;
+  suppressed?: true;
+}
 
 /** An event as the API takes it: with any time, or none. */
 export type NewEvent = Omit<WireEvent, 'datetime' | 'ensure_goal'> & { datetime?: string; ensure_goal?: boolean };
 
 export interface SinglePrediction {
-  bayes: number;
-  probability: number;
-  support: number;
+  bayes: Shown;
+  probability: Shown;
+  support: Shown;
+  suppressed?: true;
 }
 
 export interface GoalPrediction {
   note?: string;
-  yes?: number;
-  no?: number;
-  likelihood?: number;
-  probability?: number;
-  support?: number;
+  yes?: Shown;
+  no?: Shown;
+  likelihood?: Shown;
+  probability?: Shown;
+  support?: Shown;
+  suppressed?: true;
 }
 
 export interface Nudge {

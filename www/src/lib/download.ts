@@ -1,7 +1,10 @@
 // Files of what is shown, made in the page.
 import { csvFormatRows } from 'd3-dsv';
 
-export type Cell = string | number | undefined;
+import { HIDDEN } from './format';
+
+/** Null is a number that is hidden, and says so in the file: an empty cell is one that there is not. */
+export type Cell = string | number | null | undefined;
 
 /**
  * Where spreadsheets begin a formula, in full width too and behind what nobody sees: at the beginning of a cell, or behind what
@@ -11,6 +14,7 @@ const FORMULA = /(^|[;\t\r\n])(?=[\s\p{Default_Ignorable_Code_Point}]*[=+\-@ÔºùÔ
 
 /** Names come from whoever may send events: none may become a formula. Numbers stay numbers. */
 function inert(cell: Cell): string {
+  if (cell === null) return HIDDEN;
   if (typeof cell !== 'string') return String(cell ?? '');
   const text = cell.replace(FORMULA, "$1'");
   return /^[\t\r\n]/.test(text) ? `'${text}` : text;

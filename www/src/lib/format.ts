@@ -11,27 +11,41 @@ const relative = new Intl.RelativeTimeFormat(undefined, { numeric: 'auto' });
 /** Orders names as the viewer's language does. */
 export const byName = new Intl.Collator().compare;
 
+/** A number that the server shows; null where it hides it, because it is that of too few users. */
+export type Shown = number | null;
+
+/** What stands in the place of a number that is hidden. */
+export const HIDDEN = 'hidden';
+
 /** A whole number, such as 1,234. */
-export const number = (value: number): string => integer.format(value);
+export const number = (value: Shown): string => (value === null ? HIDDEN : integer.format(value));
 
 /** A number of at most two decimals. */
-export const amount = (value: number): string => decimal.format(value);
+export const amount = (value: Shown): string => (value === null ? HIDDEN : decimal.format(value));
 
 /** A short number, such as 1.2K. */
-export const short = (value: number): string => compactNumber.format(value);
+export const short = (value: Shown): string => (value === null ? HIDDEN : compactNumber.format(value));
+
+/** Orders numbers with the greatest, or with `isUp` the least, first; hidden ones are last in any case. */
+export function byNumber(a: Shown, b: Shown, isUp = false): number {
+  if (a === null || b === null) return Number(a === null) - Number(b === null);
+  if (a === b) return 0;
+  return a < b === isUp ? -1 : 1;
+}
 
 /** A share between 0 and 1; one that is not nothing and not all is never shown as 0 % or 100 %. */
-export function percent(share: number): string {
+export function percent(share: Shown): string {
+  if (share === null) return HIDDEN;
   if (share > 0 && share < 0.001) return `<${percentage.format(0.001)}`;
   if (share < 1 && share > 0.999) return `>${percentage.format(0.999)}`;
   return percentage.format(share);
 }
 
 /** How many times as much, such as 1.8×. */
-export const times = (factor: number): string => `${decimal.format(factor)}×`;
+export const times = (factor: Shown): string => (factor === null ? HIDDEN : `${decimal.format(factor)}×`);
 
-/** A count with its noun. */
-export const count = (value: number, one: string, many = `${one}s`): string => `${number(value)} ${value === 1 ? one : many}`;
+/** A count with its noun; "few users" where it is hidden. */
+export const count = (value: Shown, one: string, many = `${one}s`): string => `${value === null ? 'few' : number(value)} ${value === 1 ? one : many}`;
 
 /** A time in Unix milliseconds, with its date. */
 export const dateTime = (ms: number): string => moment.format(ms);

@@ -1,21 +1,22 @@
 // What the numbers of GET /v0/analytics mean to a person: rows of events, the combinations before a goal, lift.
 import type { Analytics, Combination, Count } from './api';
+import type { Shown } from './format';
 
 export interface Week {
   /** Year and week of ISO 8601, such as "2022-W07"; "other" for the sum over the weeks that have closed. */
   label: string;
-  users: number;
+  users: Shown;
 }
 
 export interface EventRow {
   name: string;
-  users: number;
+  users: Shown;
   /** Of all users of the namespace, 0 to 1. */
-  share: number;
+  share: Shown;
   isGoal: boolean;
-  sum?: number;
+  sum?: Shown;
   /** The sum per user of the event. */
-  mean?: number;
+  mean?: Shown;
   /** Ascending; empty where the event has no weekly cohorts. */
   weeks: Week[];
 }
@@ -42,55 +43,75 @@ export function eventRows({ counts, users }: Analytics): EventRow[] {
       share: share(count.count, users),
       isGoal: isGoal(count),
       sum: count.value.sum,
-      mean: count.value.sum === undefined || count.count === 0 ? undefined : count.value.sum / count.count,
+      mean: mean(count),
       weeks: (weeks.get(count.name) ?? []).sort((a, b) => (a.label < b.label ? -1 : 1)),
     }));
 }
 
-/** The users of an event in each of these weeks; nothing at all where it is not counted by week. */
-export function usersByWeek(weeks: Week[], labels: string[]): (number | undefined)[] {
-  const users = new Map(weeks.map((week) => [week.label, week.users]));
-  return labels.map((label) => (weeks.length === 0 ? undefined : (users.get(label) ?? 0)));
+function mean({ count, value: { sum } }: Count): Shown | undefined {
+  if (sum === undefined || count === 0) return undefined;
+  return sum === null || count === null ? null : sum / count;
 }
 
-export const share = (part: number, whole: number): number => (whole > 0 ? part / whole : 0);
+/** Whether any number of the namespace is hidden. */
+export const hasHidden = ({ counts, users }: Analytics): boolean =>
+  users === null || counts.some(({ suppressed, single_event_counts }) => suppressed || single_event_counts.some(({ count }) => count === null));
+
+/** The users of an event in each of these weeks; nothing at all where it is not counted by week. */
+export function usersByWeek(weeks: Week[], labels: string[]): (Shown | undefined)[] {
+  const users = new Map(weeks.map((week) => [week.label, week.users]));
+  return labels.map((label) => {
+    if (weeks.length === 0) return undefined;
+    const shown = users.get(label);
+    // A week that is hidden is there, with null.
+    return shown === undefined ? 0 : shown;
+  });
+}
+
+/** A part of a whole, 0 to 1; hidden where one of them is. */
+export function share(part: number, whole: number): number;
+export function share(part: Shown, whole: Shown): Shown;
+export function share(part: Shown, whole: Shown): Shown {
+  if (part === null || whole === null) return null;
+  return whole > 0 ? part / whole : 0;
+}
 
 const isGoal = (count: Count): boolean => count.event_counts_other !== undefined;
 
 export interface PriorEvent {
   name: string;
   /** Users who did it before they completed the goal. */
-  users: number;
+  users: Shown;
   /** Of the users with a record, 0 to 1. */
-  share: number;
+  share: Shown;
   /** Of the users of the event, those who completed the goal after it, 0 to 1. */
-  conversion: number;
+  conversion: Shown;
   /** How many times as likely the goal is for a user of the event than for any user: 1 says that it makes no difference. */
-  lift: number;
+  lift: Shown;
 }
 
 export interface Goal {
   name: string;
   /** All who completed it. */
-  users: number;
+  users: Shown;
   /** Of all users of the namespace, 0 to 1. */
-  conversion: number;
-  /** Those who completed it since it became a goal: all combinations and `other` add up to them. */
+  conversion: Shown;
+  /** Those who completed it since it became a goal: all combinations and `other` add up to them. Where `other` is hidden, without those. */
   recorded: number;
   /** Most users first. */
   combinations: Combination[];
   /** Users whose combination is not listed. */
-  other: number;
+  other: Shown;
   /** Most users first. */
   prior: PriorEvent[];
-  sum?: number;
+  sum?: Shown;
 }
 
 export function goals({ counts, users }: Analytics): Goal[] {
   const done = new Map(counts.filter(({ type }) => type === 'named').map(({ name, count }) => [name, count]));
   return counts.filter(isGoal).map((count) => {
-    const other = count.event_counts_other ?? 0;
-    const recorded = total(count.event_counts) + other;
+    const other = count.event_counts_other ?? null;
+    const recorded = total(count.event_counts) + (other ?? 0);
     const base = share(recorded, users);
     const prior = count.single_event_counts.map((single) => {
       const conversion = share(single.count, done.get(single.name) ?? 0);

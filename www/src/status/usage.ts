@@ -19,11 +19,12 @@ export interface Gauge {
 export function gauges({ namespaces, namespace, flags, configuration }: Status, { counts }: Analytics): Gauge[] {
   const limit = (name: string) => configuration.limits.find((each) => each.name === name)?.value ?? 0;
   const named = counts.filter(({ type }) => type === 'named');
-  const largest = named.reduce((most, each) => (each.count > most.count ? each : most), { name: '', count: 0 });
+  const largest = named.reduce((most, { name, count: users }) => (users !== null && users > most.users ? { name, users } : most), { name: '', users: 0 });
+  const areHidden = named.length > 0 && named.every(({ count: users }) => users === null);
   const combined = named.reduce((most, each) => (each.event_counts.length > most.event_counts.length ? each : most), { name: '', event_counts: [] as unknown[] });
   return [
     { name: 'Event names', used: namespace.events.count, limit: namespace.events.limit, show: number },
-    { name: 'Users of the largest event', of: largest.name, used: largest.count, limit: limit('USERS_PER_EVENT_MAX'), show: number },
+    ...(areHidden ? [] : [{ name: 'Users of the largest event', of: largest.name, used: largest.users, limit: limit('USERS_PER_EVENT_MAX'), show: number }]),
     { name: 'Combinations of a goal', of: combined.name, used: combined.event_counts.length, limit: limit('COMBINATIONS_PER_GOAL_MAX'), show: number },
     { name: 'Namespaces', used: namespaces.count, limit: namespaces.limit, show: number },
     { name: 'Flags', used: flags.count, limit: flags.limit, show: number },

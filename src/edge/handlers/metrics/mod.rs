@@ -5,8 +5,6 @@
 
 mod text;
 
-use std::rc::Rc;
-
 use futures_util::{StreamExt, stream};
 use worker::Env;
 
@@ -16,11 +14,9 @@ use crate::core::identity::Keys;
 use crate::core::periods::week::Week;
 use crate::core::requests::{BLANK, BadRequest, is_blank, namespace_of};
 use crate::core::settings::limits::FAN_OUT;
-use crate::core::state::report::Report;
 use crate::edge::gateway::ask::{ask_registry, ask_shard, shard_name};
-use crate::edge::gateway::directory::Namespace;
 use crate::edge::gateway::keys::keys;
-use crate::edge::gateway::reports;
+use crate::edge::gateway::reports::{self, Found};
 use crate::edge::host::record;
 use crate::edge::http::call::Call;
 use crate::edge::http::error::ApiError;
@@ -58,7 +54,7 @@ pub async fn service(call: Call<'_>) -> Result<Reply, ApiError> {
     Ok(families.reply())
 }
 
-/// GET /metrics/counters: every counter of every namespace.
+/// GET /metrics/counters: every counter of every namespace, but those of too few users.
 ///
 /// # Errors
 /// When the registry or a shard cannot be reached, or there are too many.
@@ -71,20 +67,25 @@ pub async fn counters(call: Call<'_>) -> Result<Reply, ApiError> {
         let mut named = named_families.gauges("kimball_counter", "Unique users of an event.");
         let mut weekly = weekly_families.gauges("kimball_counter_weekly", "Unique users of an event in an ISO week.");
         for (name, _) in overview(&call).await?.0 {
-            let Some((namespace, report)) = readable(&call, &keys, &name, &mut unreadable).await? else {
+            let Some((namespace, gated)) = readable(&call, &keys, &name, &mut unreadable).await? else {
                 continue;
             };
-            for counter in report.counters.iter().filter(|counter| counter.is_listed()) {
+            for counter in gated.counters() {
                 let event = namespace.names.get(counter.event as usize).map_or("", String::as_str);
                 let labels = [("kimball_namespace", name.as_str()), ("name", event)];
-                named.sample(&labels, counter.count as f64)?;
-                for (&week, &count) in &counter.weeks {
+                if let Some(users) = counter.users.get() {
+                    named.sample(&labels, users as f64)?;
+                }
+                for (week, users) in counter.weeks {
+                    let Some(users) = users.get() else {
+                        continue;
+                    };
                     let (year, week) = match week {
                         Week::OTHER => ("other".to_owned(), "other".to_owned()),
                         week => (week.year().to_string(), week.number().to_string()),
                     };
                     let [namespace, event] = labels;
-                    weekly.sample(&[namespace, event, ("year", &year), ("week", &week)], count as f64)?;
+                    weekly.sample(&[namespace, event, ("year", &year), ("week", &week)], users as f64)?;
                 }
             }
         }
@@ -94,7 +95,7 @@ pub async fn counters(call: Call<'_>) -> Result<Reply, ApiError> {
     Ok(named_families.reply())
 }
 
-/// GET /metrics/predictions: how likely a goal is after an event, for every namespace.
+/// GET /metrics/predictions: how likely a goal is after an event, for every namespace, where enough users say so.
 ///
 /// # Errors
 /// When the registry or a shard cannot be reached, or there are too many.
@@ -105,14 +106,16 @@ pub async fn predictions(call: Call<'_>) -> Result<Reply, ApiError> {
         .gauges("kimball_bayes_prediction", "The probability of a goal for users who did an event, by Bayes' theorem.");
     let mut unreadable = Vec::new();
     for (name, _) in overview(&call).await?.0 {
-        let Some((namespace, report)) = readable(&call, &keys, &name, &mut unreadable).await? else {
+        let Some((namespace, gated)) = readable(&call, &keys, &name, &mut unreadable).await? else {
             continue;
         };
-        let model = Model::of(&report, &namespace.names)?;
+        let model = Model::of(&gated, &namespace.names)?;
         for (goal, GoalEvents { events }) in model.each_event().goals {
             for (event, prediction) in events {
                 let labels = [("kimball_namespace", name.as_str()), ("event", event), ("goal", goal)];
-                family.sample(&labels, prediction.bayes)?;
+                if let Some(bayes) = prediction.bayes.get() {
+                    family.sample(&labels, bayes)?;
+                }
             }
         }
     }
@@ -121,13 +124,8 @@ pub async fn predictions(call: Call<'_>) -> Result<Reply, ApiError> {
 }
 
 /// The counts of a namespace's shards; `None` where it does not exist, or one of them cannot be read, which is noted.
-async fn readable(
-    call: &Call<'_>,
-    keys: &Keys,
-    name: &str,
-    unreadable: &mut Vec<String>,
-) -> Result<Option<(Rc<Namespace>, Report)>, ApiError> {
-    match reports::counts(call.env, keys, name).await {
+async fn readable(call: &Call<'_>, keys: &Keys, name: &str, unreadable: &mut Vec<String>) -> Result<Found, ApiError> {
+    match reports::counts(call.env, call.config, keys, name).await {
         Err(error) if error.code == Code::StorageUnavailable => {
             unreadable.push(name.to_owned());
             Ok(None)
