@@ -66,3 +66,13 @@ test('only an admin may', async (t) => {
   (await own.get('/v0/namespaces/a', as('may-read'))).expect(200);
   (await own.get('/v0/namespaces/a', as('may-send'))).refused(403, 'forbidden');
 });
+
+test('what is deleted takes its settings with it, and deleted events are not counted', async () => {
+  (await put({ namespace: 'brief', group_users_min: 9 })).expect(201);
+  await server.ingest(['A', 'B', 'C'].map((event_name) => ({ event_name, user_id: 'u', namespace: 'brief' })));
+  (await server.request('DELETE', '/v0/events/B?namespace=brief')).expect(204);
+  assert.equal((await one('brief')).expect(200).json().events, 2);
+  (await server.request('DELETE', '/v0/namespaces/brief')).expect(204);
+  (await one('brief')).refused(404, 'namespace_unknown');
+  assert.equal((await put({ namespace: 'brief' })).expect(201).json().group_users_min, 0);
+});

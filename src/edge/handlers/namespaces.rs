@@ -74,6 +74,7 @@ fn answer(record: &NamespaceRecord) -> Result<Reply, ApiError> {
     Reply::json(&NamespaceSettings {
         namespace: &record.namespace,
         shards: record.shards,
+        // Those that were deleted have no name.
         events: record.names.iter().filter(|name| !name.is_empty()).count() as u64,
         group_users_min: record.group_users_min,
     })

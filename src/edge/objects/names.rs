@@ -124,7 +124,7 @@ impl Names<'_> {
     /// # Errors
     /// When storage fails; nothing was changed then.
     pub fn put(&self, PutNamespace { namespace, group_users_min }: &PutNamespace) -> Result<NamespacePut> {
-        let today = clock::now_s().div_euclid(DAY_S);
+        let today = today();
         let found = self.find(namespace)?;
         let tally = self.tally(NAMESPACES, today)?;
         if found.is_none() && self.refuses_namespace(namespace, Registrant::Admin, tally).is_some() {
