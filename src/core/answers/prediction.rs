@@ -1,4 +1,4 @@
-//! Predictions: how likely users reach a goal after what they have done, from the numbers of a [`Report`] alone.
+//! Predictions: how likely users reach a goal after what they have done, from the numbers of a `Report` alone.
 //!
 //! For a goal G and an event E: `g` and `n` are their unique users, `s` the users who did E before they completed G,
 //! `c` the users who completed G since it became a goal, and `u` all users of the namespace.
