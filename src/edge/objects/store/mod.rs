@@ -220,7 +220,8 @@ impl Store {
             sql::transaction(&self.storage, || {
                 self.sql.exec(STATE_TABLES, None)?;
                 self.put_generation(generation)?;
-                self.put_setting("incarnation", self.incarnation)
+                // Every row is billed, and of most namespaces nothing is ever deleted.
+                if self.incarnation > 0 { self.put_setting("incarnation", self.incarnation) } else { Ok(()) }
             })?;
             self.generation = generation;
             self.has_tables = true;
