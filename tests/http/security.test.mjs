@@ -25,7 +25,8 @@ const server = await serve({ after }, { env });
 const open = await serve({ after });
 const asAdmin = { headers: bearer(TOKENS.admin) };
 // Where one answer is all that can come.
-const QUICK = { quietMs: 50 };
+// Long enough for a second answer of a machine that is busy.
+const QUICK = { quietMs: 200 };
 const alive = async (on = open) => (await answered(() => on.get('/alive'))).expect(200);
 
 /** The table of routes as it stands in the source, without those of the faults build: `{ method, path, scope }`. */
