@@ -36,11 +36,7 @@ pub async fn namespace(call: Call<'_>) -> Result<Reply, ApiError> {
 
 /// The name in the last segment of the path, or in the query, for names that are `.` or `..`.
 fn name_of(call: &Call<'_>) -> Result<String, ApiError> {
-    let path = call.request.path();
-    let segments: Vec<&str> = path.trim_end_matches('/').split('/').collect();
-    // `/v0/events/NAME` has one segment more than `/v0/events`.
-    let segment = segments.get(3).copied();
-    Ok(parse_name_of(segment, &call.query, &call.config.request)?)
+    Ok(parse_name_of(call.segment().as_deref(), &call.query, &call.config.request)?)
 }
 
 /// What is gone already is as good as deleted.

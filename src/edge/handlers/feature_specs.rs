@@ -41,10 +41,7 @@ pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
 /// # Errors
 /// When the name is no name, there is no such flag, or the registry cannot be reached.
 pub async fn remove(call: Call<'_>) -> Result<Reply, ApiError> {
-    let path = call.request.path();
-    let path = path.trim_end_matches('/');
-    let segment = path.rsplit_once('/').map_or(path, |(_, segment)| segment);
-    let name = parse_path_name(segment, &call.config.request)?;
+    let name = parse_path_name(&call.segment().unwrap_or_default(), &call.config.request)?;
     let is_blank = is_blank(&name);
     match flags::remove(call.env, name).await? {
         true => Ok(Reply::no_content()),

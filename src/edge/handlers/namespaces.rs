@@ -28,10 +28,7 @@ pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
 /// # Errors
 /// When the name is no name, there is no such namespace, or the registry cannot be reached.
 pub async fn read_one(call: Call<'_>) -> Result<Reply, ApiError> {
-    let path = call.request.path();
-    let path = path.trim_end_matches('/');
-    let segment = path.rsplit_once('/').map_or(path, |(_, segment)| segment);
-    let name = parse_path_name(segment, &call.config.request)?;
+    let name = parse_path_name(&call.segment().unwrap_or_default(), &call.config.request)?;
     one(&call, name).await
 }
 

@@ -22,3 +22,10 @@ pub struct Call<'a> {
     /// A fault to inject, in test builds.
     pub fault: Fault,
 }
+
+impl Call<'_> {
+    /// What stands behind the collection in the path, `/v0/collection/segment`, as it was written.
+    pub fn segment(&self) -> Option<String> {
+        self.request.path().trim_end_matches('/').split('/').nth(3).map(str::to_owned)
+    }
+}
