@@ -11,6 +11,13 @@ const SOURCES = join(dirname(fileURLToPath(import.meta.url)), '../../pkg/src');
 /** Private fields and top-level await as they are: a browser that lacks them lacks the WebAssembly, too. */
 const TARGET = 'es2022';
 
+/** Properties by which only our own modules know each other, and their names for pages: none is stored, sent, or of the browser. */
+const INTERNAL = {
+  admit: 'a', alone: 'b', forgetAnonymous: 'c', identity: 'd', isMuted: 'e', isSomebody: 'f', known: 'g', properties: 'h', soon: 'i',
+  taken: 'j', unlisten: 'k',
+};
+const SHORT_NAMES = { mangleProps: new RegExp(`^(${Object.keys(INTERNAL).join('|')})$`), mangleCache: INTERNAL };
+
 /** The environments by how the names of their files end. */
 const ENVIRONMENTS = { web: '', node: '.node', workerd: '.workerd' };
 
@@ -45,6 +52,7 @@ export async function bundle(directory, glue) {
       logLevel: 'warning',
       // Node shows the line of an error, and nobody downloads it for a page.
       minify: environment === 'web',
+      ...(environment === 'web' && SHORT_NAMES),
       platform: environment === 'node' ? 'node' : 'neutral',
       plugins: [links],
       target: TARGET,
