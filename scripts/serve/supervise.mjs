@@ -20,32 +20,43 @@ const FAILED_STARTS_MAX = 10;
  */
 export function supervise(first, restart, report, { pausesMs = PAUSES_MS, failedStartsMax = FAILED_STARTS_MAX } = {}) {
   const stopped = new AbortController();
+  /** Null between two. */
   let server = first;
 
-  const run = async () => {
-    let inRow = 0;
+  /** The next server; null where it was asked to stop meanwhile. */
+  async function startAgain(endsInRow) {
+    for (let failed = 0; ;) {
+      const nth = Math.min(endsInRow + failed, pausesMs.length - 1);
+      await delay(pausesMs[nth]);
+      if (stopped.signal.aborted) return null;
+      try {
+        return await restart();
+      } catch (error) {
+        failed += 1;
+        if (failed >= failedStartsMax) throw new Error(`workerd did not start ${failed} times in a row: ${error.message}`);
+      }
+    }
+  }
+
+  async function run() {
+    let endsInRow = 0;
     for (;;) {
       const startedAt = Date.now();
       const { code, signal, reason } = await server.exited;
       if (stopped.signal.aborted) return { code, signal };
-      inRow = Date.now() - startedAt > STEADY_MS ? 0 : inRow + 1;
+
+      const wasSteady = Date.now() - startedAt > STEADY_MS;
+      endsInRow = wasSteady ? 0 : endsInRow + 1;
       report(`workerd ended unexpectedly (${reason}); it is started again`);
+
       server = null;
-      for (let failed = 0; server === null;) {
-        await delay(pausesMs[Math.min(inRow + failed, pausesMs.length - 1)]);
-        if (stopped.signal.aborted) return { code: 0, signal: null };
-        try {
-          server = await restart();
-        } catch (error) {
-          failed += 1;
-          if (failed >= failedStartsMax) throw new Error(`workerd did not start ${failed} times in a row: ${error.message}`);
-        }
-      }
+      server = await startAgain(endsInRow);
+      if (!server) return { code: 0, signal: null };
       // Asked to stop while it started.
       if (stopped.signal.aborted) server.stop(stopped.signal.reason);
       else report('workerd serves again');
     }
-  };
+  }
 
   return {
     ended: run(),
