@@ -10,8 +10,8 @@ CARGO_DENY_VERSION := 0.20.2
 export WRANGLER_SEND_METRICS := false
 export WRANGLER_LOG_PATH := $(CURDIR)/.tools/wrangler-logs
 
-STEP := @scripts/step.sh
-SIDES := @scripts/sides.sh
+STEP := @scripts/build/step.sh
+SIDES := @scripts/build/sides.sh
 BINDGEN_STAMP := .tools/bindgen.stamp
 TEST_RUNNER_STAMP := .tools/wasm-bindgen-test-runner-$(WASM_BINDGEN_VERSION)
 CARGO_FUZZ_STAMP := .tools/cargo-fuzz-$(CARGO_FUZZ_VERSION)
@@ -22,14 +22,14 @@ NODE_MODULES := node_modules/.package-lock.json
 PROMTOOL_STAMP := .tools/promtool/.stamp
 
 SOURCES := Cargo.toml Cargo.lock .cargo/config.toml $(shell find src -type f)
-DASHBOARD_SOURCES := www/index.html www/vite.config.mjs www/svelte.config.mjs www/tsconfig.json scripts/store.mjs $(shell find www/src -type f)
-PACKAGE_SOURCES := scripts/pkg.mjs scripts/wasm.mjs scripts/bundle.mjs scripts/third-party.mjs $(shell find pkg/src -type f)
+DASHBOARD_SOURCES := www/index.html www/vite.config.mjs www/svelte.config.mjs www/tsconfig.json demo/store.mjs $(shell find www/src -type f)
+PACKAGE_SOURCES := scripts/build/pkg.mjs scripts/build/wasm.mjs scripts/build/bundle.mjs scripts/build/third-party.mjs $(shell find pkg/src -type f)
 EMPTY_WORKER := benches/empty-worker
 EMPTY_WORKER_SOURCES := $(EMPTY_WORKER)/Cargo.toml $(EMPTY_WORKER)/Cargo.lock .cargo/config.toml \
 	$(shell find $(EMPTY_WORKER)/src -type f)
 
 # What every Worker is built from beside its crate.
-WORKER_SOURCES := scripts/worker.mjs scripts/wasm.mjs src/edge/shim.js
+WORKER_SOURCES := scripts/build/worker.mjs scripts/build/wasm.mjs src/edge/shim.js
 
 # Seconds for each target of `make fuzz`.
 FUZZ_SECONDS := 7
@@ -58,29 +58,29 @@ build: built ## Build the Worker into build/
 build-faults: build/faults/.stamp build/assets.stamp ## Build the Worker with fault injection, for the tests, into build/faults/
 
 pkg: build/pkg.stamp ## Build the npm package into pkg/dist/ and pack it into build/
-	node scripts/pkg.mjs pack
+	node scripts/build/pkg.mjs pack
 
 pkg-size: build/pkg.stamp ## Print the sizes of the npm package; fail over its budgets
-	node scripts/pkg.mjs size
+	node scripts/build/pkg.mjs size
 
 openapi: ## Write the document of the API, www/api-docs/openapi.json, from the code
-	@scripts/require.sh rust
+	@scripts/tools/require.sh rust
 	cargo run --quiet --features openapi --example openapi > .openapi.json
 	mv .openapi.json www/api-docs/openapi.json
 
 start: built ## Serve on http://127.0.0.1:8787 (PORT, HOST, STATE_DIR, and the Worker's variables)
-	@scripts/require.sh start node && exec node scripts/start.mjs --parent=$$PPID
+	@scripts/tools/require.sh start node && exec node scripts/serve/start.mjs --parent=$$PPID
 
 demo: $(NODE_MODULES) ## Play an online store against a running server (URL, TOKEN, NAMESPACE)
-	@scripts/require.sh node && exec node scripts/demo.mjs
+	@scripts/tools/require.sh node && exec node scripts/load/demo.mjs
 
 load: $(NODE_MODULES) ## Load a CSV file: make load FILE=events.csv ARGS="--goal purchase" (ARGS=--help lists the options)
-	@scripts/require.sh node && exec node scripts/load.mjs $(if $(FILE),"$(FILE)") $(ARGS)
+	@scripts/tools/require.sh node && exec node scripts/load/load.mjs $(if $(FILE),"$(FILE)") $(ARGS)
 
 test: test-core test-wasm test-http test-pkg test-e2e test-dashboard deploy-check ## Run every test
 
 test-core: ## Run the tests of the core, natively
-	@scripts/require.sh rust
+	@scripts/tools/require.sh rust
 	cargo test
 	cargo test --features openapi --test openapi
 	cargo test --bench accuracy -- --users-max 1000
@@ -90,80 +90,80 @@ test-wasm: $(TEST_RUNNER_STAMP) ## Run the tests in WebAssembly under Node and i
 		cargo test --target wasm32-unknown-unknown --test wasm
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
 		cargo test --target wasm32-unknown-unknown --features browser --test browser
-	driver=$$(scripts/chromium.sh driver) && CHROMEDRIVER=$$driver WASM_BINDGEN_USE_BROWSER=1 \
+	driver=$$(scripts/tools/chromium.sh driver) && CHROMEDRIVER=$$driver WASM_BINDGEN_USE_BROWSER=1 \
 		CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(CURDIR)/.tools/bin/wasm-bindgen-test-runner \
 		cargo test --target wasm32-unknown-unknown --features browser --test browser
 
 test-http: $(NODE_MODULES) $(PYTHON_STAMP) build/.stamp build/assets.stamp build/faults/.stamp $(if $(PROMTOOL)$(shell command -v promtool),,$(PROMTOOL_STAMP)) ## Run the tests over HTTP against workerd
-	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/http/*.test.mjs
+	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) $$(find tests/http -name '*.test.mjs' | sort)
 
 test-pkg: $(NODE_MODULES) build/.stamp build/assets.stamp pkg ## Install the packed npm package in every environment and run it there
-	@scripts/chromium.sh >/dev/null
+	@scripts/tools/chromium.sh >/dev/null
 	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/pkg/*.test.mjs
 
 test-e2e: $(NODE_MODULES) build/.stamp build/assets.stamp ## Run the client in Chromium against a server, with everything that goes wrong
-	@scripts/chromium.sh >/dev/null
+	@scripts/tools/chromium.sh >/dev/null
 	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/e2e/*.test.mjs
 
 test-dashboard: $(NODE_MODULES) build/.stamp build/assets.stamp ## Check the dashboard's types and use every view in Chromium; screenshots in build/screenshots/
 	node_modules/.bin/svelte-check --workspace www --tsconfig ./tsconfig.json --fail-on-warnings
-	@scripts/chromium.sh >/dev/null
+	@scripts/tools/chromium.sh >/dev/null
 	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/dashboard/*.test.mjs
 
 fuzz: $(CARGO_FUZZ_STAMP) ## Fuzz every decoder and parser, and both models (FUZZ_SECONDS for each); needs a C++ compiler
-	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/checks/fuzz.sh
 
 audit: $(CARGO_DENY_STAMP) ## Check licences and origins of all dependencies, and where the network allows it, known vulnerabilities
-	@scripts/require.sh rust node
-	@scripts/audit.sh
+	@scripts/tools/require.sh rust node
+	@scripts/checks/audit.sh
 
 deploy-check: $(NODE_MODULES) build/.stamp build/assets.stamp ## Prove that Cloudflare would get this very build
-	@scripts/deploy-check.sh
+	@scripts/checks/deploy-check.sh
 
 deploy: deploy-check ## Deploy to Cloudflare with your account
 	node_modules/.bin/wrangler deploy
 
 bench: $(NODE_MODULES) build/.stamp build/assets.stamp ## Print times and sizes, natively and in WebAssembly, and what pre-aggregation saves
 	cargo bench --bench core
-	node scripts/bench-wasm.mjs
-	node scripts/bench-page.mjs $(EVENTS)
+	node scripts/bench/wasm.mjs
+	node scripts/bench/page.mjs $(EVENTS)
 
 bench-peers: bench-limit bench-databases bench-accuracy bench-growth ## All of the next four: the tables of docs/benchmarks.md
 
 bench-limit: $(NODE_MODULES) build/.stamp $(EMPTY_WORKER)/build/.stamp build/assets.stamp ## Print how near HTTP ingest is to the least that a durable write costs (ARGS="--rounds 1")
-	@scripts/require.sh node wrk
-	node scripts/limit/limit.mjs $(ARGS)
+	@scripts/tools/require.sh node wrk
+	node scripts/bench/ingest/ingest.mjs $(ARGS)
 
 bench-databases: $(NODE_MODULES) $(PEERS_STAMP) build/.stamp build/assets.stamp ## Print how PostgreSQL, Redis, ClickHouse and DuckDB do the same (ARGS="--rounds 1 --events 200000")
-	@scripts/require.sh node postgresql redis
-	.tools/peers/bin/python scripts/peers/peers.py $(ARGS)
+	@scripts/tools/require.sh node postgresql redis
+	.tools/peers/bin/python scripts/bench/peers/peers.py $(ARGS)
 
 bench-accuracy: ## Print how accurate our user set and Apache DataSketches' sketches are, and what they take (ARGS="--users-max 100000")
-	@scripts/require.sh rust
+	@scripts/tools/require.sh rust
 	cargo bench --bench accuracy -- $(ARGS)
 
 bench-growth: ## Print how costs grow with users and events, natively, and plot them into docs/
-	@scripts/require.sh rust
+	@scripts/tools/require.sh rust
 	cargo bench --features plot --bench growth
 
 bench-hostile: $(NODE_MODULES) build/.stamp build/assets.stamp ## Print what one hostile client does to the times of an honest one (ARGS="--seconds 2")
-	node scripts/hostile.mjs $(ARGS)
+	node scripts/bench/hostile.mjs $(ARGS)
 
 flood: $(NODE_MODULES) build/.stamp build/assets.stamp ## Flood a server with everything that could make it grow, and print its memory (ARGS="--scale 0.1")
-	node scripts/flood.mjs $(ARGS)
+	node scripts/bench/flood.mjs $(ARGS)
 
 soak: $(NODE_MODULES) build/.stamp build/assets.stamp ## Mixed load beside the exact model for SOAK_MINUTES (60), with restarts every five
 	node tests/soak/soak.mjs
 
 bill: $(NODE_MODULES) build/.stamp build/assets.stamp ## Print what a month on Cloudflare costs, from its prices and runs of its own
-	node scripts/bill.mjs
+	node scripts/bench/bill.mjs
 
 clean: ## Remove all that was built; tools and state stay
 	rm -rf build target www/dist pkg/dist pkg/LICENSE $(EMPTY_WORKER)/build $(EMPTY_WORKER)/target
 
 # A stamp carries the time at which its build began, so that a file saved meanwhile is built next time.
 define begin-build
-	@scripts/require.sh rust
+	@scripts/tools/require.sh rust
 	@mkdir -p $(@D) && touch $@.begun
 endef
 define end-build
@@ -172,21 +172,21 @@ endef
 
 build/.stamp: $(SOURCES) $(WORKER_SOURCES) $(BINDGEN_STAMP) $(NODE_MODULES)
 	$(begin-build)
-	$(STEP) 'the Worker' node scripts/worker.mjs --features edge --objects Registry,Shard --out build
+	$(STEP) 'the Worker' node scripts/build/worker.mjs --features edge --objects Registry,Shard --out build
 	$(end-build)
 
 # In a target directory of its own: both builds write the same file there, and would undo each other's.
 build/faults/.stamp: $(SOURCES) $(WORKER_SOURCES) $(BINDGEN_STAMP) $(NODE_MODULES)
 	$(begin-build)
-	@CARGO_TARGET_DIR=target/faults scripts/step.sh 'the Worker with fault injection' \
-		node scripts/worker.mjs --features edge,faults --names --objects Registry,Shard --out build/faults
+	@CARGO_TARGET_DIR=target/faults scripts/build/step.sh 'the Worker with fault injection' \
+		node scripts/build/worker.mjs --features edge,faults --names --objects Registry,Shard --out build/faults
 	sed 's|"../../build/index.js"|"./index.js"|' src/edge/guard.js > build/faults/guard.js
 	@grep -q '"./index.js"' build/faults/guard.js
 	$(end-build)
 
 build/pkg.stamp: $(SOURCES) $(PACKAGE_SOURCES) $(BINDGEN_STAMP) $(NODE_MODULES)
 	$(begin-build)
-	$(STEP) 'the package for pages' node scripts/pkg.mjs build
+	$(STEP) 'the package for pages' node scripts/build/pkg.mjs build
 	$(end-build)
 
 build/dashboard.stamp: $(DASHBOARD_SOURCES) $(NODE_MODULES)
@@ -194,34 +194,34 @@ build/dashboard.stamp: $(DASHBOARD_SOURCES) $(NODE_MODULES)
 	$(STEP) 'the dashboard' node_modules/.bin/vite build --logLevel warn www --config www/vite.config.mjs
 	@touch $@
 
-build/assets.stamp: scripts/assets.mjs $(wildcard www/api-docs/*) build/dashboard.stamp build/pkg.stamp $(NODE_MODULES)
-	@node scripts/assets.mjs build/assets
+build/assets.stamp: scripts/build/assets.mjs $(wildcard www/api-docs/*) build/dashboard.stamp build/pkg.stamp $(NODE_MODULES)
+	@node scripts/build/assets.mjs build/assets
 	@touch $@
 
 $(EMPTY_WORKER)/build/.stamp: $(EMPTY_WORKER_SOURCES) $(WORKER_SOURCES) $(BINDGEN_STAMP) $(NODE_MODULES)
 	$(begin-build)
-	$(STEP) 'the empty Worker' node scripts/worker.mjs --crate $(EMPTY_WORKER) --objects Rows --out $(EMPTY_WORKER)/build
+	$(STEP) 'the empty Worker' node scripts/build/worker.mjs --crate $(EMPTY_WORKER) --objects Rows --out $(EMPTY_WORKER)/build
 	$(end-build)
 
 # promtool checks the metrics in one of the tests; where it cannot be had the stamp is not made and the test skipped.
 $(PROMTOOL_STAMP):
-	@scripts/promtool.sh $(@D)
+	@scripts/tools/promtool.sh $(@D)
 
 $(NODE_MODULES): package.json package-lock.json
-	@scripts/require.sh node
+	@scripts/tools/require.sh node
 	$(STEP) 'packages of npm' npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 # schemathesis, in a Python environment of its own.
 $(PYTHON_STAMP): tests/http/requirements.txt
-	@scripts/require.sh python
+	@scripts/tools/require.sh python
 	python3 -m venv --clear .tools/python
 	.tools/python/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --requirement $<
 	@touch $@
 
 # The clients and libraries of what the benchmark compares with.
-$(PEERS_STAMP): scripts/peers/requirements.txt
-	@scripts/require.sh python
+$(PEERS_STAMP): scripts/bench/peers/requirements.txt
+	@scripts/tools/require.sh python
 	python3 -m venv --clear .tools/peers
 	.tools/peers/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --requirement $<
 	@touch $@
@@ -234,23 +234,23 @@ $(TOOL_STAMPS): export CARGO_PROFILE_RELEASE_OPT_LEVEL := 1
 $(TOOL_STAMPS): export CARGO_PROFILE_RELEASE_LTO := off
 $(TOOL_STAMPS): export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 16
 
-$(BINDGEN_STAMP): $(wildcard scripts/bindgen/Cargo.* scripts/bindgen/src/*)
-	@scripts/require.sh rust
-	$(STEP) 'the tool that takes bindings out of a wasm' cargo build --release --locked --manifest-path scripts/bindgen/Cargo.toml
+$(BINDGEN_STAMP): $(wildcard scripts/build/bindgen/Cargo.* scripts/build/bindgen/src/*)
+	@scripts/tools/require.sh rust
+	$(STEP) 'the tool that takes bindings out of a wasm' cargo build --release --locked --manifest-path scripts/build/bindgen/Cargo.toml
 	@mkdir -p .tools/bin && cp $(CURDIR)/target/tools/release/bindgen .tools/bin/bindgen
 	@touch $@
 
 $(TEST_RUNNER_STAMP):
-	@scripts/require.sh rust
+	@scripts/tools/require.sh rust
 	cargo install --root .tools wasm-bindgen-cli --version $(WASM_BINDGEN_VERSION) --no-default-features --bin wasm-bindgen-test-runner
 	@touch $@
 
 $(CARGO_FUZZ_STAMP):
-	@scripts/require.sh rust
+	@scripts/tools/require.sh rust
 	cargo install --root .tools cargo-fuzz --version $(CARGO_FUZZ_VERSION)
 	@touch $@
 
 $(CARGO_DENY_STAMP):
-	@scripts/require.sh rust
+	@scripts/tools/require.sh rust
 	cargo install --root .tools cargo-deny --version $(CARGO_DENY_VERSION) --locked
 	@touch $@

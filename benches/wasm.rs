@@ -1,4 +1,4 @@
-//! The same as `core`, built for a page and run by `scripts/bench-wasm.mjs` under Node.
+//! The same as `core`, built for a page and run by `scripts/bench/wasm.mjs` under Node.
 #![allow(missing_docs)]
 
 mod workload;

@@ -13,6 +13,11 @@ fn root() -> &'static Path {
 }
 
 fn files(dir: &str) -> Vec<(PathBuf, String)> {
+    files_of("rs", dir)
+}
+
+/// The files with this extension in a folder and in those below it.
+fn files_of(wanted: &str, dir: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut pending = vec![root().join(dir)];
     while let Some(dir) = pending.pop() {
@@ -20,13 +25,13 @@ fn files(dir: &str) -> Vec<(PathBuf, String)> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 pending.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path.extension().is_some_and(|extension| extension == wanted) {
                 let text = fs::read_to_string(&path).unwrap();
                 found.push((path, text));
             }
         }
     }
-    assert!(!found.is_empty(), "{dir} has no Rust files");
+    assert!(!found.is_empty(), "{dir} has no {wanted} files");
     found
 }
 
@@ -215,12 +220,7 @@ fn the_architecture_names_every_folder_of_the_source() {
 fn every_error_code_is_documented_and_tested() {
     let source = read("src/api/code.rs");
     let readme = read("README.md");
-    let tests: String = fs::read_dir(root().join("tests/http"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_file())
-        .map(|path| fs::read_to_string(path).unwrap())
-        .collect();
+    let tests: String = files_of("mjs", "tests/http").into_iter().map(|(_, text)| text).collect();
     let codes: Vec<&str> = source
         .lines()
         .filter(|line| line.contains("=> (") && line.contains(", \""))

@@ -1,5 +1,5 @@
 // What the client loads behind the page: the queue with its aggregator, and what is not for everyone.
 
 export { createFeatures } from './client/features.js';
-export { digest } from './client/digest.js';
+export { blind } from './client/digest.js';
 export { openQueue } from './client/queue.js';

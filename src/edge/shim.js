@@ -1,5 +1,5 @@
 // What the runtime makes instances of, over a wasm that may break: after a panic, a trap or a failed allocation the next call begins it anew,
-// and every object in it with it. scripts/worker.mjs bundles this with the JavaScript of wasm-bindgen into build/index.js; guard.js is in front.
+// and every object in it with it. scripts/build/worker.mjs bundles this with the JavaScript of wasm-bindgen into build/index.js; guard.js is in front.
 import { WorkerEntrypoint } from "cloudflare:workers";
 
 /** `wasm` is the module that wasm-bindgen has written. */

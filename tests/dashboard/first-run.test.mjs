@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
 
-import { GOAL, combinationKey, expectedGoal } from '../../scripts/store.mjs';
+import { GOAL, combinationKey, expectedGoal } from '../../demo/store.mjs';
 import { TOKENS, createWorld } from './harness/world.mjs';
 
 const world = await createWorld({ after }, { empty: true });

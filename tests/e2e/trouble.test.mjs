@@ -112,6 +112,24 @@ test('a page that is closed with a batch under way and another waiting', async (
   assert.ok(Object.values(await world.counts('mid')).every((count) => count === 1));
 });
 
+test('a page whose database was deleted under it still sends what it has when it goes', async (context) => {
+  const browser = await world.context(context);
+  const page = await world.page(browser, 'deleted', { batchMs: 60_000 });
+  await track(page, ['a', 'b']);
+  await page.evaluate(async () => {
+    const [{ name }] = await indexedDB.databases();
+    const deleted = indexedDB.deleteDatabase(name);
+    await new Promise((resolve, reject) => {
+      deleted.onsuccess = resolve;
+      deleted.onerror = reject;
+    });
+  });
+  assert.equal(world.posts.length, 0);
+  await page.goto('about:blank');
+  await until('it is counted', async () => Object.keys(await world.counts('deleted')).length === 2);
+  assert.deepEqual(await world.counts('deleted'), ones(['a', 'b']));
+});
+
 test('a full queue: the oldest are lost, counted and reported, and count when they come again', async (context) => {
   const page = await world.page(await world.context(context), 'full', { queueEventsMax: 5, batchMs: 60_000 });
   world.state.answer = () => ({ status: 503 });

@@ -10,7 +10,7 @@ import { after, test } from 'node:test';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 
-import { bundle } from '../../scripts/bundle.mjs';
+import { bundle } from '../../scripts/build/bundle.mjs';
 import { filesUnder } from '../http/harness/files.mjs';
 import { ROOT, temporaryDirectory } from '../http/harness/server.mjs';
 import { TARBALL, manifest, project, run } from './harness/project.mjs';

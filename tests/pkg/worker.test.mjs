@@ -5,7 +5,7 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { startServer } from '../../scripts/server.mjs';
+import { startServer } from '../../scripts/serve/server.mjs';
 import { ROOT, serve, temporaryDirectory } from '../http/harness/server.mjs';
 import { MODULES, OUTCOME } from './harness/outcome.mjs';
 import { project, run, start } from './harness/project.mjs';

@@ -1,6 +1,9 @@
 // The client as a page meets it: takes calls at once, and has the queue and the delivery do the rest behind the page.
 
+import { add, eventOf, eventsOf } from './calls.js';
+import { createConsent } from './consent.js';
 import { createDelivery } from './delivery.js';
+import { NOBODY, createIdentity } from './identity.js';
 
 const DEFAULTS = {
   url: '', batchEvents: 100, batchMs: 2_000, queueEventsMax: 1_000, featuresMs: 60_000, onError: console.warn,
@@ -8,88 +11,116 @@ const DEFAULTS = {
 
 export function createClient(given) {
   const options = { ...DEFAULTS, ...given };
-  const stopped = new AbortController();
-  /** Whose the next events are; an empty id is nobody's yet. */
-  let identity = { id: '' };
-  /** Calls that were not taken yet, in order: events by what makes them repeats, for one identity each. */
+  const closing = new AbortController();
+  const consent = createConsent(options, closing.signal);
+  /** Groups of calls that were not taken yet, in order; the next call belongs to the latest one, if that is here and its identity the same. */
   const waiting = new Set();
-  let calls;
-  let isOptedOut;
+  let latest;
+  let identity = NOBODY;
+  /** What is loaded behind the page, as promises, from when it is first needed. */
   let parts;
-  let queue;
   let flags;
+  /** Undefined until it is open, and for good where it could not be loaded. */
+  let queue;
   let chain = Promise.resolve();
+
+  const delivery = createDelivery(options, {
+    alone: (use) => queue.alone('send', use),
+    next: () => queue.next(),
+    remove: (...done) => queue?.remove(...done),
+  }, report);
 
   function report(code, cause, count) {
     try {
-      options.onError(Object.assign(new Error(`kimball-edge: ${cause.message ?? cause}`, { cause }), { code, count }));
+      const error = new Error(`kimball-edge: ${cause.message ?? cause}`, { cause });
+      options.onError(Object.assign(error, { code, count }));
     } catch {
       // The page's own trouble.
     }
   }
 
   /** One step after the other; what fails is reported and does not stop what follows. */
-  const run = (step) => chain = chain.then(step).catch((error) => report('failed', error));
-
-  /** Whether nothing may be kept or sent. Told that another tab has opted out, it remembers that. */
-  function isMuted(optedOut) {
-    const { globalPrivacyControl, doNotTrack } = globalThis.navigator ?? {};
-    isOptedOut ||= optedOut;
-    return isOptedOut || stopped.signal.aborted
-      || (!options.ignorePrivacySignals && (globalPrivacyControl || doNotTrack === '1'));
+  function run(step) {
+    chain = chain.then(step).catch((error) => report('failed', error));
+    return chain;
   }
-
-  const delivery = createDelivery(options, {
-    alone: (use) => queue.alone('send', use),
-    next: () => queue.next(),
-    remove: (...args) => queue?.remove(...args),
-  }, report);
 
   const load = () => parts ??= options.parts();
 
-  run(async () => {
-    queue = await (await load()).openQueue(options, isMuted, report);
+  async function open() {
+    const { openQueue } = await load();
+    queue = await openQueue(options, consent, report);
     const rows = await queue.next();
-    if (isMuted()) await queue.forget();
+    if (consent.isMuted()) await queue.forget();
     else delivery.soon(rows.length);
-  });
+  }
 
-  async function take(taken) {
+  function groupOfNow() {
+    if (waiting.has(latest) && latest.identity === identity) return latest;
+    const group = { identity, events: new Map() };
+    waiting.add(group);
+    group.taken = run(() => take(group));
+    latest = group;
+    return group;
+  }
+
+  async function take(group) {
     if (!queue) return leave(); // It could not be loaded: better sent once and unseen than never.
     await queue.load();
-    await taken.identity.known;
-    queue.admit(eventsOf(taken));
+    await group.identity.known;
+    queue.admit(takeOut(group));
     delivery.soon(await queue.store());
   }
 
-  /** Takes calls out of those that wait, as events of whom they are. */
-  function eventsOf(taken) {
-    waiting.delete(taken);
-    return isMuted() ? [] : [...taken.events.values()].map((event) => ({ ...event, user_id: taken.identity.id }));
+  function takeOut(group) {
+    waiting.delete(group);
+    return consent.isMuted() ? [] : eventsOf(group);
   }
 
   /** The page may be gone in a moment: nothing here waits for anything. */
   function leave() {
-    const events = [...waiting].flatMap(eventsOf);
-    queue?.admit(events);
-    delivery.leave(queue ? queue.leave() : events.filter((event) => event.user_id).map((event) => [event, event]));
+    const events = [...waiting].flatMap(takeOut);
+    if (!queue) {
+      const sendable = events.filter((event) => event.user_id);
+      return delivery.leave(sendable.map((event) => [event, event]));
+    }
+    queue.admit(events);
+    delivery.leave(queue.leave());
   }
 
   const flush = () => chain.then(() => queue && delivery.flush());
 
+  /** The user as flags are evaluated for. */
   async function user() {
     const { known, properties } = identity;
     await known;
     const { id } = identity;
-    return isMuted() ? {} : { ...properties, ...(id && { user_id: id }) };
+    if (consent.isMuted()) return {};
+    return { ...properties, ...(id && { user_id: id }) };
   }
 
-  const flagged = (use) => (flags ??= load().then(({ createFeatures }) => createFeatures(options, user, report))).then(use)
-    .catch((error) => report('unavailable', error));
+  /** Uses the flags once they are loaded. */
+  function flagged(use) {
+    flags ??= load().then(({ createFeatures }) => createFeatures(options, user, report));
+    return flags.then(use).catch((error) => report('unavailable', error));
+  }
 
   const features = async () => (await flagged((loaded) => loaded.features())) ?? {};
 
-  const listen = (target, type, listener) => target?.addEventListener?.(type, listener, { signal: stopped.signal });
+  const hash = (id) => load().then(({ blind }) => blind(id, options.salt));
+
+  /** What was held while nobody was known is this user's. */
+  async function claim(mine) {
+    await mine.known;
+    if (!queue) return;
+    if (!mine.isSomebody) return queue.forgetAnonymous();
+    await queue.load();
+    if (mine.id) delivery.soon(await queue.store(mine.id));
+  }
+
+  const listen = (target, type, listener) => target?.addEventListener?.(type, listener, { signal: closing.signal });
+
+  run(open);
   listen(globalThis, 'online', flush);
   listen(globalThis, 'pagehide', leave);
   listen(globalThis.document, 'visibilitychange', () => document.hidden && flush());
@@ -98,23 +129,13 @@ export function createClient(given) {
     flush,
     features,
 
-    track(event, { value, ensureGoal, namespace = options.namespace, at = Date.now() } = {}) {
+    track(name, { namespace = options.namespace, ...more } = {}) {
       try {
-        if (isMuted()) return chain;
-        if (typeof event !== 'string' || !isFinite(value ?? 0)) throw 'event or value of the wrong type';
-        const datetime = `${new Date(at).toISOString().slice(0, 10)}T00:00:00Z`;
-        if (!waiting.has(calls) || calls.identity !== identity) {
-          const taken = calls = { identity, events: new Map() };
-          waiting.add(calls);
-          calls.taken = run(() => take(taken));
-        }
-        const key = JSON.stringify([event, namespace, ensureGoal, datetime]);
-        if (!calls.events.has(key)) {
-          calls.events.set(key, JSON.parse(JSON.stringify({
-            event_name: event, namespace, value, ensure_goal: ensureGoal, datetime,
-          })));
-        }
-        return calls.taken;
+        if (consent.isMuted()) return chain;
+        const event = eventOf(name, { ...more, namespace });
+        const group = groupOfNow();
+        add(group, event);
+        return group.taken;
       } catch (error) {
         report('invalid', error);
         return chain;
@@ -122,21 +143,10 @@ export function createClient(given) {
     },
 
     identify(userId, properties) {
-      const { blind, salt = globalThis.location?.hostname } = options;
-      const id = `${userId ?? ''}`;
-      const mine = identity = { id, properties };
-      if (id && blind) {
-        mine.id = '';
-        mine.known = load().then(({ digest }) => digest(`${salt}\0${id}`))
-          .then((hash) => { mine.id = hash; }, (error) => report('blind', error));
-      }
+      const mine = createIdentity(userId, properties, options.blind && hash, report);
+      identity = mine;
       if (flags) flagged((loaded) => loaded.expire());
-      return run(async () => {
-        await mine.known;
-        if (!queue || !id) return queue?.forgetAnonymous();
-        await queue.load();
-        if (mine.id) delivery.soon(await queue.store(mine.id));
-      });
+      return run(() => claim(mine));
     },
 
     async feature(name, fallback = false) {
@@ -150,22 +160,22 @@ export function createClient(given) {
     },
 
     optOut() {
-      isOptedOut = true;
+      consent.optOut();
       waiting.clear();
       return run(() => queue.forget(true));
     },
 
     optIn() {
-      isOptedOut = false;
+      consent.optIn();
       return run(async () => {
         await queue.forget(false);
-        isOptedOut = false;
+        consent.optIn(); // Another step may have read the old wish meanwhile.
       });
     },
 
     async close() {
       const isSent = await flush();
-      stopped.abort();
+      closing.abort();
       delivery.stop();
       if (flags) await flagged((loaded) => loaded.close());
       await run(() => queue.close());

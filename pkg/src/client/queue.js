@@ -1,186 +1,191 @@
-// The events of this browser that the server has not acknowledged, and what was passed on before: shared by all tabs.
+// The events of this browser that the server has not acknowledged: shared by all tabs.
 
-import { createSeen, loadAggregator } from './seen.js';
-import { memory, openStore } from './store.js';
+import { alone } from './lock.js';
+import { EPOCH, HELD, OPTED_OUT, OUT, SEEN, keysInOrder, rowsOf, valueOf } from './rows.js';
+import { createSeen } from './seen.js';
+import { openStore } from './store.js';
 
-// What the store holds, by the first letter of the key: events to be sent, events whose user is not known yet, what was
-// passed on already, the wish not to be counted, and the greatest epoch that the server has named.
-const OUT = 'e';
-const HELD = 'h';
-const SEEN = 's';
-const OPTED_OUT = 'o';
-const EPOCH = 'n';
 const BLANK = /^[\s\p{Default_Ignorable_Code_Point}]*$/u;
-const rowsOf = (rows, kind) => rows.filter(([key]) => key[0] === kind);
 
-/**
- * Opens the queue of a server's events. `isMuted(optedOut)` says that nothing may be kept or sent, and is told when another
- * tab has opted out.
- */
-export async function openQueue({ url, storage, queueEventsMax, preAggregate, memory: limits }, isMuted, report) {
+/** Whether what was passed on before still counts at the server. */
+const HOLDS = 'holds';
+/** Not all of it does: it is forgotten as soon as nothing waits to be sent, for what was lost may come again, and is news then. */
+const LAPSES = 'lapses';
+
+/** A server refuses the batch of an event with a name that nobody can see. */
+function checkNames({ event_name: name, namespace = 'default' }) {
+  if (BLANK.test(name) || BLANK.test(namespace)) throw new Error('a name must have a visible character');
+}
+
+/** Opens the queue of a server's events; `consent` says whether they may be kept and sent. */
+export async function openQueue({ url, storage, queueEventsMax, preAggregate, memory }, consent, report) {
   const name = `kimball:${url}`;
-  /** Rows of this page that are not in the store yet, and rows of it that are not acknowledged yet. */
+  const store = await openStore(name, storage, report);
+  const seen = createSeen(preAggregate, memory, report);
+  /** Events of this page by their keys: first not in the store yet, then not acknowledged yet. */
   const unsaved = new Map();
   const unsent = new Map();
-  let store = storage === 'memory' ? memory() : await openStore(name);
-  let aggregator; // null where there is no wasm
-  let seen;
-  let saved; // what was last stored of it
-  let hasLost;
+  let past = HOLDS;
+  /** The greatest that the server has named; undefined until one is known here. */
   let epoch;
-  let last = 0;
+  let lastTime = 0;
 
-  /** Keeps other tabs out meanwhile, where the browser can do that. */
-  async function alone(what, use) {
-    let used;
-    try {
-      return await navigator.locks.request(name + what, () => used = use());
-    } catch (error) {
-      if (used) throw error;
-      return use(); // No locks here, or none for this page.
-    }
-  }
-
-  /** Storage may fail at any time: what it still answers goes on in memory. */
-  async function write(changes) {
-    try {
-      await store.write(changes);
-    } catch (error) {
-      report('storage', error);
-      const rows = await store.read().catch(() => []);
-      store = memory();
-      await store.write([...rows, ...changes]);
-    }
+  /** Learns from what is stored whether another tab has opted out. */
+  function isMuted(rows) {
+    if (rowsOf(rows, OPTED_OUT).length) consent.optOut();
+    return consent.isMuted();
   }
 
   function isNews(event) {
     try {
-      // A server refuses the batch of such an event.
-      if (BLANK.test(event.event_name) || BLANK.test(event.namespace ?? 'default')) throw new Error('a name must have a visible character');
-      return !seen || seen.isNews(event);
+      checkNames(event);
+      return seen.isNews(event);
     } catch (error) {
       report('invalid', error);
+      return false;
     }
   }
 
-  /** Forgets what was passed on. */
-  function reset() {
-    seen?.free();
-    seen = saved = undefined;
+  /** Keys rise with the time, in microseconds, and are of one tab each. */
+  function newKey(kind) {
+    lastTime = Math.max(lastTime + 1, Date.now() * 1_000);
+    return kind + lastTime.toString(36) + Math.random();
   }
 
-  const remember = (stored) => aggregator && createSeen(aggregator, limits, stored, report);
+  /** Another page has passed events on, now or earlier: what it knows counts, and learns what is new here. */
+  function adopt(stored) {
+    if (!seen.adopt(stored)) return;
+    for (const [key, event] of unsaved) {
+      if (!isNews(event)) unsaved.delete(key);
+    }
+  }
 
-  const queue = {
+  /** Events that were held are now this user's; answers the changes that take them out of where they were held. */
+  function claim(held, userId) {
+    for (const [key, event] of held) {
+      const claimed = { ...event, user_id: userId };
+      if (isNews(claimed)) unsaved.set(OUT + key.slice(1), claimed);
+    }
+    return deletions(held);
+  }
+
+  /** Takes the oldest keys out of those that wait if they are too many; answers the changes that delete them. */
+  function evict(waiting) {
+    const excess = waiting.length - queueEventsMax;
+    if (excess <= 0) return [];
+    report('evicted', 'the queue is full: its oldest events are lost', excess);
+    past = LAPSES;
+    const evicted = waiting.splice(0, excess);
+    for (const key of evicted) unsaved.delete(key);
+    return evicted.map((key) => [key]);
+  }
+
+  /** Writes changes with all that is not saved yet. */
+  async function save(changes) {
+    const added = [...unsaved];
+    await store.write([...changes, ...added]);
+    for (const [key, event] of added) {
+      unsaved.delete(key);
+      unsent.set(key, event);
+    }
+  }
+
+  /** Stores what was admitted and, for a user who has just become known, what was held. Answers how many rows wait. */
+  async function storeAdmitted(userId) {
+    const rows = await store.read();
+    if (isMuted(rows)) return forget();
+    adopt(valueOf(rows, SEEN));
+
+    const held = rowsOf(rows, HELD);
+    const changes = userId ? claim(held, userId) : [];
+    if (!unsaved.size && !changes.length) return 0;
+
+    const stillHeld = userId ? [] : held;
+    const waiting = keysInOrder([...rowsOf(rows, OUT), ...stillHeld, ...unsaved]);
+    changes.push(...evict(waiting));
+    const passedOn = seen.save();
+    if (passedOn) changes.push([SEEN, passedOn]);
+    await save(changes);
+    return waiting.length;
+  }
+
+  /** Forgets everything but the wish not to be counted; with true or false, keeps that or takes it back. */
+  async function forget(optOut) {
+    unsaved.clear();
+    unsent.clear();
+    seen.forget();
+    const rows = await store.read();
+    const changes = deletions(rows.filter(([key]) => key !== OPTED_OUT));
+    if (optOut === true) changes.push([OPTED_OUT, true]);
+    if (optOut === false) changes.push([OPTED_OUT]);
+    await store.write(changes);
+  }
+
+  return {
+    alone: (what, use) => alone(name + what, use),
+
     /** Waits for the wasm, if it can be had. */
-    async load() {
-      if (aggregator === undefined) aggregator = preAggregate === false ? null : await loadAggregator(report);
-    },
-
-    alone,
+    load: seen.load,
 
     /** Takes events in that are news. Those without a user are held back. */
     admit(events) {
-      seen ??= remember();
       for (const event of events) {
-        last = Math.max(last + 1, Date.now() * 1_000);
-        const key = (event.user_id ? OUT : HELD) + last.toString(36) + Math.random();
+        const key = newKey(event.user_id ? OUT : HELD);
         if (isNews(event)) unsaved.set(key, event);
       }
     },
 
-    /** Stores what was admitted and, for a user who has just become known, what was held. Answers how many rows wait. */
-    store: (userId) => alone('queue', async () => {
-      const rows = await store.read();
-      if (isMuted(rowsOf(rows, OPTED_OUT)[0])) return queue.forget();
-      const changes = [];
-      const stored = rowsOf(rows, SEEN)[0]?.[1];
-      if (aggregator && stored && stored.bytes !== saved?.bytes) {
-        // Another page has passed events on, now or earlier: what it knows counts, and learns what is new here.
-        reset();
-        seen = remember(stored);
-        for (const [key, event] of unsaved) if (!isNews(event)) unsaved.delete(key);
-      }
-      seen ??= remember();
-      if (userId) {
-        for (const [key, held] of rowsOf(rows, HELD)) {
-          changes.push([key]);
-          const event = { ...held, user_id: userId };
-          if (isNews(event)) unsaved.set(OUT + key.slice(1), event);
-        }
-      }
-      if (!unsaved.size && !changes.length) return 0;
-      const waiting = [...rowsOf(rows, OUT), ...(userId ? [] : rowsOf(rows, HELD)), ...unsaved].map(([key]) => key)
-        .sort((a, b) => (a.slice(1) < b.slice(1) ? -1 : 1));
-      const excess = waiting.length - queueEventsMax;
-      if (excess > 0) {
-        report('evicted', 'the queue is full: its oldest events are lost', excess);
-        hasLost = true;
-        for (const key of waiting.splice(0, excess)) {
-          unsaved.delete(key);
-          changes.push([key]);
-        }
-      }
-      if (seen) changes.push([SEEN, saved = seen.save()]);
-      const added = [...unsaved];
-      await write([...changes, ...added]);
-      for (const [key, event] of added) {
-        unsaved.delete(key);
-        unsent.set(key, event);
-      }
-      return waiting.length;
-    }),
+    store: (userId) => alone(`${name}queue`, () => storeAdmitted(userId)),
 
     /** What is to be sent, oldest first, whichever page it is from. */
     async next() {
       const rows = await store.read();
-      if (isMuted(rowsOf(rows, OPTED_OUT)[0])) return [];
+      if (isMuted(rows)) return [];
+      epoch ??= valueOf(rows, EPOCH);
       const out = rowsOf(rows, OUT);
-      epoch ??= rowsOf(rows, EPOCH)[0]?.[1];
-      const left = new Map(out);
-      for (const key of unsent.keys()) if (!left.has(key)) unsent.delete(key);
-      if (!left.size && hasLost) {
-        // What was lost may come again, and is news then.
-        hasLost = false;
-        reset();
-        await write([[SEEN]]);
+
+      const keys = new Set(out.map(([key]) => key));
+      for (const key of unsent.keys()) {
+        if (!keys.has(key)) unsent.delete(key);
+      }
+
+      if (!out.length && past === LAPSES) {
+        past = HOLDS;
+        seen.forget();
+        await store.write([[SEEN]]);
       }
       return out;
     },
 
-    remove(keys, isLost, named) {
+    /** The server is done with these rows. */
+    remove(keys, mayRepeat, epochNow) {
+      if (mayRepeat) past = LAPSES;
       const changes = keys.map((key) => [key]);
-      hasLost ||= isLost;
-      if (!(named <= epoch)) {
-        // Something was deleted there: what was passed on before may count again.
-        hasLost ||= epoch !== undefined;
-        changes.push([EPOCH, epoch = named]);
-      }
       for (const key of keys) {
         unsaved.delete(key);
         unsent.delete(key);
       }
-      return write(changes);
+
+      const isKnown = epochNow <= epoch;
+      if (!isKnown) {
+        // Something was deleted there since: what was passed on before may count again.
+        if (epoch !== undefined) past = LAPSES;
+        epoch = epochNow;
+        changes.push([EPOCH, epoch]);
+      }
+      return store.write(changes);
     },
 
     /** Without waiting for anything: has stored what is not yet, and answers what this page has not sent. */
     leave() {
-      store.write([...unsaved]).catch(() => {});
+      store.writeAndGo([...unsaved]);
       return rowsOf([...unsent, ...unsaved], OUT);
     },
 
-    /** Forgets everything. With true or false, keeps or takes back the wish not to be counted. */
-    async forget(optOut) {
-      unsaved.clear();
-      unsent.clear();
-      reset();
-      const changes = (await store.read()).map(([key]) => [key]).filter(([key]) => key !== OPTED_OUT);
-      if (optOut !== undefined) changes.push([OPTED_OUT, optOut || undefined]);
-      await write(changes);
-    },
-
-    forgetAnonymous: () => seen?.forgetAnonymous(),
-    close: reset,
+    forget,
+    forgetAnonymous: seen.forgetAnonymous,
+    close: seen.forget,
   };
-  return queue;
 }
+
+const deletions = (rows) => rows.map(([key]) => [key]);

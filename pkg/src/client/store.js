@@ -3,8 +3,31 @@
 // A store has `read()`, all pairs in the order of their keys, and `write(changes)`, pairs of which undefined deletes.
 // Both answer promises. In IndexedDB one write is all or nothing.
 
-/** The first that works here. */
-export async function openStore(name) {
+/** A store that fails over: it may fail at any time, and what it still answers then goes on in memory. */
+export async function openStore(name, storage, report) {
+  let store = storage === 'memory' ? memory() : await firstThatWorks(name);
+  return {
+    read: () => store.read(),
+
+    async write(changes) {
+      try {
+        await store.write(changes);
+      } catch (error) {
+        report('storage', error);
+        const rows = await store.read().catch(() => []);
+        store = memory();
+        await store.write([...rows, ...changes]);
+      }
+    },
+
+    /** For a page that goes: does not wait, and nobody would be there to hear of a failure. */
+    writeAndGo(changes) {
+      store.write(changes).catch(() => {});
+    },
+  };
+}
+
+async function firstThatWorks(name) {
   for (const open of [database, (prefix) => keyed(localStorage, prefix)]) {
     try {
       const store = await open(name);
@@ -18,7 +41,7 @@ export async function openStore(name) {
 }
 
 /** Pairs that live as long as the page does. */
-export const memory = () => keyed({}, '');
+const memory = () => keyed({}, '');
 
 async function database(name) {
   const open = indexedDB.open(name);
@@ -29,15 +52,20 @@ async function database(name) {
   return {
     async read() {
       const table = open.result.transaction(name).objectStore(name);
-      const [keys, values] = [table.getAllKeys(), table.getAll()];
+      const keys = table.getAllKeys();
+      const values = table.getAll();
       await settled(values);
       return keys.result.map((key, index) => [key, values.result[index]]);
     },
-    write(changes) {
+    // Asynchronous, so that a database that is closed fails like one that is full.
+    async write(changes) {
       const transaction = open.result.transaction(name, 'readwrite');
       const table = transaction.objectStore(name);
-      for (const [key, value] of changes) value === undefined ? table.delete(key) : table.put(value, key);
-      return settled(transaction);
+      for (const [key, value] of changes) {
+        if (value === undefined) table.delete(key);
+        else table.put(value, key);
+      }
+      await settled(transaction);
     },
   };
 }
@@ -50,12 +78,13 @@ const settled = (request) => new Promise((resolve, reject) => {
 /** Over what has texts by name: localStorage or a plain object. */
 const keyed = (texts, prefix) => ({
   async read() {
-    return Object.keys(texts).filter((key) => key.startsWith(prefix)).sort()
-      .map((key) => [key.slice(prefix.length), parse(texts[key])]);
+    const keys = Object.keys(texts).filter((key) => key.startsWith(prefix));
+    return keys.sort().map((key) => [key.slice(prefix.length), parse(texts[key])]);
   },
   async write(changes) {
     for (const [key, value] of changes) {
-      value === undefined ? delete texts[prefix + key] : texts[prefix + key] = JSON.stringify(value);
+      if (value === undefined) delete texts[prefix + key];
+      else texts[prefix + key] = JSON.stringify(value);
     }
   },
 });

@@ -16,7 +16,7 @@ const POLL_MS = 20;
 /** The path of nginx, or why there is none. */
 export function findNginx() {
   try {
-    return { path: execFileSync(join(ROOT, 'scripts/nginx.sh'), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim() };
+    return { path: execFileSync(join(ROOT, 'scripts/tools/nginx.sh'), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim() };
   } catch (error) {
     return { missing: `no nginx: ${error.stderr.trim()}` };
   }

@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 
-import { GOAL, storeEvents } from '../../../scripts/store.mjs';
+import { GOAL, storeEvents } from '../../../demo/store.mjs';
 import { ROOT, serve } from '../../http/harness/server.mjs';
 import { browse } from '../../pkg/harness/page.mjs';
 

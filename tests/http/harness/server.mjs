@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { startServer } from '../../../scripts/server.mjs';
+import { startServer } from '../../../scripts/serve/server.mjs';
 import { Client } from './client.mjs';
 import { within } from './deadline.mjs';
 

@@ -15,7 +15,7 @@ const DEADLINE_MS = 30_000;
 
 /** One Chromium for a file of tests. */
 export async function browse(scope) {
-  const executablePath = execFileSync(join(ROOT, 'scripts/chromium.sh'), { encoding: 'utf8' }).trim();
+  const executablePath = execFileSync(join(ROOT, 'scripts/tools/chromium.sh'), { encoding: 'utf8' }).trim();
   const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-background-networking'] });
   scope.after(() => browser.close());
   return browser;

@@ -1,0 +1,23 @@
+// What the store holds, by the first letter of the key.
+
+/** Events to be sent. */
+export const OUT = 'e';
+/** Events whose user is not known yet. */
+export const HELD = 'h';
+/** What was passed on already. */
+export const SEEN = 's';
+/** The wish not to be counted. */
+export const OPTED_OUT = 'o';
+/** The greatest epoch that the server has named. */
+export const EPOCH = 'n';
+
+export const rowsOf = (rows, kind) => rows.filter(([key]) => key[0] === kind);
+
+/** The value of a kind that has one row at most. */
+export const valueOf = (rows, kind) => rowsOf(rows, kind)[0]?.[1];
+
+/** The keys of rows in the order in which their events were tracked, which the rest of a key tells. */
+export function keysInOrder(rows) {
+  const keys = rows.map(([key]) => key);
+  return keys.sort((a, b) => (a.slice(1) < b.slice(1) ? -1 : 1));
+}

@@ -1,0 +1,164 @@
+// What a month on Cloudflare costs: prices from prices.json, requests and rows from runs against a server of its own. `make bill`.
+//
+// The stream: every user comes back over four weeks and does 50 things, of 12 kinds that are ever rarer (Zipf). Raw, all of it is
+// sent; pre-aggregated, what the page's own aggregator passes on. Events arrive evenly over the month, so that a shard's journal
+// rows and compactions follow from the time between them: a compaction comes COMPACTION_IDLE_MS after the first row behind the
+// last one. Reads, storage (some bytes a user and event) and refused requests are not in it.
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import Table from 'cli-table3';
+
+import { Aggregator } from '../../pkg/dist/aggregator.node.js';
+import { Client } from '../lib/client.mjs';
+import { ROOT, startServer } from '../serve/server.mjs';
+
+const USERS = 400;
+const EVENTS_PER_USER = 50;
+const KINDS = 12;
+const SHARDS = 4;
+// The alarm, the first generation and its mark.
+const ROWS_OF_A_NEW_SHARD = 3;
+const BATCHES = [1, 10, 100, 1_000];
+const MONTHLY = [1e6, 10e6, 100e6];
+const IDLE_S = 10;
+const MONTH_S = 30 * 86_400;
+const COMPACTIONS = 40;
+const prices = JSON.parse(readFileSync(join(ROOT, 'scripts/bench/prices.json'), 'utf8'));
+
+const raw = stream();
+const streams = { raw, 'pre-aggregated': preAggregated(raw) };
+console.log(`${raw.length} raw events of ${USERS} users; ${streams['pre-aggregated'].length} of them leave a page that pre-aggregates.`);
+console.log(`Prices of ${prices.read}, in ${prices.currency}; ${SHARDS} shards.\n`);
+
+const counted = new Table({ head: ['per 1,000 raw events', 'batch', 'worker requests', 'object requests', 'journal rows', 'rows a compaction', 'CPU ms'], colAligns: ['left', ...Array(6).fill('right')] });
+const bills = new Table({ head: ['a month', 'batch', ...MONTHLY.map((events) => `${events / 1e6} million raw events`)], colAligns: ['left', ...Array(4).fill('right')] });
+for (const [name, events] of Object.entries(streams)) {
+  for (const size of BATCHES) {
+    const run = await measure(events, size);
+    const per = (value) => ((1_000 * value) / raw.length).toFixed(1);
+    counted.push([name, size, per(run.requests), per(run.objectRequests), per(run.journalRows), run.rowsPerCompaction.toFixed(1), per(run.cpuMs)]);
+    bills.push([name, size, ...MONTHLY.map((total) => `$${bill(run, total / raw.length).toFixed(2)}`)]);
+  }
+}
+console.log(`${counted}\n\n${bills}`);
+
+/** The whole month in order; a generator of fixed seed, so that every run has the same events. */
+function stream() {
+  let seed = 42;
+  const random = () => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+    return seed / 2 ** 31;
+  };
+  const weights = Array.from({ length: KINDS }, (_, kind) => 1 / (kind + 1));
+  const whole = weights.reduce((sum, weight) => sum + weight, 0);
+  const kind = () => {
+    let left = random() * whole;
+    return Math.min(KINDS - 1, weights.findIndex((weight) => (left -= weight) < 0));
+  };
+  const first = Date.parse('2026-11-02T00:00:00Z');
+  return Array.from({ length: USERS * EVENTS_PER_USER }, (_, nth) => ({
+    event_name: `Event ${Math.max(0, kind())}`,
+    user_id: `user ${Math.floor(random() * USERS)}`,
+    datetime: new Date(first + (nth / (USERS * EVENTS_PER_USER)) * 28 * 86_400_000).toISOString(),
+  }));
+}
+
+/** What leaves the pages: of every user what is news, the first of each week included. */
+function preAggregated(events) {
+  const aggregator = new Aggregator({ memoryBytesMax: 64 << 20, pendingBytesMax: 64 << 20 });
+  for (const { event_name: event, user_id: user, datetime: at } of events) aggregator.record({ event, user, at });
+  const sent = [];
+  while (aggregator.pendingEvents) sent.push(...aggregator.drain().events);
+  aggregator.free();
+  return sent;
+}
+
+async function withServer(env, work) {
+  const stateDir = mkdtempSync(join(tmpdir(), 'kimball-edge-bill-'));
+  const server = await startServer({ stateDir, env: { API_AUTH: 'disable', SHARDS: String(SHARDS), ...env } });
+  try {
+    return await work(server);
+  } finally {
+    await server.stop();
+    rmSync(stateDir, { recursive: true, force: true });
+  }
+}
+
+async function metric(server, name) {
+  const text = await (await fetch(`${server.url}/metrics`)).text();
+  const line = text.split('\n').find((each) => each.startsWith(`${name} `));
+  return line === undefined ? 0 : Number(line.split(' ')[1]);
+}
+
+/** User and system time of the server so far, in milliseconds. */
+function cpuMs({ pid }) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+async function post(server, events, size) {
+  const client = new Client(server.url);
+  const batches = Array.from({ length: Math.ceil(events.length / size) }, (_, nth) => events.slice(nth * size, (nth + 1) * size));
+  // One after the other: batches that come at the same time would share rows, and over a month they do not.
+  for (const batch of batches) await client.postEvents(batch);
+  return batches.length;
+}
+
+/** Requests and rows of a stream without compactions; and the rows of a compaction after every batch. */
+async function measure(events, size) {
+  const dense = await withServer({ COMPACTION_IDLE_MS: '3600000', JOURNAL_ROWS_MAX: '65536', JOURNAL_BYTES_MAX: String(8 << 20) }, async (server) => {
+    const before = cpuMs(server);
+    const requests = await post(server, events, size);
+    const rows = await metric(server, 'kimball_rows_written_total');
+    return { requests, objectRequests: await metric(server, 'kimball_shard_batches_total'), journalRows: rows - ROWS_OF_A_NEW_SHARD * SHARDS, cpuMs: cpuMs(server) - before };
+  });
+  const rowsPerCompaction = await withServer({ COMPACTION_IDLE_MS: '10' }, async (server) => {
+    const rows = [];
+    for (let nth = 0; nth < COMPACTIONS; nth += 1) {
+      const news = events.slice(nth * size, (nth + 1) * size).map((event, index) => ({ ...event, user_id: `new ${nth} ${index}` }));
+      if (news.length === 0) break;
+      const before = await metric(server, 'kimball_rows_written_total');
+      const loads = await compactions(server);
+      await post(server, news, news.length);
+      let shards = 0;
+      const deadline = Date.now() + 5_000;
+      // The rows stop growing once every shard that was written to has compacted.
+      for (let last = -1; Date.now() < deadline;) {
+        await delay(30);
+        shards = (await compactions(server)) - loads;
+        const now = await metric(server, 'kimball_rows_written_total');
+        if (shards > 0 && now === last) break;
+        last = now;
+      }
+      // Without the journal row itself and its deletion.
+      rows.push(((await metric(server, 'kimball_rows_written_total')) - before) / Math.max(1, shards) - 2);
+    }
+    return rows.reduce((sum, each) => sum + each, 0) / rows.length;
+  });
+  return { ...dense, rowsPerCompaction };
+}
+
+function compactions(server) {
+  return metric(server, 'kimball_shard_compaction_duration_seconds_count');
+}
+
+/** What a month costs in which all of this happens so many times. */
+function bill({ requests, objectRequests, journalRows, rowsPerCompaction, cpuMs: cpu }, times) {
+  const perShard = (journalRows * times) / SHARDS;
+  const perSecond = perShard / MONTH_S;
+  // A cycle is its first row, those of the IDLE_S after it, and the wait for the next.
+  const cycles = (SHARDS * perShard) / (1 + perSecond * IDLE_S);
+  const used = {
+    'worker requests': requests * times,
+    'CPU milliseconds': cpu * times,
+    'object requests': objectRequests * times + cycles,
+    // An object that is idle and may hibernate is not billed: it is active for about the time that it computes.
+    'object GB-seconds': ((cpu * times) / 1_000) * prices.objectGb,
+    'rows written': 2 * journalRows * times + cycles * rowsPerCompaction,
+  };
+  return Object.entries(prices.meters).reduce((sum, [name, { included, perMillion }]) => sum + (Math.max(0, used[name] - included) / 1e6) * perMillion, prices.base);
+}
