@@ -4,7 +4,9 @@
 
 use kimball_edge::core::flags::Value;
 use kimball_edge::core::identity::Keys;
-use kimball_edge::core::requests::{BadRequest, Batch, Fault, Query, parse_events, parse_features, parse_goal};
+use kimball_edge::core::requests::{
+    BadRequest, Batch, EventReader, Fault, Query, parse_events, parse_features, parse_goal,
+};
 use kimball_edge::core::settings::limits::RequestLimits;
 use proptest::prelude::*;
 
@@ -258,5 +260,49 @@ proptest! {
         body in r#"(\{|\[|\}|\]|,|:|"event_name"|"user_id"|"events"|"value"|"a"|1|1e9|null|true| ){0,40}"#
     ) {
         let _ = parse(&body);
+    }
+
+    #[test]
+    fn what_is_not_json_for_serde_is_not_for_us_and_at_the_same_place(
+        body in r#"\[( |\n|\{"a":( |\n)?(1|null|"é")\}|\{"a"|,|:|nul|"x|\{|\}|\]){0,12}"#
+    ) {
+        let ours = parse(&body);
+        match serde_json::from_str::<serde_json::Value>(&body) {
+            // Something else than its form may be wrong with it.
+            Ok(_) => prop_assert!(!matches!(ours, Err(BadRequest::Json(_))), "{:?}", ours),
+            Err(error) => if let Err(BadRequest::Json(what)) = ours {
+                let place = format!("line {} column {}", error.line(), error.column());
+                prop_assert!(what.ends_with(&place), "{} but {}", what, error);
+            } else {
+                // A value of the wrong type stands before.
+                prop_assert!(matches!(ours, Err(BadRequest::Field { .. })), "{:?} but {}", ours, error);
+            }
+        }
+    }
+
+    #[test]
+    fn steps_of_any_size_read_the_same(
+        events in prop::collection::vec((0..3_u8, 0..9_u8, any::<bool>()), 0..4), form in 0..3, step in 1..60_usize, cut in 0..400_usize
+    ) {
+        let list = events.iter().map(|(name, user, has_more)| {
+            let more = if *has_more { r#", "namespace": "né", "value": 2.5, "x": [{"y": [1, "]"]}]"# } else { "" };
+            format!(r#"{{"event_name": "e{name}", "user_id": {user}{more}}}"#)
+        });
+        let list = list.collect::<Vec<_>>().join(" ,\n");
+        let mut body = match form {
+            0 => format!(" [{list}]\n"),
+            1 => format!(r#"{{"n": 1.0, "events" : [ {list} ], "m": "}}"}} "#),
+            _ => format!(r#"{{"m": {{}}, "events": null}}, {list}"#),
+        };
+        // Most are whole.
+        if let Some((at, _)) = body.char_indices().nth(cut) {
+            body.truncate(at);
+        }
+        let keys = Keys::new(&[0; 32]);
+        let stepped = EventReader::new(body.as_bytes(), &keys, &LIMITS).and_then(|mut reader| {
+            while reader.step(step)? {}
+            Ok(reader.finish())
+        });
+        prop_assert_eq!(stepped, parse(&body));
     }
 }

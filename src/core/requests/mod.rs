@@ -7,6 +7,7 @@ mod batch;
 mod counter_settings;
 mod entity_tag;
 mod event;
+mod events;
 mod flag_spec;
 mod host;
 mod name;
@@ -27,7 +28,7 @@ pub use batch::{Batch, Item, NamespaceBatch};
 use batch::{BatchBuilder, NewEvent};
 pub use counter_settings::parse_counter_settings;
 pub use entity_tag::{has_entity_tag, without_suffixes};
-use event::BodyVisitor;
+pub use events::EventReader;
 pub use flag_spec::{parse_flag_spec, parse_stored_flag};
 pub use host::AllowedHosts;
 use name::check_new_name;
@@ -36,7 +37,6 @@ pub use namespace::{NewNamespace, parse_namespace};
 pub use prediction::{Given, NudgeQuery, PredictionQuery, parse_nudge, parse_prediction};
 pub use query::Query;
 use scalar::{Object, Scalar};
-use serde::Deserializer;
 use tree::Json;
 
 /// The namespace where none is given.
@@ -135,23 +135,9 @@ impl fmt::Display for Fault {
 /// assert_eq!(batch.namespaces[0].items.len(), 2);
 /// ```
 pub fn parse_events(body: &[u8], keys: &Keys, limits: &RequestLimits) -> Result<Batch, BadRequest> {
-    let mut sink = Sink { limits, batch: BatchBuilder::new(keys, limits), expected: None, refused: None };
-    sink.expect(None, "events", "must be an event, a list of events, or an object with `events`");
-    let mut json = serde_json::Deserializer::from_str(text(body)?);
-    let read = (&mut json).deserialize_any(BodyVisitor { sink: &mut sink }).and_then(|()| json.end());
-    let Err(error) = read else {
-        return Ok(sink.batch.finish());
-    };
-    let refused = sink.refused.or(if error.is_data() { sink.expected } else { None });
-    Err(refused.unwrap_or_else(|| BadRequest::Json(error.to_string())))
-}
-
-/// Where parsed events go.
-struct Sink<'a> {
-    limits: &'a RequestLimits,
-    batch: BatchBuilder<'a>,
-    expected: Option<BadRequest>,
-    refused: Option<BadRequest>,
+    let mut reader = EventReader::new(body, keys, limits)?;
+    while reader.step(usize::MAX)? {}
+    Ok(reader.finish())
 }
 
 /// The body of POST /v0/goals.

@@ -98,12 +98,21 @@ impl<'a, const N: usize> Object<'a, N> {
         key: &Scalar<'_>,
         map: &mut A,
     ) -> Result<(), A::Error> {
-        let at = fields.iter().position(|field| matches!(key, Scalar::Text(key) if key == field));
-        let Some(at) = at else {
-            map.next_value::<IgnoredAny>()?;
-            return Ok(());
-        };
-        let value = map.next_value()?;
+        match position(fields, key) {
+            Some(at) => self.put(fields, at, map.next_value()?),
+            None => drop(map.next_value::<IgnoredAny>()?),
+        }
+        Ok(())
+    }
+
+    /// Takes the value of `key`, if it is one of the fields.
+    pub(super) fn set(&mut self, fields: [&'static str; N], key: &Scalar<'_>, value: Scalar<'a>) {
+        if let Some(at) = position(fields, key) {
+            self.put(fields, at, value);
+        }
+    }
+
+    fn put(&mut self, fields: [&'static str; N], at: usize, value: Scalar<'a>) {
         if let (Some(slot), Some(seen), Some(field)) = (self.values.get_mut(at), self.seen.get_mut(at), fields.get(at))
         {
             if std::mem::replace(seen, true) {
@@ -111,7 +120,6 @@ impl<'a, const N: usize> Object<'a, N> {
             }
             *slot = value;
         }
-        Ok(())
     }
 
     /// Refuses an object in which a field came twice.
@@ -133,6 +141,10 @@ impl<'a, const N: usize> Object<'a, N> {
             })?;
         object.without_duplicates(None)
     }
+}
+
+fn position<const N: usize>(fields: [&'static str; N], key: &Scalar<'_>) -> Option<usize> {
+    fields.iter().position(|field| matches!(key, Scalar::Text(key) if key == field))
 }
 
 struct ObjectVisitor<const N: usize> {

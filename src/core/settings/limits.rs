@@ -199,7 +199,7 @@ pub const NAMES_PER_QUERY: usize = 500;
 pub const FAN_OUT: usize = 16;
 /// How often a batch is tried where something of its namespace is deleted meanwhile.
 pub const INCARNATION_TRIES: u32 = 5;
-/// Events of a batch beyond which others get their turn between reading it and carrying it out: some milliseconds each.
+/// Events, or names, of a batch beyond which others get their turn before the next step: a millisecond or two.
 pub const EVENTS_PER_TURN: u64 = 1_000;
 /// Bytes of memory that an operation takes while it is carried out, beside the state: what it changed and how to take
 /// that back, both in lists that double, and its part of the journal row, encoded, sealed and handed over.
@@ -228,12 +228,16 @@ pub const BODY_SEGMENT_BYTES: usize = 16 << 10;
 pub const BODY_READ_BYTES: u32 = 64 << 10;
 /// Bytes of that buffer at first, and where the body comes slowly: it is there while nothing comes.
 pub const BODY_READ_BYTES_MIN: u32 = 4 << 10;
-/// Bytes that a body of gzip is inflated by before others get their turn: one or two milliseconds.
-pub const INFLATE_STEP_BYTES: usize = 256 << 10;
-/// Milliseconds after which a body of gzip that is being inflated and parsed no longer keeps others from it: its request
+/// Bytes of a body that is parsed in one stretch, of a millisecond or two: twice what 1,000 events have. Larger ones are
+/// parsed in steps.
+pub const BODY_AT_ONCE_BYTES: usize = 256 << 10;
+/// Bytes of a large body that are inflated, or parsed, before others get their turn: half a millisecond. A request of
+/// others has some five turns, and such a step before each.
+pub const BODY_STEP_BYTES: usize = 64 << 10;
+/// Milliseconds after which a large body that is being inflated and parsed no longer keeps others from it: its request
 /// was broken off.
 pub const DESK_MS: u64 = 5_000;
-/// Milliseconds that a body of gzip waits for others before it is refused.
+/// Milliseconds that a large body waits for others before it is refused.
 pub const DESK_WAIT_MS: u64 = 20_000;
 /// Milliseconds between two looks at whether it may begin.
 pub const DESK_POLL_MS: u64 = 2;

@@ -14,7 +14,7 @@ use super::ask::{ask_registry, ask_registry_plainly, shard_name};
 use super::deletions;
 use crate::core::identity::{Keys, NameHash, UnlinkKey};
 use crate::core::requests::{BLANK, BadRequest, DEFAULT_NAMESPACE, is_blank};
-use crate::core::settings::limits::{NAME_CACHE_BYTES, REFUSAL_CACHE_MS};
+use crate::core::settings::limits::{EVENTS_PER_TURN, NAME_CACHE_BYTES, REFUSAL_CACHE_MS};
 use crate::edge::host::clock;
 use crate::edge::host::config::Config;
 use crate::edge::http::error::ApiError;
@@ -321,7 +321,9 @@ pub async fn resolve(
     registrant: Registrant,
 ) -> Result<Vec<Resolved>, ApiError> {
     let (mut resolved, mut asked, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    let mut turn = Turn::default();
     for (place, &(namespace, names)) in wanted.iter().enumerate() {
+        turn.take(names.len()).await;
         let (found, missing) = CACHE.with_borrow_mut(|cache| cache.resolve(namespace, names, registrant));
         refuse_full(&found, config)?;
         resolved.push(found);
@@ -346,21 +348,20 @@ pub async fn resolve(
             return Err(full(refusal, config));
         }
     };
-    CACHE.with_borrow_mut(|cache| {
-        cache.total = total;
-        for ((asked, reply), (place, missing)) in asked.iter().zip(replies).zip(places) {
-            let learnt = cache.learn(asked, reply, config, keys);
-            let Some(found) = resolved.get_mut(place) else {
-                continue;
-            };
-            found.target = learnt.target;
-            for (position, event) in missing.into_iter().zip(learnt.events) {
-                if let Some(slot) = found.events.get_mut(position) {
-                    *slot = event;
-                }
+    CACHE.with_borrow_mut(|cache| cache.total = total);
+    for ((asked, reply), (place, missing)) in asked.iter().zip(replies).zip(places) {
+        turn.take(missing.len()).await;
+        let learnt = CACHE.with_borrow_mut(|cache| cache.learn(asked, reply, config, keys));
+        let Some(found) = resolved.get_mut(place) else {
+            continue;
+        };
+        found.target = learnt.target;
+        for (position, event) in missing.into_iter().zip(learnt.events) {
+            if let Some(slot) = found.events.get_mut(position) {
+                *slot = event;
             }
         }
-    });
+    }
     Ok(resolved)
 }
 
@@ -372,6 +373,23 @@ fn refuse_full(resolved: &Resolved, config: &Config) -> Result<(), ApiError> {
     match resolved.events.iter().find_map(|event| event.err().filter(|refusal| refusal.is_full())) {
         Some(refusal) => Err(full(refusal, config)),
         None => Ok(()),
+    }
+}
+
+/// Lets others in every [`EVENTS_PER_TURN`] names.
+#[derive(Default)]
+struct Turn {
+    names: u64,
+}
+
+impl Turn {
+    /// Begins to work on so many names.
+    async fn take(&mut self, names: usize) {
+        if self.names > EVENTS_PER_TURN {
+            clock::let_others_in().await;
+            self.names = 0;
+        }
+        self.names += names as u64;
     }
 }
 

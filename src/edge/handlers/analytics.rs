@@ -3,8 +3,9 @@
 use crate::api::code::Code;
 use crate::core::answers::analytics::Analytics;
 use crate::core::answers::short::{ErrorFields, Recorded, RefusedEvent};
-use crate::core::requests::{Batch, namespace_of, parse_events};
-use crate::core::settings::limits::EVENTS_PER_TURN;
+use crate::core::identity::Keys;
+use crate::core::requests::{BadRequest, Batch, EventReader, namespace_of};
+use crate::core::settings::limits::{BODY_AT_ONCE_BYTES, BODY_STEP_BYTES, EVENTS_PER_TURN, RequestLimits};
 use crate::edge::gateway::ingest::{self, Applied, Refused};
 use crate::edge::gateway::keys::keys;
 use crate::edge::gateway::reports;
@@ -49,8 +50,8 @@ pub async fn record(call: Call<'_>) -> Result<Reply, ApiError> {
 async fn record_batch(call: Call<'_>, events: &mut u64) -> Result<(Applied, bool), ApiError> {
     let body = read_json(&call.request, call.config).await?;
     let keys = keys(call.env, call.config).await?;
-    let (batch, _lease) =
-        body.parse(|body| parse_events(body, &keys, &call.config.request), Batch::bytes_in_flight).await?;
+    let parse = async |body: &[u8]| parse_events(body, &keys, &call.config.request).await;
+    let (batch, _lease) = body.parse(parse, Batch::bytes_in_flight).await?;
     *events = batch.events();
     // To read a large batch and to carry it out are two stretches, not one.
     if *events > EVENTS_PER_TURN {
@@ -64,6 +65,16 @@ async fn record_batch(call: Call<'_>, events: &mut u64) -> Result<(Applied, bool
     let has_later = batch.namespaces.iter().flat_map(|part| &part.items).any(|item| item.week > latest_week);
     let applied = ingest::apply(call.env, call.config, &keys, &batch, call.principal.registrant(), call.fault).await?;
     Ok((applied, has_later))
+}
+
+/// Reads a batch; a large one in steps, between which others get their turn.
+async fn parse_events(body: &[u8], keys: &Keys, limits: &RequestLimits) -> Result<Batch, BadRequest> {
+    let mut reader = EventReader::new(body, keys, limits)?;
+    let step = if body.len() > BODY_AT_ONCE_BYTES { BODY_STEP_BYTES } else { usize::MAX };
+    while reader.step(step)? {
+        clock::let_others_in().await;
+    }
+    Ok(reader.finish())
 }
 
 /// 204 where all was taken, else what was not; an error's status where nothing was.

@@ -18,7 +18,7 @@ use crate::edge::http::response::Reply;
 pub async fn add(call: Call<'_>) -> Result<Reply, ApiError> {
     let body = read_json(&call.request, call.config).await?;
     let now = clock::now_s();
-    let parse = |body: &[u8]| {
+    let parse = async |body: &[u8]| {
         let flag = parse_flag_spec(body, &call.config.request, &call.config.flags, now)?;
         Ok::<_, ApiError>((flag, FLAG_COPIES * body.len() as u64))
     };

@@ -17,7 +17,7 @@ use crate::edge::http::response::Reply;
 /// When the body is malformed, or the goal is refused or could not be stored.
 pub async fn add(call: Call<'_>) -> Result<Reply, ApiError> {
     let body = read_json(&call.request, call.config).await?;
-    let (goal, _lease) = body.parse(|body| parse_goal(body, &call.config.request), |_| 0).await?;
+    let (goal, _lease) = body.parse(async |body| parse_goal(body, &call.config.request), |_| 0).await?;
     let keys = keys(call.env, call.config).await?;
     let names = [goal.goal_name.clone()];
     let registrant = call.principal.registrant();

@@ -38,7 +38,7 @@ pub async fn read_one(call: Call<'_>) -> Result<Reply, ApiError> {
 /// When the body is malformed, there is no room for the namespace, or the registry cannot be reached.
 pub async fn put(call: Call<'_>) -> Result<Reply, ApiError> {
     let body = read_json(&call.request, call.config).await?;
-    let (asked, _lease) = body.parse(|body| parse_namespace(body, &call.config.request), |_| 0).await?;
+    let (asked, _lease) = body.parse(async |body| parse_namespace(body, &call.config.request), |_| 0).await?;
     let question = PutNamespace { namespace: asked.namespace, group_users_min: asked.group_users_min };
     match ask_registry(call.env, &question).await? {
         NamespacePut::Made(record) => Ok(answer(&record)?.with_status(201)),

@@ -1,10 +1,10 @@
 //! Reading of request bodies, plain or gzip, never more than the limit, and never more of them at once than there is
 //! room for.
 //!
-//! A body grows with what has arrived, piece by piece, whatever it announced. It is put together and parsed in one
-//! synchronous stretch. One of gzip is inflated step by step, so that others get their turn, and no other is inflated
-//! meanwhile ([`Desk`]). So this memory is taken by one body of the isolate at a time; what arrived, and what was made
-//! of it until that is carried out, is counted by [`Bodies`].
+//! A body grows with what has arrived, piece by piece, whatever it announced. A small one is put together and parsed in
+//! one synchronous stretch. A large one, or one of gzip, is inflated and parsed step by step, so that others get their
+//! turn, and no other such body meanwhile ([`Desk`]). So this memory is taken by one body of the isolate at a time; what
+//! arrived, and what was made of it until that is carried out, is counted by [`Bodies`].
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, Read};
@@ -19,8 +19,8 @@ use super::error::ApiError;
 use super::incoming::Incoming;
 use crate::api::code::Code;
 use crate::core::settings::limits::{
-    BODIES_BYTES, BODY_SEGMENT_BYTES, BODY_TICK_MS, DESK_MS, DESK_POLL_MS, DESK_WAIT_MS, DRAIN_BYTES, DRAIN_MS,
-    INFLATE_STEP_BYTES,
+    BODIES_BYTES, BODY_AT_ONCE_BYTES, BODY_SEGMENT_BYTES, BODY_STEP_BYTES, BODY_TICK_MS, DESK_MS, DESK_POLL_MS,
+    DESK_WAIT_MS, DRAIN_BYTES, DRAIN_MS,
 };
 use crate::edge::host::clock;
 use crate::edge::host::config::Config;
@@ -145,25 +145,26 @@ impl Body {
     }
 
     /// Puts the body together, has `parse` make something of it, and takes the room for that, of which `bytes_of` says
-    /// how much it is, in place of the body's.
+    /// how much it is, in place of the body's. `parse` lets others in meanwhile where the body has more than [`BODY_AT_ONCE_BYTES`].
     ///
     /// # Errors
     /// Those of `parse`; when the body is not gzip as it said or has too many bytes inflated; or when there is no room.
     pub async fn parse<T, E: Into<ApiError>>(
         self,
-        parse: impl FnOnce(&[u8]) -> Result<T, E>,
+        parse: impl AsyncFnOnce(&[u8]) -> Result<T, E>,
         bytes_of: impl FnOnce(&T) -> u64,
     ) -> Result<(T, Lease), ApiError> {
         let Self { pieces, is_gzip, bytes_max, mut lease } = self;
-        let _desk = if is_gzip { Some(Desk::take().await?) } else { None };
+        let is_large = is_gzip || pieces.bytes > BODY_AT_ONCE_BYTES as u64;
+        let _desk = if is_large { Some(Desk::take().await?) } else { None };
         let bytes = if is_gzip { inflate(&pieces, bytes_max).await? } else { pieces.join() };
-        let parsed = parse(&bytes).map_err(Into::into)?;
+        let parsed = parse(&bytes).await.map_err(Into::into)?;
         lease.take(bytes.len() as u64, bytes_of(&parsed))?;
         Ok((parsed, lease))
     }
 }
 
-/// Where bodies of gzip are inflated and parsed, one after the other.
+/// Where bodies that take several steps are inflated and parsed, one after the other.
 struct Desk {
     since_ms: u64,
 }
@@ -180,7 +181,7 @@ impl Desk {
                 return Ok(Self { since_ms: now_ms });
             }
             if now_ms.abs_diff(since_ms) > DESK_WAIT_MS {
-                let what = "other bodies of gzip are being inflated; nothing was recorded, send it again";
+                let what = "other large bodies are being read; nothing was recorded, send it again";
                 return Err(ApiError::new(Code::BodiesBusy, what));
             }
             Delay::from(Duration::from_millis(DESK_POLL_MS)).await;
@@ -306,7 +307,7 @@ async fn inflate(body: &Pieces, bytes_max: u64) -> Result<Vec<u8>, ApiError> {
             let grown = (4 * inflated.capacity()).max(BODY_SEGMENT_BYTES);
             inflated.reserve_exact(if grown > most / 4 { most } else { grown } - inflated.len());
         }
-        let step = (inflated.capacity() - inflated.len()).min(INFLATE_STEP_BYTES);
+        let step = (inflated.capacity() - inflated.len()).min(BODY_STEP_BYTES);
         let added = decoder.by_ref().take(step as u64).read_to_end(&mut inflated).map_err(invalid)?;
         if inflated.len() as u64 > bytes_max {
             return Err(ApiError::body_too_large(bytes_max));
@@ -314,7 +315,7 @@ async fn inflate(body: &Pieces, bytes_max: u64) -> Result<Vec<u8>, ApiError> {
         if added < step {
             return Ok(inflated);
         }
-        if step == INFLATE_STEP_BYTES {
+        if step == BODY_STEP_BYTES {
             clock::let_others_in().await;
         }
     }
