@@ -142,8 +142,8 @@ fn growth_is_refused_where_there_is_no_room_and_repeats_are_not() {
     let mut set = UserSet::new();
     assert_eq!(set.insert(fingerprint(0), 8), Err(Full::Memory));
     assert!(set.is_empty());
-    let mut n = 0;
-    set.insert(fingerprint(n), 1_000).unwrap();
+    let mut n = 19;
+    (0..=n).for_each(|n| assert_eq!(set.insert(fingerprint(n), 1_000), Ok(true)));
     while set.insert(fingerprint(n + 1), 0).is_ok() {
         n += 1;
     }
@@ -153,6 +153,38 @@ fn growth_is_refused_where_there_is_no_room_and_repeats_are_not() {
     assert_eq!(set.insert(fingerprint(0), 0), Ok(false));
     assert_eq!(encoded(&set), before);
     assert_eq!(set.insert(fingerprint(n + 1), usize::MAX), Ok(true));
+}
+
+#[test]
+fn a_few_users_are_a_list_and_many_a_table_and_back() {
+    let mut set = UserSet::new();
+    let empty = set.memory_bytes();
+    let mut sizes = Vec::new();
+    for n in 0..40 {
+        let told = set.growth_bytes(1);
+        let before = set.memory_bytes();
+        assert_eq!(set.insert(fingerprint(n), set.growth_bytes(1)), Ok(true));
+        assert_eq!(set.memory_bytes() - before, told);
+        sizes.push(set.memory_bytes() - empty);
+    }
+    // Four fingerprints of 8 bytes at a time below 16 users, then a table of 64 slots.
+    assert_eq!([sizes[0], sizes[3], sizes[4], sizes[14]], [32, 32, 64, 128]);
+    assert!(sizes[15] > 250 && sizes[39] == sizes[15], "{sizes:?}");
+    let whole = encoded(&set);
+    for n in 1..40 {
+        assert!(set.remove(fingerprint(n)));
+        assert!(!set.contains(fingerprint(n)) && set.contains(fingerprint(0)));
+    }
+    set.shrink();
+    assert_eq!(set.memory_bytes() - empty, 32);
+    assert_eq!(encoded(&set), encoded(&set_of(0..1)));
+    (1..40).for_each(|n| assert_eq!(set.insert(fingerprint(n), usize::MAX), Ok(true)));
+    assert_eq!(encoded(&set), whole);
+    // What has room for no table stays a list.
+    let mut set = set_of(0..15);
+    let before = encoded(&set);
+    assert_eq!(set.insert(fingerprint(15), 100), Err(Full::Memory));
+    assert_eq!(encoded(&set), before);
 }
 
 #[test]

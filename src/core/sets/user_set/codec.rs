@@ -11,7 +11,6 @@
 //! `floor(log2(2^b / n))` for fingerprints of `b` bits (36 unless `COUNTERS` says otherwise), about 1.5 bits a user from the entropy (R. F. Rice, 1979). Equal sets have equal bytes.
 
 use super::UserSet;
-use super::table::Table;
 use crate::core::format::bytes::{Reader, put_varint};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 
@@ -28,7 +27,7 @@ impl UserSet {
         let mut bits =
             BitWriter { bytes: Vec::with_capacity(len as usize * (k as usize + 3) / 8 + 8), pending: 0, count: 0 };
         let mut next = 0;
-        for fingerprint in self.table.iter() {
+        for fingerprint in self.iter() {
             let gap = fingerprint - next;
             let ones = (gap >> k) as u32;
             for _ in 0..ones / ONES_AT_ONCE {
@@ -50,17 +49,16 @@ impl UserSet {
     /// # Errors
     /// [`Corrupt`] for anything that [`Self::encode`] does not write. Memory is taken in proportion to the input only.
     pub fn decode(reader: &mut Reader<'_>, fingerprint_bits: u8) -> Result<Self, Corrupt> {
-        let table = decode_table(reader, fingerprint_bits).within("user set")?;
-        Ok(Self { table })
+        decode(reader, fingerprint_bits).within("user set")
     }
 }
 
-fn decode_table(reader: &mut Reader<'_>, fingerprint_bits: u8) -> Result<Table, Corrupt> {
+fn decode(reader: &mut Reader<'_>, fingerprint_bits: u8) -> Result<UserSet, Corrupt> {
     let empty = UserSet::with_fingerprint_bits(fingerprint_bits);
     let empty = empty.ok_or_else(|| Corrupt::new(Defect::Range).within("fingerprint bits"))?;
     let len = reader.varint_below(empty.capacity_max() + 1).within("number of fingerprints")?;
     if len == 0 {
-        return Ok(empty.table);
+        return Ok(empty);
     }
     let k = u32::from(reader.u8().within("bits of a lower part")?);
     if k != gap_bits(len, fingerprint_bits) {
@@ -82,7 +80,7 @@ fn decode_table(reader: &mut Reader<'_>, fingerprint_bits: u8) -> Result<Table, 
     if !check.padding_is_zero() {
         return Err(Corrupt::new(Defect::Form).within("padding"));
     }
-    Ok(Table::from_sorted(&gaps, Table::slots_for(len), fingerprint_bits))
+    Ok(UserSet::from_sorted(&gaps, len, fingerprint_bits))
 }
 
 fn gap_bits(len: u64, fingerprint_bits: u8) -> u32 {

@@ -1,11 +1,11 @@
-//! The set of users who did an event: a quotient filter over keyed fingerprints.
+//! The set of users who did an event: keyed fingerprints, in a quotient filter, or in a sorted list while they are few.
 //!
 //! Promises:
 //! - never a false "absent": a fingerprint that was inserted is contained until it is removed;
 //! - a false "present" has probability `len / 2^bits` for any absent user: at most [`UserSet::FALSE_POSITIVE_RATE_MAX`]
 //!   at [`UserSet::FINGERPRINT_BITS`] bits and [`UserSet::CAPACITY_MAX`] users;
 //! - the content, and with it the encoding, depends on what was inserted and not on the order;
-//! - 19 to 25 bits a user at a million users, 280 bytes at one; it grows by a quarter at a time.
+//! - 19 to 25 bits a user at a million users, 8 bytes below 16 users; the filter grows by a quarter at a time.
 //!
 //! Structure: Bender et al., "Don't Thrash: How to Cache Your Hash on Flash" (VLDB 2012), with the occupied and run-end
 //! bits of Pandey et al., "A General-Purpose Counting Filter" (SIGMOD 2017). Departures: quotient and remainder come
@@ -14,8 +14,10 @@
 
 mod blocks;
 mod codec;
+mod list;
 mod table;
 
+use list::{LIST_MAX, List};
 use table::{Insertion, Table};
 
 /// Why a fingerprint was not inserted. The set is unchanged.
@@ -40,7 +42,14 @@ pub enum Full {
 /// ```
 #[derive(Debug, Clone)]
 pub struct UserSet {
-    table: Table,
+    content: Content,
+    fingerprint_bits: u8,
+}
+
+#[derive(Debug, Clone)]
+enum Content {
+    List(List),
+    Table(Table),
 }
 
 impl UserSet {
@@ -58,20 +67,34 @@ impl UserSet {
     /// An empty set. Allocates nothing.
     #[must_use]
     pub fn new() -> Self {
-        Self { table: Table::new(Self::FINGERPRINT_BITS) }
+        Self::empty(Self::FINGERPRINT_BITS)
     }
 
     /// An empty set that keeps so many bits of each fingerprint; `None` where it cannot be that many.
     #[must_use]
     pub fn with_fingerprint_bits(bits: u8) -> Option<Self> {
         let is_possible = (Self::FINGERPRINT_BITS_MIN..=Self::FINGERPRINT_BITS_MAX).contains(&bits);
-        is_possible.then(|| Self { table: Table::new(bits) })
+        is_possible.then(|| Self::empty(bits))
+    }
+
+    fn empty(fingerprint_bits: u8) -> Self {
+        Self { content: Content::List(List::default()), fingerprint_bits }
+    }
+
+    /// The set of strictly ascending fingerprints of so many bits, of which there are `len`.
+    fn from_sorted(fingerprints: &(impl Iterator<Item = u64> + Clone), len: u64, fingerprint_bits: u8) -> Self {
+        let content = if len < LIST_MAX as u64 {
+            Content::List(List::from_sorted(fingerprints.clone(), len as usize))
+        } else {
+            Content::Table(Table::from_sorted(fingerprints, Table::slots_for(len), fingerprint_bits))
+        };
+        Self { content, fingerprint_bits }
     }
 
     /// Bits kept of each fingerprint.
     #[must_use]
     pub const fn fingerprint_bits(&self) -> u8 {
-        self.table.fingerprint_bits()
+        self.fingerprint_bits
     }
 
     /// The most users that the set takes: a tenth of all fingerprints, or [`Self::CAPACITY_MAX`] with the usual bits.
@@ -90,7 +113,10 @@ impl UserSet {
     /// `n / 2^37` of it in expectation (0.0007 % at a million).
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.table.len()
+        match &self.content {
+            Content::List(list) => list.as_slice().len() as u64,
+            Content::Table(table) => table.len(),
+        }
     }
 
     /// Whether nothing was inserted.
@@ -102,13 +128,27 @@ impl UserSet {
     /// Bytes that the set takes in memory, its own struct included.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.table.allocated_bytes()
+        size_of::<Self>() + self.allocated_bytes()
+    }
+
+    fn allocated_bytes(&self) -> usize {
+        match &self.content {
+            Content::List(list) => list.allocated_bytes(),
+            Content::Table(table) => table.allocated_bytes(),
+        }
     }
 
     /// Whether a fingerprint (64 bits, of which the upper [`Self::fingerprint_bits`] count) was inserted.
     #[must_use]
     pub fn contains(&self, fingerprint: u64) -> bool {
-        self.table.contains(self.truncate(fingerprint))
+        self.contains_truncated(self.truncate(fingerprint))
+    }
+
+    fn contains_truncated(&self, fingerprint: u64) -> bool {
+        match &self.content {
+            Content::List(list) => list.contains(fingerprint),
+            Content::Table(table) => table.contains(fingerprint),
+        }
     }
 
     /// Adds a fingerprint and says whether it was absent. The table may grow by at most `growth_bytes`.
@@ -121,42 +161,90 @@ impl UserSet {
 
     fn insert_truncated(&mut self, fingerprint: u64, growth_bytes: usize) -> Result<bool, Full> {
         if self.len() >= self.capacity_max() {
-            return if self.table.contains(fingerprint) { Ok(false) } else { Err(Full::Capacity) };
+            return if self.contains_truncated(fingerprint) { Ok(false) } else { Err(Full::Capacity) };
         }
         loop {
-            match self.table.insert(fingerprint) {
-                Insertion::Done => return Ok(true),
-                Insertion::Present => return Ok(false),
-                Insertion::NoRoom => {}
+            let allocated = self.allocated_bytes();
+            match &mut self.content {
+                Content::List(list) => {
+                    if list.contains(fingerprint) {
+                        return Ok(false);
+                    }
+                    let len = list.as_slice().len() + 1;
+                    if len < LIST_MAX {
+                        if List::bytes(len).saturating_sub(allocated) > growth_bytes {
+                            return Err(Full::Memory);
+                        }
+                        list.insert(fingerprint);
+                        return Ok(true);
+                    }
+                    let slots = Table::slots_for(len as u64);
+                    if Table::bytes(slots, self.fingerprint_bits).saturating_sub(allocated) > growth_bytes {
+                        return Err(Full::Memory);
+                    }
+                    let table = Table::from_sorted(&list.as_slice().iter().copied(), slots, self.fingerprint_bits);
+                    self.content = Content::Table(table);
+                }
+                Content::Table(table) => {
+                    match table.insert(fingerprint) {
+                        Insertion::Done => return Ok(true),
+                        Insertion::Present => return Ok(false),
+                        Insertion::NoRoom => {}
+                    }
+                    let grown = table.grown_slots();
+                    if Table::bytes(grown, self.fingerprint_bits).saturating_sub(allocated) > growth_bytes {
+                        return Err(Full::Memory);
+                    }
+                    *table = Table::from_sorted(&table.iter(), grown, self.fingerprint_bits);
+                }
             }
-            let grown = self.table.grown_slots();
-            let grown_bytes = self.table.bytes(grown).saturating_sub(self.table.allocated_bytes());
-            if grown_bytes > growth_bytes {
-                return Err(Full::Memory);
-            }
-            self.table = Table::from_sorted(&self.table.iter(), grown, self.fingerprint_bits());
         }
     }
 
-    /// Gives back what removals left unused: the table is then as if the fingerprints had just been inserted.
+    /// Gives back what removals left unused: the set is then as if the fingerprints had just been inserted.
     pub fn shrink(&mut self) {
-        let slots = Table::slots_for(self.len());
-        if self.table.bytes(slots) < self.table.allocated_bytes() {
-            let bits = self.fingerprint_bits();
-            self.table =
-                if slots == 0 { Table::new(bits) } else { Table::from_sorted(&self.table.iter(), slots, bits) };
+        let len = self.len();
+        if self.bytes_with(len) < self.allocated_bytes() {
+            let shrunk = Self::from_sorted(&self.iter(), len, self.fingerprint_bits);
+            *self = shrunk;
         }
     }
 
-    /// Takes a fingerprint out and says whether it was present. The table stays as large; see [`Self::shrink`].
+    /// Takes a fingerprint out and says whether it was present. The memory stays as large; see [`Self::shrink`].
     pub fn remove(&mut self, fingerprint: u64) -> bool {
-        self.table.remove(self.truncate(fingerprint))
+        let fingerprint = self.truncate(fingerprint);
+        match &mut self.content {
+            Content::List(list) => list.remove(fingerprint),
+            Content::Table(table) => table.remove(fingerprint),
+        }
     }
 
     /// Bytes by which the set may grow with so many insertions; where they lie badly, by the growth of a quarter more.
     #[must_use]
     pub fn growth_bytes(&self, insertions: u64) -> usize {
-        self.table.bytes(self.table.slots_with(insertions)).saturating_sub(self.table.allocated_bytes())
+        let grown = match &self.content {
+            Content::Table(table) => Table::bytes(table.slots_with(insertions), self.fingerprint_bits),
+            Content::List(_) => self.bytes_with(self.len() + insertions),
+        };
+        grown.saturating_sub(self.allocated_bytes())
+    }
+
+    /// Bytes that a set of so many fingerprints allocates, made at once.
+    fn bytes_with(&self, len: u64) -> usize {
+        if len < LIST_MAX as u64 {
+            List::bytes(len as usize)
+        } else {
+            Table::bytes(Table::slots_for(len), self.fingerprint_bits)
+        }
+    }
+
+    /// All fingerprints, ascending.
+    fn iter(&self) -> impl Iterator<Item = u64> + Clone + '_ {
+        let (list, table) = match &self.content {
+            Content::List(list) => (list.as_slice(), None),
+            Content::Table(table) => (&[][..], Some(table.iter())),
+        };
+        list.iter().copied().chain(table.into_iter().flatten())
     }
 
     /// Adds everything that `other` holds. Commutative and associative in its content.
@@ -168,7 +256,7 @@ impl UserSet {
         if self.fingerprint_bits() != other.fingerprint_bits() {
             return Err(Full::Capacity);
         }
-        for fingerprint in other.table.iter() {
+        for fingerprint in other.iter() {
             self.insert_truncated(fingerprint, usize::MAX)?;
         }
         Ok(())
@@ -189,11 +277,9 @@ impl Default for UserSet {
 const SLOTS_MAX: u64 = 1 << 28;
 
 impl PartialEq for UserSet {
-    /// Equal content; the tables may differ in size after removals.
+    /// Equal content; the memory may differ after removals.
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len()
-            && self.fingerprint_bits() == other.fingerprint_bits()
-            && self.table.iter().eq(other.table.iter())
+        self.len() == other.len() && self.fingerprint_bits() == other.fingerprint_bits() && self.iter().eq(other.iter())
     }
 }
 

@@ -12,7 +12,6 @@ pub(super) struct Table {
     divisor: u64,
     slots: u32,
     len: u32,
-    fingerprint_bits: u8,
 }
 
 /// Slots at the end that are nobody's home, for the cluster that reaches there.
@@ -33,18 +32,9 @@ const fn next_slots(slots: usize) -> usize {
 }
 
 impl Table {
-    /// A table without slots, for fingerprints of so many bits.
-    pub(super) fn new(fingerprint_bits: u8) -> Self {
-        Self { blocks: Blocks::default(), divisor: 0, slots: 0, len: 0, fingerprint_bits }
-    }
-
-    pub(super) const fn fingerprint_bits(&self) -> u8 {
-        self.fingerprint_bits
-    }
-
-    /// Bytes that a table of `slots` would allocate.
-    pub(super) fn bytes(&self, slots: usize) -> usize {
-        if slots == 0 { 0 } else { Blocks::bytes(slots, remainder_bits(divisor(slots, self.fingerprint_bits))) }
+    /// Bytes that a table of `slots`, which are some, allocates.
+    pub(super) fn bytes(slots: usize, fingerprint_bits: u8) -> usize {
+        Blocks::bytes(slots, remainder_bits(divisor(slots, fingerprint_bits)))
     }
 
     pub(super) fn allocated_bytes(&self) -> usize {
@@ -85,7 +75,7 @@ impl Table {
     fn with_slots(slots: usize, fingerprint_bits: u8) -> Self {
         let divisor = divisor(slots, fingerprint_bits);
         let blocks = Blocks::new(slots, remainder_bits(divisor));
-        Self { blocks, divisor, slots: slots as u32, len: 0, fingerprint_bits }
+        Self { blocks, divisor, slots: slots as u32, len: 0 }
     }
 
     /// A table of at least `slots` slots that holds strictly ascending fingerprints.

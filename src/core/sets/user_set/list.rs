@@ -1,0 +1,52 @@
+//! A small user set: a sorted list of fingerprints.
+
+/// From so many fingerprints on a table takes less.
+pub(super) const LIST_MAX: usize = 16;
+/// The list grows by so many at a time.
+const STEP: usize = 4;
+
+/// At most [`LIST_MAX`] fingerprints, ascending.
+#[derive(Debug, Clone, Default)]
+pub(super) struct List(Vec<u64>);
+
+impl List {
+    /// Bytes that a list of so many fingerprints allocates.
+    pub(super) const fn bytes(len: usize) -> usize {
+        len.next_multiple_of(STEP) * size_of::<u64>()
+    }
+
+    /// The list of strictly ascending fingerprints, of which there are `len`.
+    pub(super) fn from_sorted(fingerprints: impl Iterator<Item = u64>, len: usize) -> Self {
+        let mut list = Vec::with_capacity(len.next_multiple_of(STEP));
+        list.extend(fingerprints);
+        Self(list)
+    }
+
+    pub(super) fn allocated_bytes(&self) -> usize {
+        self.0.capacity() * size_of::<u64>()
+    }
+
+    pub(super) fn as_slice(&self) -> &[u64] {
+        &self.0
+    }
+
+    pub(super) fn contains(&self, fingerprint: u64) -> bool {
+        self.0.contains(&fingerprint)
+    }
+
+    /// Adds an absent fingerprint.
+    pub(super) fn insert(&mut self, fingerprint: u64) {
+        if self.0.len() == self.0.capacity() {
+            self.0.reserve_exact(STEP);
+        }
+        let at = self.0.partition_point(|&kept| kept < fingerprint);
+        self.0.insert(at, fingerprint);
+    }
+
+    /// Takes a fingerprint out and says whether it was present. The memory stays.
+    pub(super) fn remove(&mut self, fingerprint: u64) -> bool {
+        let before = self.0.len();
+        self.0.retain(|&kept| kept != fingerprint);
+        self.0.len() < before
+    }
+}
