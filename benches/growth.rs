@@ -14,7 +14,7 @@ use kimball_edge::core::format::seal::Seal;
 use kimball_edge::core::periods::day::Day;
 use kimball_edge::core::settings::limits::{JOURNAL_BYTES, JOURNAL_ROWS, SHARD_MEMORY_BYTES};
 use kimball_edge::core::state::aggregator::{Aggregator, Operation};
-use kimball_edge::core::state::effect;
+use kimball_edge::core::state::journal;
 use kimball_edge::core::state::shard_limits::ShardLimits;
 use kimball_edge::core::state::snapshot;
 use plotters::prelude::*;
@@ -160,7 +160,7 @@ fn full_reload() -> (usize, usize, f64) {
             let operations: Vec<_> =
                 (first..first + per_row).map(|user| stream.record((user % 10) as u32, user)).collect();
             let effects = state.apply(&operations, &stream.unlink, &ShardLimits::NONE, Day::MAX).ok()?;
-            seal.close([0; 24], &effect::encode(&effects))
+            seal.close([0; 24], &journal::encode(&effects))
         })
         .collect();
     let start = Instant::now();
@@ -168,7 +168,7 @@ fn full_reload() -> (usize, usize, f64) {
     let ms = per_item(&clock, 1, || {
         let mut state = decoded(&sections);
         for row in &journal {
-            let effects = seal.open(row).and_then(|row| effect::decode(&row));
+            let effects = seal.open(row).and_then(|row| journal::decode(&row));
             black_box(effects.and_then(|effects| state.restore(&effects)).is_ok());
         }
         black_box(state);

@@ -10,9 +10,11 @@ use kimball_edge::core::identity::Keys;
 use kimball_edge::core::periods::day::Day;
 use kimball_edge::core::periods::week::Week;
 use kimball_edge::core::pre_aggregation::{Bounds, PreAggregator};
-use kimball_edge::core::state::aggregator::{Aggregator, Operation};
+use kimball_edge::core::state::aggregator::{Aggregator, Operation, Section};
 use kimball_edge::core::state::counts;
-use kimball_edge::core::state::effect::{self, Effect};
+use kimball_edge::core::state::effect::Effect;
+use kimball_edge::core::state::journal;
+use kimball_edge::core::state::set_key::SetKey;
 use kimball_edge::core::state::shard_limits::{ShardLimits, Sizing};
 use kimball_edge::core::state::snapshot;
 
@@ -40,13 +42,15 @@ fn state() -> (Aggregator, Vec<Vec<u8>>) {
         (0..9).map(|user| record(GOAL, user)).collect(),
     ];
     let rows =
-        batches.iter().map(|batch| effect::encode(&state.apply(batch, &unlink, &limits, Day::MAX).unwrap())).collect();
+        batches.iter().map(|batch| journal::encode(&state.apply(batch, &unlink, &limits, Day::MAX).unwrap())).collect();
     (state, rows)
 }
 
 /// The section of a number.
 fn section(state: &Aggregator, number: u64) -> Vec<u8> {
-    snapshot::encode_all(state).into_iter().find(|section| u64::from(section[FRAME_BYTES]) == number).unwrap()
+    let counters = state.counters().map(|(event, _)| Section::Counter(event));
+    let mut sections = counters.chain(state.sets().iter().map(|(set, _)| Section::Set(set)));
+    snapshot::encode(state, sections.find(|section| section.number() == number).unwrap()).unwrap()
 }
 
 /// Other content in a frame of its own, whose checksum is right.
@@ -88,13 +92,22 @@ fn flips(framed: &[u8], decode: impl Fn(&[u8]) -> Result<Vec<u8>, Corrupt>) -> B
     said
 }
 
-fn stored(number: u64) -> impl Fn(&[u8]) -> Result<(), Corrupt> {
-    move |bytes| snapshot::decode_stored(&mut Aggregator::default(), number, bytes)
+fn stored(state: &Aggregator, number: u64) -> impl Fn(&[u8]) -> Result<(), Corrupt> {
+    let again = again(state, number);
+    move |bytes| again(bytes).map(|_| ())
 }
 
-fn again(number: u64) -> impl Fn(&[u8]) -> Result<Vec<u8>, Corrupt> {
+/// Reads a section, behind the counters that a set needs, and writes it again.
+fn again(state: &Aggregator, number: u64) -> impl Fn(&[u8]) -> Result<Vec<u8>, Corrupt> {
+    let mut counters = Aggregator::default();
+    if number >= SetKey::Event(0).number() {
+        for (event, _) in state.counters() {
+            let number = Section::Counter(event).number();
+            snapshot::decode_stored(&mut counters, number, &section(state, number)).unwrap();
+        }
+    }
     move |bytes| {
-        let mut state = Aggregator::default();
+        let mut state = counters.clone();
         snapshot::decode_stored(&mut state, number, bytes)?;
         Ok(section(&state, number))
     }
@@ -103,7 +116,7 @@ fn again(number: u64) -> impl Fn(&[u8]) -> Result<Vec<u8>, Corrupt> {
 /// Words and positions: no value of anything that is about a user has so few digits.
 fn has_places_only(said: &str) {
     let numbers = said.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty());
-    assert!(numbers.into_iter().all(|digits| digits.len() <= 3), "{said}");
+    assert!(numbers.into_iter().all(|digits| digits.len() <= 4), "{said}");
     assert!(said.contains(": ") && said.is_ascii(), "{said}");
 }
 
@@ -114,10 +127,6 @@ fn a_section_that_is_cut_off_names_the_field_at_its_end() {
         "tag",
         "flags",
         "fingerprint bits",
-        "user set, number of fingerprints",
-        "user set, bits of a lower part",
-        "user set, length of the gaps",
-        "user set, gaps",
         "sum, high",
         "sum, low",
         "goal record, number of combinations",
@@ -133,31 +142,34 @@ fn a_section_that_is_cut_off_names_the_field_at_its_end() {
         "goal record, single count 0, count",
         "goal record, single count 1, event",
         "goal record, single count 1, count",
-        "cohorts, number of weeks",
-        "cohorts, week 0, week number",
-        "cohorts, week 0, user set, number of fingerprints",
-        "cohorts, week 0, user set, bits of a lower part",
-        "cohorts, week 0, user set, length of the gaps",
-        "cohorts, week 0, user set, gaps",
-        "cohorts, week 1, week number",
-        "cohorts, week 1, user set, number of fingerprints",
-        "cohorts, week 1, user set, bits of a lower part",
-        "cohorts, week 1, user set, length of the gaps",
-        "cohorts, week 1, user set, gaps",
     ];
     let mut expected = vec!["section 5 (event 4), section number".to_owned()];
     expected.extend(fields.iter().map(|field| format!("section 5 (event 4), {field}")));
-    assert_eq!(cuts(&section(&state, 5), stored(5)), expected);
+    assert_eq!(cuts(&section(&state, 5), stored(&state, 5)), expected);
 
-    let fields = ["section number", "user set, number of fingerprints", "user set, bits of a lower part"];
-    let said = cuts(&section(&state, 0), stored(0));
-    assert_eq!(said[..3], fields.map(|field| format!("section 0 (all users), {field}")));
+    let user_set = ["number of fingerprints", "bits of a lower part", "length of the gaps", "gaps"];
+    let of_set = |parts: &[&str]| {
+        let mut fields = ["section number", "kind"].map(str::to_owned).to_vec();
+        fields.extend(parts.iter().map(|&part| part.to_owned()));
+        fields.push("fingerprint bits".to_owned());
+        fields.extend(user_set.iter().map(|field| format!("user set, {field}")));
+        fields
+    };
+    let week = state.sets().others(4).next().unwrap().0;
+    for (set, place, parts) in [
+        (SetKey::AllUsers, "section 0 (all users)", &[][..]),
+        (SetKey::Event(4), "set of kind 1 (users of event 4)", &["event"]),
+        (week, "set of kind 2 (users in a week of event 4)", &["event", "week"]),
+    ] {
+        let said = cuts(&section(&state, set.number()), stored(&state, set.number()));
+        assert_eq!(said, of_set(parts).iter().map(|field| format!("{place}, {field}")).collect::<Vec<_>>());
+    }
 }
 
 #[test]
 fn a_flipped_bit_is_told_by_place_and_field() {
     let (state, _) = state();
-    let said = flips(&section(&state, 5), again(5));
+    let said = flips(&section(&state, 5), again(&state, 5));
     for text in &said {
         has_places_only(text);
     }
@@ -167,27 +179,40 @@ fn a_flipped_bit_is_told_by_place_and_field() {
     for expected in [
         "section number: does not fit what comes before it",
         "flags: out of range",
+        "fingerprint bits: out of range",
+        "goal record, combination 0, bitmap: not in the form that is written",
+        "goal record, combination 1, bitmap: out of order",
+    ] {
+        assert!(said.contains(&format!("section 5 (event 4), {expected}")), "{expected} is not among {said:#?}");
+    }
+    let set = SetKey::Event(4).number();
+    let said = flips(&section(&state, set), again(&state, set));
+    for text in &said {
+        has_places_only(text);
+    }
+    for expected in [
+        "kind: unknown to this version",
+        "section number: does not fit what comes before it",
         "user set, fingerprint bits: out of range",
         "user set, bits of a lower part: not in the form that is written",
         "user set, padding: not in the form that is written",
-        "goal record, combination 0, bitmap: not in the form that is written",
-        "goal record, combination 1, bitmap: out of order",
-        "cohorts, week 1, week number: out of order",
-        "cohorts, week 0, week number: out of range",
     ] {
-        assert!(said.contains(&format!("section 5 (event 4), {expected}")), "{expected} is not among {said:#?}");
+        assert!(said.contains(&format!("set of kind 1 (users of event 4), {expected}")), "{expected}: {said:#?}");
     }
     let is_of_a_gap =
         |text: &&String| text.contains("user set, gap ") && text.ends_with(": beyond the space of fingerprints");
     assert!(said.iter().any(|text| is_of_a_gap(&text)), "{said:#?}");
+    let week = state.sets().others(4).next().unwrap().0.number();
+    let said = flips(&section(&state, week), again(&state, week));
+    assert!(said.contains("set of kind 2 (users in a week of event 4), week: out of range"), "{said:#?}");
 
-    let said = flips(&section(&state, 0), again(0));
+    let said = flips(&section(&state, 0), again(&state, 0));
     assert!(said.iter().all(|text| text.starts_with("section 0 (all users)")));
 }
 
 #[test]
 fn the_gap_that_leaves_the_space_of_fingerprints_is_named() {
-    // Section 17, the counter of event 16: tag, no flags, and a set of 300 users whose gap 212 has too many one bits.
+    // The set of event 16: 300 users, and gap 212 has too many one bits.
     let mut state = Aggregator::default();
     let keys = Keys::new(&[6; 32]);
     let unlink = keys.unlink("shop");
@@ -200,10 +225,11 @@ fn the_gap_that_leaves_the_space_of_fingerprints_is_named() {
     };
     let batch: Vec<Operation> = (0..300).map(record).collect();
     state.apply(&batch, &unlink, &ShardLimits::NONE, Day::MAX).unwrap();
-    let section = section(&state, 17);
-    // Section number (1), tag (8), flags (1), number of fingerprints (2), bits of a lower part (1), length (2).
-    let (head, stream) = section[FRAME_BYTES..].split_at(15);
-    let k = u32::from(head[12]);
+    let number = SetKey::Event(16).number();
+    let section = section(&state, number);
+    // Section number (1), kind (1), event (1), bits (1), number of fingerprints (2), bits of a lower part (1), length (2).
+    let (head, stream) = section[FRAME_BYTES..].split_at(9);
+    let k = u32::from(head[6]);
     let mut bit = 0;
     let is_one = |bit: usize| stream[bit / 8] >> (bit % 8) & 1 == 1;
     for _ in 0..212 {
@@ -216,30 +242,30 @@ fn the_gap_that_leaves_the_space_of_fingerprints_is_named() {
     for at in bit..bit + 600 {
         changed[at / 8] |= 1 << (at % 8);
     }
-    let said = stored(17)(&reframed(&section, &[head, &changed].concat())).unwrap_err().to_string();
-    assert_eq!(said, "section 17 (event 16), user set, gap 212: beyond the space of fingerprints");
+    let said = stored(&state, number)(&reframed(&section, &[head, &changed].concat())).unwrap_err().to_string();
+    assert_eq!(said, "set of kind 1 (users of event 16), user set, gap 212: beyond the space of fingerprints");
 }
 
 #[test]
 fn a_damaged_frame_is_told_as_such() {
     let (state, rows) = state();
     let section = section(&state, 5);
-    let said = |bytes: &[u8]| stored(5)(bytes).unwrap_err().to_string();
+    let said = |bytes: &[u8]| stored(&state, 5)(bytes).unwrap_err().to_string();
     for bit in 0..section.len() * 8 {
         let mut flipped = section.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
         let field = match bit / 8 {
             0 | 1 => "first bytes: unknown to this version",
             2 => "kind: unknown to this version",
-            3 if flipped[3] == 0 || flipped[3] > 3 => "version: unknown to this version",
+            3 if flipped[3] == 0 || flipped[3] > 4 => "version: unknown to this version",
             3 => "version: not in the form that is written",
             _ => "checksum: does not match the content",
         };
         assert_eq!(said(&flipped), format!("section 5 (event 4), frame, {field}"));
     }
     assert_eq!(said(&section[..7]), "section 5 (event 4), frame: the bytes end before it does");
-    let later = frame(b'J', 4, &rows[0][FRAME_BYTES..]);
-    assert_eq!(effect::decode(&later).unwrap_err().to_string(), "frame, version: unknown to this version");
+    let later = frame(b'J', 5, &rows[0][FRAME_BYTES..]);
+    assert_eq!(journal::decode(&later).unwrap_err().to_string(), "frame, version: unknown to this version");
     assert_eq!(
         said(&[&section[..], &[0]].concat()),
         "section 5 (event 4), frame, checksum: does not match the content"
@@ -250,9 +276,9 @@ fn a_damaged_frame_is_told_as_such() {
         for bit in 0..row.len() * 8 {
             let mut flipped = row.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(effect::decode(&flipped).unwrap_err().to_string().starts_with("frame, "), "bit {bit}");
+            assert!(journal::decode(&flipped).unwrap_err().to_string().starts_with("frame, "), "bit {bit}");
         }
-        assert!((0..row.len()).all(|len| effect::decode(&row[..len]).is_err()));
+        assert!((0..row.len()).all(|len| journal::decode(&row[..len]).is_err()));
     }
     let mut twice = state.clone();
     let said = snapshot::decode_stored(&mut twice, 5, &section).unwrap_err().to_string();
@@ -264,7 +290,7 @@ fn a_damaged_frame_is_told_as_such() {
 #[test]
 fn a_journal_row_names_the_effect_and_its_field() {
     let (_, rows) = state();
-    let decode = |bytes: &[u8]| effect::decode(bytes).map(|_| ());
+    let decode = |bytes: &[u8]| journal::decode(bytes).map(|_| ());
     assert_eq!(
         cuts(&rows[0], decode),
         [
@@ -276,20 +302,21 @@ fn a_journal_row_names_the_effect_and_its_field() {
     );
     let said = cuts(&rows[2], decode);
     assert_eq!(
-        said[..8],
+        said[..9],
         [
             "effect 0, event",
-            "effect 0 (first occurrence of event 4), fingerprint",
-            "effect 0 (first occurrence of event 4), value",
-            "effect 0 (first occurrence of event 4), combination, length of the bitmap",
-            "effect 0 (first occurrence of event 4), combination, bitmap",
+            "effect 0 (users of event 4), fingerprint",
+            "effect 0 (users of event 4), flags",
+            "effect 0 (users of event 4), value",
+            "effect 0 (users of event 4), combination, length of the bitmap",
+            "effect 0 (users of event 4), combination, bitmap",
             "effect 1, event",
-            "effect 1 (first occurrence in a week of event 4), week",
-            "effect 1 (first occurrence in a week of event 4), fingerprint",
+            "effect 1, week",
+            "effect 1 (users in a week of event 4), fingerprint",
         ]
     );
     for row in &rows {
-        let said = flips(row, |bytes| Ok(effect::encode(&effect::decode(bytes)?)));
+        let said = flips(row, |bytes| Ok(journal::encode(&journal::decode(bytes)?)));
         for text in &said {
             has_places_only(text);
         }

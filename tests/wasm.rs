@@ -7,8 +7,9 @@ use kimball_edge::core::periods::day::Day;
 use kimball_edge::core::requests::parse_events;
 use kimball_edge::core::settings::limits::RequestLimits;
 use kimball_edge::core::state::aggregator::{Aggregator, Operation};
+use kimball_edge::core::state::set_key::SetKey;
 use kimball_edge::core::state::shard_limits::ShardLimits;
-use kimball_edge::core::state::{effect, snapshot};
+use kimball_edge::core::state::{journal, snapshot};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 #[path = "golden/state.rs"]
@@ -45,14 +46,14 @@ fn a_large_set_reloads_to_the_same_state() {
     let mut state = Aggregator::default();
     let effects = state.apply(&operations, &unlink, &ShardLimits::NONE, Day::MAX).unwrap();
     let mut replayed = Aggregator::default();
-    replayed.restore(&effect::decode(&effect::encode(&effects)).unwrap()).unwrap();
+    replayed.restore(&journal::decode(&journal::encode(&effects)).unwrap()).unwrap();
     let mut reloaded = Aggregator::default();
     for section in snapshot::encode_all(&state) {
         snapshot::decode(&mut reloaded, &section).unwrap();
     }
     assert_eq!(state.report(), replayed.report());
     assert_eq!(state.report(), reloaded.report());
-    assert!(state.users().len() > 49_990);
+    assert!(state.sets().len(SetKey::AllUsers) > 49_990);
 }
 
 #[wasm_bindgen_test]

@@ -11,7 +11,7 @@ use kimball_edge::core::periods::week::Week;
 use kimball_edge::core::state::aggregator::{Aggregator, Operation};
 use kimball_edge::core::state::shard_limits::ShardLimits;
 use kimball_edge::core::state::sum::Sum;
-use kimball_edge::core::state::{effect, snapshot};
+use kimball_edge::core::state::{journal, snapshot};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, Arbitrary)]
@@ -131,7 +131,7 @@ fuzz_target!(|steps: Vec<Step>| {
             Step::Replay => {
                 let mut replayed = Aggregator::default();
                 for row in &journal {
-                    let effects = effect::decode(row).expect("what was encoded decodes");
+                    let effects = journal::decode(row).expect("what was encoded decodes");
                     replayed.restore(&effects).expect("what was done can be done again");
                 }
                 assert_eq!(snapshot::encode_all(&replayed), snapshot::encode_all(&state));
@@ -143,7 +143,7 @@ fuzz_target!(|steps: Vec<Step>| {
         let before = snapshot::encode_all(&state);
         match state.apply(&operations, &unlink, &limits, Day::MAX) {
             Ok(effects) => {
-                journal.push(effect::encode(&effects));
+                journal.push(journal::encode(&effects));
                 acts.iter().for_each(|&act| model.apply(act));
             }
             Err(_) => assert_eq!(snapshot::encode_all(&state), before, "a refused batch changes nothing"),

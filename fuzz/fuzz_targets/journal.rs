@@ -2,13 +2,13 @@
 #![no_main]
 
 use kimball_edge::core::state::aggregator::Aggregator;
-use kimball_edge::core::state::{effect, snapshot};
+use kimball_edge::core::state::{journal, snapshot};
 use kimball_edge_fuzz::framed;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(effects) = effect::decode(&framed(b'J', 2, data)) else { return };
-    assert_eq!(effect::decode(&effect::encode(&effects)).as_ref(), Ok(&effects));
+    let Ok(effects) = journal::decode(&framed(b'J', 2, data)) else { return };
+    assert_eq!(journal::decode(&journal::encode(&effects)).as_ref(), Ok(&effects));
     let mut state = Aggregator::default();
     if state.restore(&effects).is_ok() {
         let once = snapshot::encode_all(&state);

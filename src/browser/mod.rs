@@ -73,7 +73,7 @@ impl Aggregator {
     /// # Errors
     /// When `max` is not a number of events.
     pub fn pending(&self, max: &JsValue) -> Result<JsValue, Error> {
-        let events: Array = self.state.pending().take(most(max)?).map(|event| wire(&event)).collect();
+        let events = list(self.state.pending().take(most(max)?).map(|event| wire(&event)));
         let batch = Object::new();
         value::set(&batch, "events", &events);
         Ok(batch.into())
@@ -113,9 +113,8 @@ impl Aggregator {
         let counters = Array::new();
         for counter in &report.counters {
             let goal = counter.goal.as_ref().map_or(JsValue::UNDEFINED, |goal| {
-                let combinations = counts(goal.combinations.iter(), |combination| {
-                    combination.events().map(name).collect::<Array>().into()
-                });
+                let combinations =
+                    counts(goal.combinations.iter(), |combination| list(combination.events().map(name)).into());
                 let single = counts(goal.single.iter(), |&event| name(event));
                 Array::of3(&combinations, &(goal.other as f64).into(), &single).into()
             });
@@ -213,6 +212,15 @@ impl Options {
         }
         Ok(Self { bounds, weekly: given.flag("weekly")?, key: given.bytes("key")? })
     }
+}
+
+/// A list of values. `Array` collects them with far more code.
+fn list(values: impl Iterator<Item = JsValue>) -> Array {
+    let list = Array::new();
+    for value in values {
+        list.push(&value);
+    }
+    list
 }
 
 /// `key, count, key, count…`

@@ -111,7 +111,7 @@ fn is_absent(value: &JsValue) -> bool {
 
 /// Says what is wrong with which part.
 pub(super) fn wrong(part: &str, must: &str) -> Error {
-    Error::new(&[part, ": ", must].concat())
+    Error::new(&format!("{part}: {must}"))
 }
 
 /// Sets a field of an object of our own, which cannot fail.

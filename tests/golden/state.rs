@@ -4,7 +4,7 @@ use kimball_edge::core::identity::Keys;
 use kimball_edge::core::periods::day::Day;
 use kimball_edge::core::periods::week::Week;
 use kimball_edge::core::state::aggregator::{Aggregator, Operation};
-use kimball_edge::core::state::effect;
+use kimball_edge::core::state::journal;
 use kimball_edge::core::state::shard_limits::{ShardLimits, Sizing};
 
 /// Three events, one of them a goal with values and an overflow bucket.
@@ -33,7 +33,7 @@ pub fn state() -> (Aggregator, Vec<Vec<u8>>) {
     ];
     let journal = batches
         .iter()
-        .map(|batch| effect::encode(&state.apply(batch, &unlink, &limits, Day::MAX).unwrap_or_default()))
+        .map(|batch| journal::encode(&state.apply(batch, &unlink, &limits, Day::MAX).unwrap_or_default()))
         .collect();
     (state, journal)
 }
@@ -81,7 +81,7 @@ fn apply(state: &mut Aggregator, batches: &[Vec<Operation>]) -> (Aggregator, Vec
     let limits = ShardLimits { weeks_per_event: 2, sizings: [(1, sizing)].into_iter().collect(), ..ShardLimits::NONE };
     let journal = batches
         .iter()
-        .map(|batch| effect::encode(&state.apply(batch, &unlink, &limits, Day::MAX).unwrap_or_default()))
+        .map(|batch| journal::encode(&state.apply(batch, &unlink, &limits, Day::MAX).unwrap_or_default()))
         .collect();
     (state.clone(), journal)
 }

@@ -100,6 +100,12 @@ pub fn check_version(bytes: &[u8], version: u8) -> Result<(), Corrupt> {
     }
 }
 
+/// The version that a frame says.
+#[must_use]
+pub fn version_of(frame: &[u8]) -> u8 {
+    frame.get(VERSION_AT).copied().unwrap_or(0)
+}
+
 /// Writes integers as LEB128, so that small ones are short.
 pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {

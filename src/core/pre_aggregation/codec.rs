@@ -6,7 +6,7 @@
 //! |---|---|
 //! | key | 32 bytes |
 //! | events passed unseen, number of namespaces | LEB128 each |
-//! | per namespace: name; number of event names, the names by number; number of sections, the sections of its [snapshot] | texts and sections each with their length in bytes as LEB128 before them |
+//! | per namespace: name; number of event names, the names by number; number of sections, the sections of its state ([`snapshot_older`]) | texts and sections each with their length in bytes as LEB128 before them |
 //! | pending events | until the end, see `pending.rs` |
 //!
 //! Equal content has equal bytes, but for the order in which namespaces and event names were first seen.
@@ -19,7 +19,7 @@ use crate::core::identity::LocalKey;
 use crate::core::requests::check_name;
 use crate::core::settings::limits::{EVENTS_PER_NAMESPACE, NAME_BYTES};
 use crate::core::state::aggregator::Aggregator;
-use crate::core::state::snapshot;
+use crate::core::state::snapshot_older;
 
 const KIND: u8 = b'P';
 const VERSION: u8 = 1;
@@ -66,7 +66,7 @@ impl Namespace {
         for name in &self.names {
             put_text(out, name);
         }
-        let sections = snapshot::encode_all(&self.state);
+        let sections = snapshot_older::encode_all(&self.state);
         put_varint(out, sections.len() as u64);
         for section in sections {
             put_varint(out, section.len() as u64);
@@ -83,7 +83,7 @@ impl Namespace {
         }
         for nth in 0..reader.varint_below(EVENTS_PER_NAMESPACE.max + 2).within("number of sections")? {
             let section = get_bytes(reader).within_nth("section", nth)?;
-            snapshot::decode(&mut namespace.state, section).within_nth("section", nth)?;
+            snapshot_older::decode(&mut namespace.state, section).within_nth("section", nth)?;
         }
         if namespace.state.has_tags(&namespace.names, key) {
             Ok(namespace)

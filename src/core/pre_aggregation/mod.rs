@@ -262,7 +262,7 @@ impl PreAggregator {
     /// Counts an event that was passed on.
     ///
     /// # Errors
-    /// [`Refusal`] where it does not fit the bounds; nothing is remembered of it then.
+    /// [`Refusal`] where it does not fit the bounds; nothing is remembered of it then, or in a page a part.
     fn remember(&mut self, event: &Event<'_>) -> Result<(), Refusal> {
         let room = self.bounds.memory_bytes.saturating_sub(self.memory_bytes());
         let at = self.namespaces.iter().position(|namespace| namespace.name == event.namespace);
@@ -280,8 +280,11 @@ impl PreAggregator {
         let [goal, _, record] = operations(&self.key, number, event);
         let both = [goal, record];
         let operations = if event.ensure_goal { &both[..] } else { std::slice::from_ref(&record) };
-        namespace.state.apply(operations, self.key.unlink(), &limits, Day::MAX)?;
-        namespace.intern(event.event);
+        let applied = namespace.state.apply(operations, self.key.unlink(), &limits, Day::MAX);
+        if namespace.state.counter(number).is_some() {
+            namespace.intern(event.event);
+        }
+        applied?;
         self.namespaces.extend(new);
         Ok(())
     }

@@ -18,8 +18,11 @@
 use litemap::LiteMap;
 
 use super::aggregator::Aggregator;
-use super::effect::{Effect, First};
+use super::effect::Effect;
 use super::report::{CounterReport, GoalReport, Report};
+use super::set_key::SetKey;
+use super::sets::Sets;
+use super::snapshot::Stored;
 use crate::core::format::bytes::{Reader, frame, put_varint, unframe};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::periods::week::Week;
@@ -37,17 +40,18 @@ const HAS_WEEKS: u8 = 2;
 /// The counts of a state.
 #[must_use]
 pub fn of(state: &Aggregator) -> Report {
-    let counters = state.counters().map(|(event, counter)| CounterReport::counts_of(event, counter)).collect();
-    Report { users: state.users().len(), counters }
+    let counters =
+        state.counters().map(|(event, counter)| CounterReport::counts_of(event, counter, state.sets())).collect();
+    Report { users: state.sets().len(SetKey::AllUsers), counters }
 }
 
 /// Encodes the counts of a state whose snapshot is of this generation.
 #[must_use]
 pub fn encode(state: &Aggregator, generation: u64) -> Vec<u8> {
-    let mut payload = head(generation, state.users().len());
+    let mut payload = head(generation, state.sets().len(SetKey::AllUsers));
     // One after the other: together they may take more memory than their encoding.
     for (event, counter) in state.counters() {
-        put_counter(&mut payload, &CounterReport::counts_of(event, counter));
+        put_counter(&mut payload, &CounterReport::counts_of(event, counter, state.sets()));
     }
     frame(KIND, VERSION, &payload)
 }
@@ -164,22 +168,46 @@ fn push<K: Ord>(map: &mut LiteMap<K, u64>, key: K, count: u64) -> Result<(), Cor
     Ok(())
 }
 
+/// Adds what a stored section has.
+pub fn add(counts: &mut Report, stored: &Stored) {
+    match stored {
+        Stored::Counter(event, counter) => {
+            let mine = counter_of(&mut counts.counters, *event);
+            let other = CounterReport::counts_of(*event, counter, &Sets::default());
+            mine.goal = other.goal;
+            other.weeks.into_iter().for_each(|(week, users)| *mine.weeks.entry(week).or_default() += users);
+        }
+        Stored::Set(set, users) => add_users(counts, *set, users.len()),
+    }
+}
+
+/// Adds users of a set.
+fn add_users(counts: &mut Report, set: SetKey, users: u64) {
+    match set {
+        SetKey::AllUsers => counts.users += users,
+        SetKey::Event(event) => counter_of(&mut counts.counters, event).count += users,
+        SetKey::Week(event, week) => {
+            *counter_of(&mut counts.counters, event).weeks.entry(week).or_default() += users;
+        }
+    }
+}
+
 /// Adds what effects that came after the counts have changed.
 pub fn follow(counts: &mut Report, effects: &[Effect]) {
     for effect in effects {
-        let counter = counter_of(&mut counts.counters, effect.event());
         match effect {
-            Effect::Counter { .. } => {}
-            Effect::Goal { .. } => {
-                counter.goal.get_or_insert_default();
+            Effect::Counter { event, .. } => drop(counter_of(&mut counts.counters, *event)),
+            Effect::Goal { event } => drop(counter_of(&mut counts.counters, *event).goal.get_or_insert_default()),
+            Effect::Close { last } => {
+                if let SetKey::Week(event, week) = *last {
+                    close(&mut counter_of(&mut counts.counters, event).weeks, week);
+                }
             }
-            Effect::Week { week, .. } => *counter.weeks.entry(*week).or_default() += 1,
-            Effect::Close { week, .. } => close(&mut counter.weeks, *week),
-            Effect::First(First { new_user, completion, .. }) => {
-                counter.count += 1;
-                counts.users += u64::from(new_user.is_some());
-                if let Some((combination, _)) = completion {
-                    let goal = counter.goal.get_or_insert_default();
+            Effect::Insert { set, carried, .. } => {
+                add_users(counts, *set, 1);
+                let completion = carried.as_ref().and_then(|carried| carried.completion.as_ref());
+                if let (Some((combination, _)), Some(event)) = (completion, set.event()) {
+                    let goal = counter_of(&mut counts.counters, event).goal.get_or_insert_default();
                     goal.other += 1;
                     combination.events().for_each(|event| *goal.single.entry(event).or_default() += 1);
                 }

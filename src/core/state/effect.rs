@@ -1,30 +1,24 @@
-//! Effects: what a batch changed in a shard, and the journal row that says so.
+//! Effects: what a batch changed in a shard.
 //!
-//! An effect names no user key, so replaying a journal is plain insertion. A row lists the effects of one batch in
-//! their order; where it is stored it is sealed ([`crate::core::format::seal`]), because a row tells which effects came together.
-//!
-//! Payload of a row (in a [`crate::core::format::bytes::frame`] of kind `J`, version 1, 2 or 3): effects until the end. Each is
+//! An effect names no user key, so replaying a journal is plain insertion. Its bytes in a row of the [`super::journal`] are
 //!
 //! | part | form |
 //! |---|---|
-//! | kind | 1 byte: `0` counter, `1` goal, `2 + flags` first occurrence (flags: 4 value, 8 combination, 16 new user, 32 the combination counts in `other`); since version 2: `64` counter with its own number of fingerprint bits, `65` first occurrence in a week; since version 3: `66` weeks close |
-//! | event | LEB128 |
+//! | kind | 1 byte: `0` counter, `1` goal, `64` counter with its own number of fingerprint bits; `128 + kind of set` insertion, `160 + kind of set` insertion that carries something, `192 + kind of set` closing |
+//! | event | LEB128, kinds below 128 |
 //! | tag | 8 bytes, kinds `0` and `64` only |
 //! | fingerprint bits | 1 byte, kind `64` only |
-//! | week | LEB128, kinds `65` and `66` only ([`crate::core::periods::week::Week`]) |
-//! | fingerprint | 8 bytes, first occurrences only |
-//! | fingerprint in the set of all users | 8 bytes, if flag 16 |
-//! | value | 8 bytes, if flag 4 |
-//! | combination | if flag 8 |
-//!
-//! A row is written as the least version that has everything in it.
+//! | parts of the key of the set | from `128` on ([`super::set_key`]) |
+//! | fingerprint | 8 bytes, insertions only |
+//! | flags | 1 byte, from `160` to `191`: 1 value, 2 combination, 4 the combination counts in `other` |
+//! | value | 8 bytes, if flag 1 |
+//! | combination | if flag 2 |
 
 use super::combination::Combination;
-use super::counter::put_event;
 use super::goal::Bucket;
-use crate::core::format::bytes::{Reader, check_version, frame, unframe};
+use super::set_key::SetKey;
+use crate::core::format::bytes::{Reader, put_varint};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
-use crate::core::periods::week::Week;
 use crate::core::sets::user_set::UserSet;
 use crate::core::settings::limits::EVENTS_PER_NAMESPACE;
 
@@ -45,223 +39,187 @@ pub enum Effect {
         /// The event's number.
         event: u32,
     },
-    /// A user did an event for the first time.
-    First(First),
-    /// A user did an event for the first time in a week.
-    Week {
-        /// The event's number.
-        event: u32,
-        /// The week under which this counts.
-        week: Week,
-        /// The user in the set of this event and week.
+    /// A user is in a set now.
+    Insert {
+        /// The set.
+        set: SetKey,
+        /// The user in it.
         fingerprint: u64,
+        /// What came with the first occurrence of an event, if anything did; it counts only if the user is new in the set.
+        carried: Option<Box<Carried>>,
     },
-    /// The weeks of an event up to this one close.
+    /// The sets of an event and kind up to this one become a number.
     Close {
-        /// The event's number.
-        event: u32,
-        /// The latest week that closes.
-        week: Week,
+        /// The last of them.
+        last: SetKey,
     },
 }
 
-/// A first occurrence.
+/// What a first occurrence of an event carries.
 #[derive(Debug, Clone, PartialEq)]
-pub struct First {
-    /// The event's number.
-    pub event: u32,
-    /// The user in the set of this event.
-    pub fingerprint: u64,
-    /// The user in the set of all users, if not seen before in the namespace.
-    pub new_user: Option<u64>,
+pub struct Carried {
     /// The value that came with it.
     pub value: Option<f64>,
     /// If the event is a goal: what the user had done before, and where that counts.
     pub completion: Option<(Combination, Bucket)>,
 }
 
-const KIND: u8 = b'J';
-const VERSION_MAX: u8 = 3;
+pub(super) const COUNTER: u8 = 0;
+pub(super) const GOAL: u8 = 1;
+pub(super) const SIZED_COUNTER: u8 = 64;
+const INSERT: u8 = 128;
+const INSERT_CARRYING: u8 = 160;
+const CLOSE: u8 = 192;
+const SET_KINDS: u8 = 31;
 
-const COUNTER: u8 = 0;
-const GOAL: u8 = 1;
-const FIRST: u8 = 2;
-const HAS_VALUE: u8 = 4;
-const HAS_COMBINATION: u8 = 8;
-const IS_NEW_USER: u8 = 16;
-const COUNTS_IN_OTHER: u8 = 32;
-const SIZED_COUNTER: u8 = 64;
-const WEEK: u8 = 65;
-const CLOSE: u8 = 66;
-const FIRST_FLAGS: u8 = FIRST | HAS_VALUE | HAS_COMBINATION | IS_NEW_USER | COUNTS_IN_OTHER;
-
-/// Encodes the effects of a batch as a journal row.
-#[must_use]
-pub fn encode(effects: &[Effect]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(effects.len() * 20);
-    for effect in effects {
-        match effect {
-            Effect::Counter { event, tag, fingerprint_bits: UserSet::FINGERPRINT_BITS } => {
-                out.push(COUNTER);
-                put_event(&mut out, *event);
-                out.extend_from_slice(&tag.to_le_bytes());
-            }
-            Effect::Counter { event, tag, fingerprint_bits } => {
-                out.push(SIZED_COUNTER);
-                put_event(&mut out, *event);
-                out.extend_from_slice(&tag.to_le_bytes());
-                out.push(*fingerprint_bits);
-            }
-            Effect::Goal { event } => {
-                out.push(GOAL);
-                put_event(&mut out, *event);
-            }
-            Effect::First(first) => put_first(&mut out, first),
-            Effect::Week { event, week, fingerprint } => {
-                out.push(WEEK);
-                put_event(&mut out, *event);
-                week.encode(&mut out);
-                out.extend_from_slice(&fingerprint.to_le_bytes());
-            }
-            Effect::Close { event, week } => {
-                out.push(CLOSE);
-                put_event(&mut out, *event);
-                week.encode(&mut out);
-            }
-        }
-    }
-    frame(KIND, version(effects), &out)
-}
-
-/// The least version that has all of these in it.
-fn version(effects: &[Effect]) -> u8 {
-    let least = |effect: &Effect| match effect {
-        Effect::Close { .. } => 3,
-        Effect::Week { .. } => 2,
-        Effect::Counter { fingerprint_bits, .. } => 1 + u8::from(*fingerprint_bits != UserSet::FINGERPRINT_BITS),
-        Effect::Goal { .. } | Effect::First(_) => 1,
-    };
-    effects.iter().map(least).max().unwrap_or(1)
-}
-
-fn put_first(out: &mut Vec<u8>, first: &First) {
-    let mut kind = FIRST;
-    for (flag, is_set) in [
-        (HAS_VALUE, first.value.is_some()),
-        (HAS_COMBINATION, first.completion.is_some()),
-        (COUNTS_IN_OTHER, matches!(first.completion, Some((_, Bucket::Other)))),
-        (IS_NEW_USER, first.new_user.is_some()),
-    ] {
-        if is_set {
-            kind |= flag;
-        }
-    }
-    out.push(kind);
-    put_event(out, first.event);
-    out.extend_from_slice(&first.fingerprint.to_le_bytes());
-    if let Some(fingerprint) = first.new_user {
-        out.extend_from_slice(&fingerprint.to_le_bytes());
-    }
-    if let Some(value) = first.value {
-        out.extend_from_slice(&value.to_le_bytes());
-    }
-    if let Some((combination, _)) = &first.completion {
-        combination.encode(out);
-    }
-}
+const HAS_VALUE: u8 = 1;
+const HAS_COMBINATION: u8 = 2;
+const COUNTS_IN_OTHER: u8 = 4;
 
 impl Effect {
-    /// The event's number.
+    /// That a user is in a set, with nothing carried.
     #[must_use]
-    pub const fn event(&self) -> u32 {
+    pub const fn insert(set: SetKey, fingerprint: u64) -> Self {
+        Self::Insert { set, fingerprint, carried: None }
+    }
+
+    /// Appends the encoding.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Counter { event, .. }
-            | Self::Goal { event }
-            | Self::Week { event, .. }
-            | Self::Close { event, .. } => *event,
-            Self::First(first) => first.event,
+            Self::Counter { event, tag, fingerprint_bits } => {
+                let is_sized = *fingerprint_bits != UserSet::FINGERPRINT_BITS;
+                out.push(if is_sized { SIZED_COUNTER } else { COUNTER });
+                put_varint(out, u64::from(*event));
+                out.extend_from_slice(&tag.to_le_bytes());
+                if is_sized {
+                    out.push(*fingerprint_bits);
+                }
+            }
+            Self::Goal { event } => {
+                out.push(GOAL);
+                put_varint(out, u64::from(*event));
+            }
+            Self::Insert { set, fingerprint, carried } => {
+                out.push(set.kind() + if carried.is_some() { INSERT_CARRYING } else { INSERT });
+                set.encode_parts(out);
+                out.extend_from_slice(&fingerprint.to_le_bytes());
+                if let Some(carried) = carried {
+                    carried.encode(out);
+                }
+            }
+            Self::Close { last } => {
+                out.push(last.kind() + CLOSE);
+                last.encode_parts(out);
+            }
         }
+    }
+
+    /// Reads the effect at this position.
+    pub(super) fn decode(reader: &mut Reader<'_>, nth: u64) -> Result<Self, Corrupt> {
+        let kind = reader.u8().within("kind").within_nth("effect", nth)?;
+        if kind < INSERT {
+            let noun = noun(kind).ok_or_else(|| Corrupt::new(Defect::Unknown).within("kind"));
+            let noun = noun.within_nth("effect", nth)?;
+            let event = reader.varint_below(EVENTS_PER_NAMESPACE.max).within("event").within_nth("effect", nth)? as u32;
+            return Self::decode_counter(reader, kind, event).within_noted("effect", nth, noun, Some(event.into()));
+        }
+        let set = SetKey::decode_parts(kind & SET_KINDS, reader).within_nth("effect", nth)?;
+        let (noun, event) = (SetKey::noun(set.kind()), set.event().map(u64::from));
+        Self::decode_change(reader, kind & !SET_KINDS, set).within_noted("effect", nth, noun, event)
+    }
+
+    /// Reads what is behind the event of a counter or a goal.
+    pub(super) fn decode_counter(reader: &mut Reader<'_>, kind: u8, event: u32) -> Result<Self, Corrupt> {
+        if kind == GOAL {
+            return Ok(Self::Goal { event });
+        }
+        let tag = reader.u64().within("tag")?;
+        let is_sized = kind == SIZED_COUNTER;
+        let fingerprint_bits =
+            if is_sized { reader.u8().within("fingerprint bits")? } else { UserSet::FINGERPRINT_BITS };
+        if is_sized && fingerprint_bits == UserSet::FINGERPRINT_BITS {
+            return Err(Corrupt::new(Defect::Form).within("fingerprint bits"));
+        }
+        Ok(Self::Counter { event, tag, fingerprint_bits })
+    }
+
+    fn decode_change(reader: &mut Reader<'_>, kind: u8, set: SetKey) -> Result<Self, Corrupt> {
+        if kind == CLOSE {
+            return Ok(Self::Close { last: set });
+        }
+        if kind != INSERT && kind != INSERT_CARRYING {
+            return Err(Corrupt::new(Defect::Unknown).within("kind"));
+        }
+        let fingerprint = reader.u64().within("fingerprint")?;
+        let carried = if kind == INSERT { None } else { Some(Box::new(Carried::decode(reader)?)) };
+        Ok(Self::Insert { set, fingerprint, carried })
     }
 
     /// Names the effect at this position of a row as what is corrupt.
     pub(super) fn corrupt(&self, corrupt: Corrupt, nth: u64) -> Corrupt {
-        let kind = match self {
-            Self::Counter { .. } => COUNTER_OF,
-            Self::Goal { .. } => GOAL_OF,
-            Self::First(_) => FIRST_OF,
-            Self::Week { .. } => WEEK_OF,
-            Self::Close { .. } => CLOSE_OF,
+        let (noun, event) = match self {
+            Self::Counter { event, .. } => (COUNTER_OF, Some(*event)),
+            Self::Goal { event } => (GOAL_OF, Some(*event)),
+            Self::Insert { set, .. } => (SetKey::noun(set.kind()), set.event()),
+            Self::Close { last } => (CLOSE_OF, last.event()),
         };
-        corrupt.within_noted("effect", nth, kind, Some(u64::from(self.event())))
+        corrupt.within_noted("effect", nth, noun, event.map(u64::from))
     }
 }
 
 const COUNTER_OF: &str = "counter of event";
 const GOAL_OF: &str = "goal of event";
-const FIRST_OF: &str = "first occurrence of event";
-const WEEK_OF: &str = "first occurrence in a week of event";
-const CLOSE_OF: &str = "closed weeks of event";
+const CLOSE_OF: &str = "closed sets of event";
 
-/// Decodes a journal row.
-///
-/// # Errors
-/// [`Corrupt`] for anything that [`encode`] does not write.
-pub fn decode(row: &[u8]) -> Result<Vec<Effect>, Corrupt> {
-    let mut reader = Reader::new(unframe(KIND, VERSION_MAX, row)?);
-    let mut effects = Vec::new();
-    while !reader.is_empty() {
-        effects.push(get(&mut reader, effects.len() as u64)?);
+/// What an effect of this kind, below those of sets, is called.
+pub(super) const fn noun(kind: u8) -> Option<&'static str> {
+    match kind {
+        COUNTER | SIZED_COUNTER => Some(COUNTER_OF),
+        GOAL => Some(GOAL_OF),
+        _ => None,
     }
-    check_version(row, version(&effects))?;
-    Ok(effects)
 }
 
-/// Reads the effect at this position.
-fn get(reader: &mut Reader<'_>, nth: u64) -> Result<Effect, Corrupt> {
-    let kind = reader.u8().within("kind").within_nth("effect", nth)?;
-    let note = match kind {
-        COUNTER | SIZED_COUNTER => COUNTER_OF,
-        GOAL => GOAL_OF,
-        WEEK => WEEK_OF,
-        CLOSE => CLOSE_OF,
-        _ if kind & FIRST != 0 && kind & !FIRST_FLAGS == 0 => FIRST_OF,
-        _ => return Err(Corrupt::new(Defect::Unknown).within("kind").within_nth("effect", nth)),
-    };
-    let event = reader.varint_below(EVENTS_PER_NAMESPACE.max).within("event").within_nth("effect", nth)? as u32;
-    get_change(reader, kind, event).within_noted("effect", nth, note, Some(u64::from(event)))
-}
+impl Carried {
+    /// What came with a first occurrence, where something did.
+    #[must_use]
+    pub fn of(value: Option<f64>, completion: Option<(Combination, Bucket)>) -> Option<Box<Self>> {
+        (value.is_some() || completion.is_some()).then(|| Box::new(Self { value, completion }))
+    }
 
-fn get_change(reader: &mut Reader<'_>, kind: u8, event: u32) -> Result<Effect, Corrupt> {
-    Ok(match kind {
-        COUNTER => {
-            Effect::Counter { event, tag: reader.u64().within("tag")?, fingerprint_bits: UserSet::FINGERPRINT_BITS }
+    fn encode(&self, out: &mut Vec<u8>) {
+        let mut flags = 0;
+        for (flag, is_set) in [
+            (HAS_VALUE, self.value.is_some()),
+            (HAS_COMBINATION, self.completion.is_some()),
+            (COUNTS_IN_OTHER, matches!(self.completion, Some((_, Bucket::Other)))),
+        ] {
+            if is_set {
+                flags |= flag;
+            }
         }
-        SIZED_COUNTER => Effect::Counter {
-            event,
-            tag: reader.u64().within("tag")?,
-            fingerprint_bits: reader.u8().within("fingerprint bits")?,
-        },
-        WEEK => Effect::Week {
-            event,
-            week: Week::decode(reader).within("week")?,
-            fingerprint: reader.u64().within("fingerprint")?,
-        },
-        CLOSE => Effect::Close { event, week: Week::decode(reader).within("week")? },
-        GOAL => Effect::Goal { event },
-        _ => Effect::First(get_first(reader, kind, event)?),
-    })
-}
+        out.push(flags);
+        if let Some(value) = self.value {
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+        if let Some((combination, _)) = &self.completion {
+            combination.encode(out);
+        }
+    }
 
-fn get_first(reader: &mut Reader<'_>, kind: u8, event: u32) -> Result<First, Corrupt> {
-    let fingerprint = reader.u64().within("fingerprint")?;
-    let is_new_user = kind & IS_NEW_USER != 0;
-    let new_user = if is_new_user { Some(reader.u64().within("fingerprint of a new user")?) } else { None };
-    let value = if kind & HAS_VALUE != 0 { Some(reader.f64().within("value")?) } else { None };
-    let completion = match kind & (HAS_COMBINATION | COUNTS_IN_OTHER) {
-        0 => None,
-        HAS_COMBINATION => Some((Combination::decode(reader).within("combination")?, Bucket::Listed)),
-        COUNTS_IN_OTHER => return Err(Corrupt::new(Defect::Unknown).within("kind")),
-        _ => Some((Combination::decode(reader).within("combination")?, Bucket::Other)),
-    };
-    Ok(First { event, fingerprint, new_user, value, completion })
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
+        let flags = reader.u8().within("flags")?;
+        let value = if flags & HAS_VALUE != 0 { Some(reader.f64().within("value")?) } else { None };
+        let bucket = match flags & !HAS_VALUE {
+            0 if flags != 0 => None,
+            HAS_COMBINATION => Some(Bucket::Listed),
+            found if found == HAS_COMBINATION | COUNTS_IN_OTHER => Some(Bucket::Other),
+            _ => return Err(Corrupt::new(Defect::Unknown).within("flags")),
+        };
+        let completion = match bucket {
+            Some(bucket) => Some((Combination::decode(reader).within("combination")?, bucket)),
+            None => None,
+        };
+        Ok(Self { value, completion })
+    }
 }

@@ -1,14 +1,18 @@
 //! The state of a shard: what it counts, how that changes, and how it is stored.
 
 pub mod aggregator;
-pub mod cohort;
 pub mod combination;
 pub mod counter;
 pub mod counts;
 pub mod effect;
+mod effect_older;
 pub mod error;
 pub mod goal;
+pub mod journal;
 pub mod report;
+pub mod set_key;
+pub mod sets;
 pub mod shard_limits;
 pub mod snapshot;
+pub mod snapshot_older;
 pub mod sum;

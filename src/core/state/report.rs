@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use litemap::LiteMap;
 
 use super::combination::Combination;
-use super::counter::Counter;
+use super::counter::{CLOSES, Counter};
 use super::goal::GoalRecord;
+use super::set_key::SetKey;
+use super::sets::Sets;
 use super::sum::Sum;
 use crate::core::periods::week::Week;
 
@@ -85,25 +87,25 @@ impl CounterReport {
         self.count > 0 || self.goal.is_some()
     }
 
-    pub(super) fn of(event: u32, counter: &Counter) -> Self {
+    pub(super) fn of(event: u32, counter: &Counter, sets: &Sets) -> Self {
+        let goal = counter.goal.as_deref().map(GoalReport::of);
         Self {
             event,
-            count: counter.users.len(),
+            count: sets.len(SetKey::Event(event)),
             sum: counter.sum,
-            goal: counter.goal.as_deref().map(GoalReport::of),
-            weeks: ascending(counter.cohorts.iter().flat_map(|cohorts| cohorts.counts())),
+            goal,
+            weeks: weeks(event, counter, sets),
         }
     }
 
     /// The numbers without sums, all completions of a goal in `other`.
-    pub(super) fn counts_of(event: u32, counter: &Counter) -> Self {
+    pub(super) fn counts_of(event: u32, counter: &Counter, sets: &Sets) -> Self {
         let goal = counter.goal.as_deref().map(|record| GoalReport {
             combinations: LiteMap::new(),
             other: record.completions(),
             single: ascending(record.single()),
         });
-        let weeks = ascending(counter.cohorts.iter().flat_map(|cohorts| cohorts.counts()));
-        Self { event, count: counter.users.len(), sum: None, goal, weeks }
+        Self { event, count: sets.len(SetKey::Event(event)), sum: None, goal, weeks: weeks(event, counter, sets) }
     }
 
     fn merge(&mut self, other: Self) {
@@ -144,6 +146,24 @@ impl GoalReport {
             *self.single.entry(event).or_default() += count;
         }
     }
+}
+
+/// Users per week, ascending: those of all weeks that are not kept apart any more first, as [`Week::OTHER`].
+fn weeks(event: u32, counter: &Counter, sets: &Sets) -> LiteMap<Week, u64> {
+    let closed = counter.closed.filter(|_| CLOSES).map_or(0, |closed| closed.users);
+    let other = closed + sets.len(SetKey::Week(event, Week::OTHER));
+    let mut weeks = LiteMap::new();
+    if CLOSES && other > 0 {
+        weeks.insert(Week::OTHER, other);
+    }
+    for (set, users) in sets.others(event) {
+        if let SetKey::Week(_, week) = set
+            && week > Week::OTHER
+        {
+            weeks.insert(week, users.len());
+        }
+    }
+    weeks
 }
 
 /// What comes in its order already, without the code that would sort it.

@@ -1,67 +1,112 @@
 //! The snapshot of a shard: its state in sections that are stored and replaced one by one.
 //!
-//! A section is a [`crate::core::format::bytes::frame`] of kind `S`, version 1, 2 or 3, around
+//! A section is a [`crate::core::format::bytes::frame`] of kind `S`, version 4, around
 //!
 //! | part | form |
 //! |---|---|
-//! | section number | LEB128: `0` the set of all users, `1 + n` the counter of event `n` |
-//! | content | the user set, or the counter |
+//! | what | LEB128: `0` a set, `1 + n` the counter of event `n` |
+//! | content | of a set its kind (1 byte), the parts of its key, the bits of its fingerprints (1 byte) and the user set; or the counter |
 //!
-//! Version 2 has what `COUNTERS` asks for: cohorts, and user sets with another number of fingerprint bits. What does
-//! not need it is written as version 1. Version 3 has cohorts of which some have closed.
+//! It is stored under a number: that of the set's key ([`SetKey::number`]), or `1 + n`. So counters come before the sets of
+//! events.
+//!
+//! Versions 1 to 3 are read by [`super::snapshot_older`]. A counter held its sets in them; whatever is read of it counts as
+//! changed, so that the next compaction stores it as sections of their own.
 //!
 //! Equal states have equal sections, whatever the order of events that led to them.
 
 use super::aggregator::{Aggregator, Section};
 use super::counter::Counter;
-use crate::core::format::bytes::{Reader, check_version, close_frame, open_frame, put_varint, unframe};
+use super::set_key::SetKey;
+use super::snapshot_older::{self, KIND, Section as Older, VERSION_MAX};
+use crate::core::format::bytes::{Reader, close_frame, open_frame, put_varint, unframe, version_of};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::sets::user_set::UserSet;
 use crate::core::settings::limits::EVENTS_PER_NAMESPACE;
 
-const KIND: u8 = b'S';
-const VERSION_MAX: u8 = 3;
+const VERSION: u8 = VERSION_MAX + 1;
+const SET: u64 = 0;
+
+/// A part of a state, as it was stored.
+pub enum Stored {
+    /// The counter of an event.
+    Counter(u32, Counter),
+    /// A set of users.
+    Set(SetKey, UserSet),
+}
 
 impl Section {
     /// The number under which the section is stored.
     #[must_use]
     pub fn number(self) -> u64 {
         match self {
-            Self::Users => 0,
             Self::Counter(event) => 1 + u64::from(event),
+            Self::Set(set) => set.number(),
         }
     }
 }
 
-/// Encodes one section; `None` where the state has no such counter.
+/// Encodes one section; `None` where the state has no such counter or set.
 #[must_use]
 pub fn encode(state: &Aggregator, section: Section) -> Option<Vec<u8>> {
-    // Fingerprints take less as gaps than in a table, by a quarter at least where they are many.
-    let bytes = match section {
-        Section::Users => state.users().memory_bytes(),
-        Section::Counter(event) => state.counter(event)?.memory_bytes(),
-    };
-    let mut out = open_frame(KIND, bytes / 4 * 3);
-    put_varint(&mut out, section.number());
-    let version = match section {
-        Section::Users => {
-            state.users().encode(&mut out);
-            1
-        }
+    let mut out;
+    match section {
         Section::Counter(event) => {
             let counter = state.counter(event)?;
+            out = open_frame(KIND, counter.memory_bytes());
+            put_varint(&mut out, section.number());
             counter.encode(&mut out);
-            counter.version()
         }
-    };
-    close_frame(version, &mut out);
+        Section::Set(set) => {
+            let users = state.sets().get(set)?;
+            // Fingerprints take less as gaps than in a table, by a quarter at least where they are many.
+            out = open_frame(KIND, users.memory_bytes() / 4 * 3);
+            put_varint(&mut out, SET);
+            out.push(set.kind());
+            set.encode_parts(&mut out);
+            out.push(users.fingerprint_bits());
+            users.encode(&mut out);
+        }
+    }
+    close_frame(VERSION, &mut out);
     Some(out)
 }
 
-/// Puts one stored section into a state.
+/// Reads a stored section: one part of a state, or of an earlier version a counter and its sets.
 ///
 /// # Errors
-/// [`Corrupt`] for anything that [`encode`] does not write, or a section that is there already.
+/// [`Corrupt`] for anything that [`encode`] does not write, in this version or an earlier one.
+pub fn read(bytes: &[u8]) -> Result<Vec<Stored>, Corrupt> {
+    let mut reader = Reader::new(unframe(KIND, VERSION, bytes)?);
+    if version_of(bytes) != VERSION {
+        let Older { counter, sets } = snapshot_older::read(bytes)?;
+        let counter = counter.map(|(event, counter)| Stored::Counter(event, counter));
+        return Ok(counter.into_iter().chain(sets.into_iter().map(|(set, users)| Stored::Set(set, users))).collect());
+    }
+    let what = reader.varint_below(EVENTS_PER_NAMESPACE.max + 1).within("section number")?;
+    let stored = match what.checked_sub(1) {
+        Some(event) => Stored::Counter(event as u32, Counter::decode(&mut reader)?),
+        None => read_set(&mut reader)?,
+    };
+    reader.end()?;
+    Ok(vec![stored])
+}
+
+fn read_set(reader: &mut Reader<'_>) -> Result<Stored, Corrupt> {
+    let kind = reader.u8().within("kind")?;
+    let set = SetKey::decode_parts(kind, reader)?;
+    let bits = reader.u8().within("fingerprint bits")?;
+    let users = UserSet::decode(reader, bits)?;
+    if users.is_empty() {
+        return Err(Corrupt::new(Defect::Range).within("user set"));
+    }
+    Ok(Stored::Set(set, users))
+}
+
+/// Puts one stored section into a state, in the order of [`encode_all`].
+///
+/// # Errors
+/// As [`read`], or when what it holds is there already, or does not fit.
 pub fn decode(state: &mut Aggregator, bytes: &[u8]) -> Result<(), Corrupt> {
     put(state, bytes, |_| true)
 }
@@ -75,39 +120,44 @@ pub fn decode_stored(state: &mut Aggregator, number: u64, bytes: &[u8]) -> Resul
 }
 
 fn put(state: &mut Aggregator, bytes: &[u8], is_expected: impl FnOnce(u64) -> bool) -> Result<(), Corrupt> {
-    let mut reader = Reader::new(unframe(KIND, VERSION_MAX, bytes)?);
-    let number = reader.varint_below(EVENTS_PER_NAMESPACE.max + 1).within("section number")?;
+    let parts = read(bytes)?;
+    let number = parts.first().map_or(0, |part| part.section().number());
     if !is_expected(number) {
         return Err(Corrupt::new(Defect::Misfit).within("section number"));
     }
-    match number.checked_sub(1) {
-        None => {
-            check_version(bytes, 1)?;
-            state.restore_users(UserSet::decode(&mut reader, UserSet::FINGERPRINT_BITS)?)?;
-        }
-        Some(event) => {
-            let counter = Counter::decode(&mut reader)?;
-            check_version(bytes, counter.version())?;
-            state.restore_counter(event as u32, counter)?;
+    let is_stored = version_of(bytes) == VERSION || number == SetKey::AllUsers.number();
+    for part in parts {
+        match part {
+            Stored::Counter(event, counter) => state.restore_counter(event, counter, is_stored)?,
+            Stored::Set(set, users) => state.restore_set(set, users, is_stored)?,
         }
     }
-    reader.end()
+    Ok(())
+}
+
+impl Stored {
+    const fn section(&self) -> Section {
+        match self {
+            Self::Counter(event, _) => Section::Counter(*event),
+            Self::Set(set, _) => Section::Set(*set),
+        }
+    }
 }
 
 /// Names the section in which something is corrupt.
 #[must_use]
 pub fn in_section(corrupt: Corrupt, number: u64) -> Corrupt {
-    match number.checked_sub(1) {
-        None => corrupt.within_noted("section", number, "all users", None),
-        event => corrupt.within_noted("section", number, "event", event),
+    match (SetKey::parts_of_number(number), number.checked_sub(1)) {
+        ((0, _), None) => corrupt.within_noted("section", number, SetKey::noun(0), None),
+        ((0, _), event) => corrupt.within_noted("section", number, "event", event),
+        ((kind, event), _) => corrupt.within_noted("set of kind", kind.into(), SetKey::noun(kind), Some(event)),
     }
 }
 
-/// All sections of a state, in the order of their numbers.
+/// All sections of a state: counters, then sets, each by event.
 #[must_use]
 pub fn encode_all(state: &Aggregator) -> Vec<Vec<u8>> {
-    std::iter::once(Section::Users)
-        .chain(state.counters().map(|(event, _)| Section::Counter(event)))
-        .filter_map(|section| encode(state, section))
-        .collect()
+    let counters = state.counters().map(|(event, _)| Section::Counter(event));
+    let sets = state.sets().iter().map(|(set, _)| Section::Set(set));
+    counters.chain(sets).filter_map(|section| encode(state, section)).collect()
 }

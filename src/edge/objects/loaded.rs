@@ -6,6 +6,7 @@ use crate::core::periods::day::Day;
 use crate::core::state::aggregator::{Aggregator, Operation};
 use crate::core::state::effect::Effect;
 use crate::core::state::error::Refusal;
+use crate::core::state::set_key::SetKey;
 use crate::core::state::snapshot;
 use crate::edge::host::config::Config;
 use crate::edge::host::record;
@@ -55,7 +56,8 @@ impl Loaded {
             if batch.fault.fails_journal() && !effects.is_empty() {
                 return Err(storage(&"injected".into()));
             }
-            let firsts = effects.iter().filter(|effect| matches!(effect, Effect::First(_))).count();
+            let is_first = |effect: &&Effect| matches!(effect, Effect::Insert { set: SetKey::Event(_), .. });
+            let firsts = effects.iter().filter(is_first).count();
             let events = operations.filter(|operation| matches!(operation, Operation::Record { .. })).count();
             accepted += firsts;
             repeated += events - firsts;

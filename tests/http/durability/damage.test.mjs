@@ -13,7 +13,7 @@ import { Model } from '../harness/model.mjs';
 import { parse, total } from '../harness/prometheus.mjs';
 import { seeded } from '../harness/random.mjs';
 import { serve, temporaryDirectory } from '../harness/server.mjs';
-import { tables } from '../harness/sqlite.mjs';
+import { setRow, tables } from '../harness/sqlite.mjs';
 
 const SHOP = 'shop';
 const SOUND = 'sound';
@@ -141,12 +141,18 @@ for (const [isCheckpointed, damages] of [[false, DAMAGES], [true, DAMAGES_AFTER_
 const flipped = (bytes) => { bytes[bytes.length >> 1] ^= 1; return bytes; };
 const flag = (value) => (payload) => { payload[9] = value; return payload; };
 
-/** What is done to the database of shop/0, and what is told of it behind `shard shop/0, `. Event 0 has section 1. */
+/** What is done to the database of shop/0, and what is told of it behind `shard shop/0, `. Event 0 has section 1 and a set. */
 const PLACES = {
   'a bit of a section': [(path) => editRow(path, 'snapshot', 256, flipped),
     'section 1 (event 0), frame, checksum: does not match the content'],
   'a section that is cut off': [(path) => editRow(path, 'snapshot', 256, (row) => reframed(row, (payload) => payload.subarray(0, -1))),
-    'section 1 (event 0), user set, gaps: the bytes end before it does'],
+    'section 1 (event 0), flags: the bytes end before it does'],
+  'a set that is cut off': [(path) => editRow(path, 'snapshot', setRow(0), (row) => reframed(row, (payload) => payload.subarray(0, -1))),
+    'set of kind 1 (users of event 0), user set, gaps: the bytes end before it does'],
+  'a set of another event': [(path) => sql(path, `UPDATE snapshot SET id = ${setRow(7)} WHERE id = ${setRow(1)}`),
+    'set of kind 1 (users of event 7), section number: does not fit what comes before it'],
+  'a set without its counter': [(path) => sql(path, 'DELETE FROM snapshot WHERE id = 256'),
+    'set of kind 1 (users of event 0), user set: does not fit what comes before it'],
   'a section with bytes behind it': [(path) => editRow(path, 'snapshot', 0, (row) => reframed(row, (payload) => Buffer.concat([payload, Buffer.of(0)]))),
     'section 0 (all users): bytes are left behind it'],
   'flags that no counter has': [(path) => editRow(path, 'snapshot', 512, (row) => reframed(row, flag(0xf0))),
@@ -165,8 +171,8 @@ const PLACES = {
     'journal row 1, nonce: the bytes end before it does'],
   'a journal row that is no bytes': [(path) => sql(path, "UPDATE journal SET row = 'text' WHERE seq = 1"),
     'journal row 1: not in the form that is written'],
-  'a journal without the rows that made its counters': [(path) => sql(path, 'DELETE FROM snapshot WHERE id = 256'),
-    'journal row 1, effect 0 (first occurrence of event 0): does not fit what comes before it'],
+  'a journal without the rows that made its counters': [(path) => sql(path, `DELETE FROM snapshot WHERE id IN (256, ${setRow(0)})`),
+    'journal row 1, effect 0 (users of event 0): does not fit what comes before it'],
 };
 
 test('the log and /v0/status say which shard, which section or journal row, and which field', { timeout: 180_000 }, async (t) => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { FAULTS, serve } from '../harness/server.mjs';
-import { images, tables } from '../harness/sqlite.mjs';
+import { images, setRow, tables } from '../harness/sqlite.mjs';
 
 const did = (event_name, user_id, more) => ({ event_name, user_id: String(user_id), ...more });
 const users = (count, from = 0) => Array.from({ length: count }, (_, i) => from + i);
@@ -140,9 +140,9 @@ test('what is deleted leaves next to no bytes of its set in the database', async
   await server.ingest(users(3_000).map((i) => did('Kept', i)));
   await compact();
   await server.stop();
-  const section = (number) => tables(server.stateDir, 'snapshot').flatMap(({ rows }) => rows)
-    .filter(({ rowid }) => rowid === number * 256).map(({ values }) => values[1])[0];
-  const [secret, kept] = [section(1), section(2)];
+  const set = (event) => tables(server.stateDir, 'snapshot').flatMap(({ rows }) => rows)
+    .filter(({ rowid }) => rowid === setRow(event)).map(({ values }) => values[1])[0];
+  const [secret, kept] = [set(0), set(1)];
   assert.ok(secret.length > 40_000 && kept.length > 5_000, `${secret.length}, ${kept.length}`);
   /** How many windows of 32 bytes of a section are in the database. */
   const windows = (bytes) => {

@@ -142,3 +142,6 @@ function varint(bytes, at) {
   }
   return [value * 256 + bytes[at + 8], at + 9];
 }
+
+/** The row of a shard's snapshot that begins with the set of users of an event (src/core/state/set_key.rs). */
+export const setRow = (event) => (2 ** 38 + event * 2 ** 24) * 256;

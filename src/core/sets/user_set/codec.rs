@@ -27,7 +27,7 @@ impl UserSet {
         let mut bits =
             BitWriter { bytes: Vec::with_capacity(len as usize * (k as usize + 3) / 8 + 8), pending: 0, count: 0 };
         let mut next = 0;
-        for fingerprint in self.iter() {
+        for fingerprint in self.fingerprints() {
             let gap = fingerprint - next;
             let ones = (gap >> k) as u32;
             for _ in 0..ones / ONES_AT_ONCE {

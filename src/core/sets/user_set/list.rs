@@ -1,13 +1,24 @@
 //! A small user set: a sorted list of fingerprints.
 
-/// From so many fingerprints on a table takes less.
-pub(super) const LIST_MAX: usize = 16;
+/// A page does without lists: it does not fetch their code.
+pub(super) const USES_LISTS: bool = cfg!(not(feature = "browser"));
+/// From so many fingerprints on there is a table, which takes less from some forty on.
+pub(super) const LIST_MAX: usize = if USES_LISTS { 16 } else { 1 };
 /// The list grows by so many at a time.
 const STEP: usize = 4;
 
 /// At most [`LIST_MAX`] fingerprints, ascending.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct List(Vec<u64>);
+
+impl Clone for List {
+    /// One that allocates as much: whoever counts its memory need not count it anew.
+    fn clone(&self) -> Self {
+        let mut list = Vec::with_capacity(self.0.capacity());
+        list.extend_from_slice(&self.0);
+        Self(list)
+    }
+}
 
 impl List {
     /// Bytes that a list of so many fingerprints allocates.
@@ -41,6 +52,11 @@ impl List {
         }
         let at = self.0.partition_point(|&kept| kept < fingerprint);
         self.0.insert(at, fingerprint);
+    }
+
+    /// Gives back the memory of what was taken out.
+    pub(super) fn shrink(&mut self) {
+        self.0.shrink_to(self.0.len().next_multiple_of(STEP));
     }
 
     /// Takes a fingerprint out and says whether it was present. The memory stays.

@@ -17,7 +17,7 @@ mod codec;
 mod list;
 mod table;
 
-use list::{LIST_MAX, List};
+use list::{LIST_MAX, List, USES_LISTS};
 use table::{Insertion, Table};
 
 /// Why a fingerprint was not inserted. The set is unchanged.
@@ -114,7 +114,13 @@ impl UserSet {
     #[must_use]
     pub fn len(&self) -> u64 {
         match &self.content {
-            Content::List(list) => list.as_slice().len() as u64,
+            Content::List(list) => {
+                if USES_LISTS {
+                    list.as_slice().len() as u64
+                } else {
+                    0
+                }
+            }
             Content::Table(table) => table.len(),
         }
     }
@@ -133,7 +139,13 @@ impl UserSet {
 
     fn allocated_bytes(&self) -> usize {
         match &self.content {
-            Content::List(list) => list.allocated_bytes(),
+            Content::List(list) => {
+                if USES_LISTS {
+                    list.allocated_bytes()
+                } else {
+                    0
+                }
+            }
             Content::Table(table) => table.allocated_bytes(),
         }
     }
@@ -146,7 +158,7 @@ impl UserSet {
 
     fn contains_truncated(&self, fingerprint: u64) -> bool {
         match &self.content {
-            Content::List(list) => list.contains(fingerprint),
+            Content::List(list) => USES_LISTS && list.contains(fingerprint),
             Content::Table(table) => table.contains(fingerprint),
         }
     }
@@ -167,10 +179,10 @@ impl UserSet {
             let allocated = self.allocated_bytes();
             match &mut self.content {
                 Content::List(list) => {
-                    if list.contains(fingerprint) {
+                    let len = if USES_LISTS { list.as_slice().len() } else { 0 } + 1;
+                    if USES_LISTS && list.contains(fingerprint) {
                         return Ok(false);
                     }
-                    let len = list.as_slice().len() + 1;
                     if len < LIST_MAX {
                         if List::bytes(len).saturating_sub(allocated) > growth_bytes {
                             return Err(Full::Memory);
@@ -182,7 +194,10 @@ impl UserSet {
                     if Table::bytes(slots, self.fingerprint_bits).saturating_sub(allocated) > growth_bytes {
                         return Err(Full::Memory);
                     }
-                    let table = Table::from_sorted(&list.as_slice().iter().copied(), slots, self.fingerprint_bits);
+                    let mut table = Table::with_slots(slots, self.fingerprint_bits);
+                    while USES_LISTS && !list.as_slice().iter().all(|&known| table.insert(known) == Insertion::Done) {
+                        table = Table::with_slots(table.grown_slots(), self.fingerprint_bits);
+                    }
                     self.content = Content::Table(table);
                 }
                 Content::Table(table) => {
@@ -204,9 +219,16 @@ impl UserSet {
     /// Gives back what removals left unused: the set is then as if the fingerprints had just been inserted.
     pub fn shrink(&mut self) {
         let len = self.len();
-        if self.bytes_with(len) < self.allocated_bytes() {
-            let shrunk = Self::from_sorted(&self.iter(), len, self.fingerprint_bits);
-            *self = shrunk;
+        if self.bytes_with(len) >= self.allocated_bytes() {
+            return;
+        }
+        match &mut self.content {
+            Content::List(list) => {
+                if USES_LISTS {
+                    list.shrink();
+                }
+            }
+            Content::Table(table) => *self = Self::from_sorted(&table.iter(), len, self.fingerprint_bits),
         }
     }
 
@@ -214,7 +236,7 @@ impl UserSet {
     pub fn remove(&mut self, fingerprint: u64) -> bool {
         let fingerprint = self.truncate(fingerprint);
         match &mut self.content {
-            Content::List(list) => list.remove(fingerprint),
+            Content::List(list) => USES_LISTS && list.remove(fingerprint),
             Content::Table(table) => table.remove(fingerprint),
         }
     }
@@ -239,12 +261,11 @@ impl UserSet {
     }
 
     /// All fingerprints, ascending.
-    fn iter(&self) -> impl Iterator<Item = u64> + Clone + '_ {
-        let (list, table) = match &self.content {
-            Content::List(list) => (list.as_slice(), None),
-            Content::Table(table) => (&[][..], Some(table.iter())),
-        };
-        list.iter().copied().chain(table.into_iter().flatten())
+    fn fingerprints(&self) -> Fingerprints<'_> {
+        match &self.content {
+            Content::List(list) => Fingerprints::List(list.as_slice().iter()),
+            Content::Table(table) => Fingerprints::Table(table.iter()),
+        }
     }
 
     /// Adds everything that `other` holds. Commutative and associative in its content.
@@ -256,7 +277,7 @@ impl UserSet {
         if self.fingerprint_bits() != other.fingerprint_bits() {
             return Err(Full::Capacity);
         }
-        for fingerprint in other.iter() {
+        for fingerprint in other.fingerprints() {
             self.insert_truncated(fingerprint, usize::MAX)?;
         }
         Ok(())
@@ -264,6 +285,29 @@ impl UserSet {
 
     const fn truncate(&self, fingerprint: u64) -> u64 {
         fingerprint >> (u64::BITS - self.fingerprint_bits() as u32)
+    }
+}
+
+#[derive(Clone)]
+enum Fingerprints<'a> {
+    List(std::slice::Iter<'a, u64>),
+    Table(table::Iter<'a>),
+}
+
+impl Iterator for Fingerprints<'_> {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        match self {
+            Self::List(list) => {
+                if USES_LISTS {
+                    list.next().copied()
+                } else {
+                    None
+                }
+            }
+            Self::Table(table) => table.next(),
+        }
     }
 }
 
@@ -279,7 +323,9 @@ const SLOTS_MAX: u64 = 1 << 28;
 impl PartialEq for UserSet {
     /// Equal content; the memory may differ after removals.
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.fingerprint_bits() == other.fingerprint_bits() && self.iter().eq(other.iter())
+        self.len() == other.len()
+            && self.fingerprint_bits() == other.fingerprint_bits()
+            && self.fingerprints().eq(other.fingerprints())
     }
 }
 

@@ -72,7 +72,8 @@ impl Table {
         slots
     }
 
-    fn with_slots(slots: usize, fingerprint_bits: u8) -> Self {
+    /// An empty table.
+    pub(super) fn with_slots(slots: usize, fingerprint_bits: u8) -> Self {
         let divisor = divisor(slots, fingerprint_bits);
         let blocks = Blocks::new(slots, remainder_bits(divisor));
         Self { blocks, divisor, slots: slots as u32, len: 0 }

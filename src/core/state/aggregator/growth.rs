@@ -4,42 +4,29 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use super::{Aggregator, Operation};
-use crate::core::periods::week::Week;
-use crate::core::sets::user_set::UserSet;
 use crate::core::settings::limits::NEW_ENTRY_BYTES;
+use crate::core::state::set_key::SetKey;
 
 impl Aggregator {
     /// Bytes by which these operations may make the state grow: what their sets would take if every user was new, and
     /// what is beside the sets.
     #[must_use]
     pub fn growth_bytes(&self, operations: impl Iterator<Item = impl Borrow<Operation>>) -> usize {
-        let mut insertions: BTreeMap<(u32, Option<Week>), u64> = BTreeMap::new();
-        let (mut users, mut entries) = (0, 0);
+        let mut insertions: BTreeMap<SetKey, u64> = BTreeMap::new();
+        let mut entries = 0;
         for operation in operations {
             entries += 1;
             if let Operation::Record { event, week, .. } = *operation.borrow() {
-                users += 1;
-                *insertions.entry((event, None)).or_default() += 1;
-                if week.is_some() {
-                    *insertions.entry((event, week)).or_default() += 1;
+                let week = week.map(|week| SetKey::Week(event, week));
+                for set in [Some(SetKey::AllUsers), Some(SetKey::Event(event)), week].into_iter().flatten() {
+                    *insertions.entry(set).or_default() += 1;
                 }
             }
         }
-        let of_sets: usize =
-            insertions.into_iter().map(|((event, week), insertions)| self.set_growth(event, week, insertions)).sum();
+        let of_sets: usize = insertions.into_iter().map(|(set, users)| self.sets.growth_bytes(set, users)).sum();
         // A completion has a combination, which has a bit for every event.
         let entry_bytes = NEW_ENTRY_BYTES + self.counters.len() / 8;
-        self.users.growth_bytes(users) + of_sets + entries * entry_bytes
-    }
-
-    /// Bytes by which the set of an event, or of a week of it, may grow; one that is not there yet begins empty.
-    fn set_growth(&self, event: u32, week: Option<Week>, insertions: u64) -> usize {
-        let counter = self.counter(event);
-        let set = match week {
-            None => counter.map(|counter| &counter.users),
-            Some(week) => counter.and_then(|counter| counter.cohorts.as_ref()).and_then(|cohorts| cohorts.users(week)),
-        };
-        set.map_or_else(|| UserSet::new().growth_bytes(insertions), |set| set.growth_bytes(insertions))
+        of_sets + entries * entry_bytes
     }
 }
 
@@ -48,6 +35,7 @@ mod tests {
     use super::*;
     use crate::core::identity::Keys;
     use crate::core::periods::day::Day;
+    use crate::core::periods::week::Week;
     use crate::core::state::shard_limits::ShardLimits;
 
     #[test]

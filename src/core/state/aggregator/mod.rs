@@ -4,22 +4,24 @@
 //! so a replayed state equals the one that was lost. A batch is all or nothing: where a limit refuses one of its
 //! operations, the ones before it are taken back.
 
+mod closing;
 mod deletion;
 mod growth;
 mod merge;
+mod restore;
 mod undo;
-mod weeks;
 
 use std::borrow::Borrow;
 
 use super::combination::Combination;
 use super::counter::Counter;
-use super::effect::{Effect, First};
+use super::effect::{Carried, Effect};
 use super::error::Refusal;
 use super::goal::{Bucket, GoalRecord};
 use super::report::{CounterReport, Report};
-use crate::core::format::corrupt::{Corrupt, Defect, Within};
-use crate::core::identity::{ALL_USERS_TAG, UnlinkKey, UserKey};
+use super::set_key::SetKey;
+use super::sets::Sets;
+use crate::core::identity::{UnlinkKey, UserKey};
 use crate::core::periods::day::Day;
 use crate::core::periods::week::Week;
 use crate::core::sets::user_set::{Full, UserSet};
@@ -58,6 +60,10 @@ pub enum Operation {
 // Both lists of a batch double as they grow; of the row there are three copies, of at most 40 bytes an effect.
 const _: () = assert!(2 * (size_of::<Effect>() + size_of::<Undo>()) + 3 * 40 <= EFFECT_BYTES as usize);
 
+/// A page keeps what it has noted of an event before its memory was at the bound: the event was passed on, so all of that is
+/// true. It does not fetch the code that takes it back.
+const TAKES_BACK: bool = cfg!(not(feature = "browser"));
+
 /// The state of one shard.
 ///
 /// # Example
@@ -69,39 +75,38 @@ const _: () = assert!(2 * (size_of::<Effect>() + size_of::<Undo>()) + 3 * 40 <= 
 /// let unlink = keys.unlink("default");
 /// let login = Operation::Record { event: 0, tag: unlink.tag("Login"), user: keys.user("default", "ann"), value: None, week: None };
 /// let mut shard = Aggregator::default();
-/// assert_eq!(shard.apply(&[login], &unlink, &ShardLimits::NONE, Day::MAX).unwrap().len(), 2); // a counter and its first user
+/// assert_eq!(shard.apply(&[login], &unlink, &ShardLimits::NONE, Day::MAX).unwrap().len(), 3); // a counter, and two sets with their first user
 /// assert_eq!(shard.apply(&[login], &unlink, &ShardLimits::NONE, Day::MAX).unwrap().len(), 0); // a repeat changes nothing
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Aggregator {
-    users: UserSet,
+    sets: Sets,
     counters: Vec<Option<Box<Counter>>>,
-    memory_bytes: usize,
-    /// Whether the set of all users has changed since it was stored, and which counters have.
-    has_new_users: bool,
+    counters_bytes: usize,
+    /// Which counters have changed since they were stored.
     changed: Vec<bool>,
 }
 
 /// A part of the state that is stored on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Section {
-    /// The set of all users.
-    Users,
     /// The counter of one event.
     Counter(u32),
+    /// A set of users.
+    Set(SetKey),
 }
 
 impl Aggregator {
     /// Bytes that the state takes in memory.
     #[must_use]
     pub const fn memory_bytes(&self) -> usize {
-        self.memory_bytes
+        self.sets.memory_bytes() + self.counters_bytes
     }
 
-    /// The set of all users.
+    /// The sets of users.
     #[must_use]
-    pub const fn users(&self) -> &UserSet {
-        &self.users
+    pub const fn sets(&self) -> &Sets {
+        &self.sets
     }
 
     /// The counter of an event.
@@ -118,7 +123,7 @@ impl Aggregator {
     /// Carries a batch out on a day, in order, and answers what it changed: nothing for what was known already.
     ///
     /// # Errors
-    /// [`Refusal`] where the batch does not fit `limits`; the state is then as before.
+    /// [`Refusal`] where the batch does not fit `limits`; the state is then as before, or in a page has a part of it.
     pub fn apply(
         &mut self,
         operations: impl IntoIterator<Item = impl Borrow<Operation>>,
@@ -129,7 +134,9 @@ impl Aggregator {
         let (mut effects, mut undo) = (Vec::new(), Vec::new());
         for operation in operations {
             if let Err(refusal) = self.operate(operation.borrow(), key, limits, today, &mut effects, &mut undo) {
-                self.take_back(undo);
+                if TAKES_BACK {
+                    self.take_back(undo);
+                }
                 return Err(refusal);
             }
         }
@@ -141,76 +148,19 @@ impl Aggregator {
     pub fn knows(&self, operation: &Operation, key: &UnlinkKey) -> bool {
         match *operation {
             Operation::Goal { event, .. } => self.counter(event).is_some_and(|counter| counter.goal.is_some()),
-            Operation::Record { event, user, week, .. } => self.counter(event).is_some_and(|counter| {
-                counter.users.contains(key.fingerprint(user, counter.tag))
-                    && week.is_none_or(|week| self.first_of_week(event, user, week, key).is_none())
-            }),
+            Operation::Record { event, user, week, .. } => {
+                let week = week.map(|week| SetKey::Week(event, week));
+                let mut sets = [Some(SetKey::Event(event)), week].into_iter().flatten();
+                self.counter(event).is_some() && sets.all(|set| self.news(set, user, key).is_none())
+            }
         }
-    }
-
-    /// Carries out effects that were journalled before. Effects that are in the state already change nothing.
-    ///
-    /// # Errors
-    /// [`Defect::Misfit`] where they do not fit the state, naming the effect.
-    pub fn restore(&mut self, effects: &[Effect]) -> Result<(), Corrupt> {
-        let mut undo = Vec::new();
-        for (effect, nth) in effects.iter().zip(0..) {
-            self.execute(effect, &ShardLimits::NONE, &mut undo)
-                .map_err(|_| effect.corrupt(Corrupt::new(Defect::Misfit), nth))?;
-            undo.clear();
-        }
-        Ok(())
-    }
-
-    /// Puts a stored set of all users in place.
-    ///
-    /// # Errors
-    /// [`Defect::Repeated`] when there is one already.
-    pub fn restore_users(&mut self, users: UserSet) -> Result<(), Corrupt> {
-        if !self.users.is_empty() {
-            return Err(Corrupt::new(Defect::Repeated).within("user set"));
-        }
-        self.memory_bytes += users.memory_bytes().saturating_sub(self.users.memory_bytes());
-        self.users = users;
-        Ok(())
-    }
-
-    /// Puts a stored counter in place.
-    ///
-    /// # Errors
-    /// [`Defect::Repeated`] when the event has one already, [`Defect::Range`] when its number is out of range.
-    pub fn restore_counter(&mut self, event: u32, counter: Counter) -> Result<(), Corrupt> {
-        if u64::from(event) >= EVENTS_PER_NAMESPACE.max {
-            return Err(Corrupt::new(Defect::Range).within("event"));
-        }
-        if self.counter(event).is_some() {
-            return Err(Corrupt::new(Defect::Repeated).within("counter"));
-        }
-        self.memory_bytes += counter.memory_bytes();
-        self.put(event, counter);
-        Ok(())
-    }
-
-    /// The sections that changed since the last call of [`Self::mark_stored`].
-    pub fn changed(&self) -> impl Iterator<Item = Section> + '_ {
-        let counters =
-            (0..).zip(&self.changed).filter(|&(_, &changed)| changed).map(|(event, _)| Section::Counter(event));
-        self.has_new_users.then_some(Section::Users).into_iter().chain(counters)
-    }
-
-    /// Notes that every section is stored as it is now.
-    pub fn mark_stored(&mut self) {
-        self.has_new_users = false;
-        self.changed.clear();
     }
 
     /// What the shard answers reads with.
     #[must_use]
     pub fn report(&self) -> Report {
-        Report {
-            users: self.users.len(),
-            counters: self.counters().map(|(event, counter)| CounterReport::of(event, counter)).collect(),
-        }
+        let counters = self.counters().map(|(event, counter)| CounterReport::of(event, counter, &self.sets));
+        Report { users: self.sets.len(SetKey::AllUsers), counters: counters.collect() }
     }
 
     /// The events that a user has done, ascending by number.
@@ -248,40 +198,51 @@ impl Aggregator {
                 }
             }
             Operation::Record { user, value, week, .. } => {
-                if let Some(first) = self.first(event, user, value, key, limits) {
-                    self.carry_out(Effect::First(first), limits, effects, undo)?;
+                let set = SetKey::Event(event);
+                if let Some(fingerprint) = self.news(set, user, key) {
+                    let carried = Carried::of(value, self.completion(event, user, key, limits));
+                    self.carry_out(Effect::Insert { set, fingerprint, carried }, limits, effects, undo)?;
+                    if let Some(fingerprint) = self.news(SetKey::AllUsers, user, key) {
+                        self.carry_out(Effect::insert(SetKey::AllUsers, fingerprint), limits, effects, undo)?;
+                    }
                 }
                 let Some(week) = week else { return Ok(()) };
-                if let Some(first) = self.first_of_week(event, user, week, key) {
-                    self.count_in_week(first, week, today, limits, effects, undo)?;
+                if let Some(fingerprint) = self.news(SetKey::Week(event, week), user, key) {
+                    self.count_in_week(event, week, fingerprint, today, limits, effects, undo)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// What a first occurrence changes; `None` for a repeat.
-    fn first(
+    /// The fingerprint of a user in a set in which they are not yet; `None` where they are, or the set takes nobody any more.
+    fn news(&self, set: SetKey, user: UserKey, key: &UnlinkKey) -> Option<u64> {
+        let event_tag = set.event().map_or(Some(0), |event| Some(self.counter(event)?.tag))?;
+        let fingerprint = key.fingerprint(user, set.tag(key, event_tag));
+        let is_known = self.sets.contains(set, fingerprint) || self.has_closed(set);
+        (!is_known).then_some(fingerprint)
+    }
+
+    /// Whether a set has become a number.
+    fn has_closed(&self, set: SetKey) -> bool {
+        match set {
+            SetKey::AllUsers | SetKey::Event(_) => false,
+            SetKey::Week(event, week) => self.counter(event).is_some_and(|counter| counter.has_closed(week)),
+        }
+    }
+
+    /// Where the event is a goal: what the user had done before, and where that counts.
+    fn completion(
         &self,
         event: u32,
         user: UserKey,
-        value: Option<f64>,
         key: &UnlinkKey,
         limits: &ShardLimits,
-    ) -> Option<First> {
-        let counter = self.counter(event)?;
-        let fingerprint = key.fingerprint(user, counter.tag);
-        if counter.users.contains(fingerprint) {
-            return None;
-        }
-        let all_users = key.fingerprint(user, ALL_USERS_TAG);
-        let new_user = (!self.users.contains(all_users)).then_some(all_users);
-        let completion = counter.goal.as_ref().map(|record| {
-            let combination = self.prior_events(event, user, key);
-            let bucket = record.bucket(&combination, limits.combinations_per_goal);
-            (combination, bucket)
-        });
-        Some(First { event, fingerprint, new_user, value, completion })
+    ) -> Option<(Combination, Bucket)> {
+        let record = self.counter(event)?.goal.as_ref()?;
+        let combination = self.prior_events(event, user, key);
+        let bucket = record.bucket(&combination, limits.combinations_per_goal);
+        Some((combination, bucket))
     }
 
     /// The other events that a user has done.
@@ -291,7 +252,9 @@ impl Aggregator {
 
     fn done_by(&self, user: UserKey, key: &UnlinkKey) -> impl Iterator<Item = u32> {
         self.counters()
-            .filter(move |(_, counter)| counter.users.contains(key.fingerprint(user, counter.tag)))
+            .filter(move |&(event, counter)| {
+                self.sets.contains(SetKey::Event(event), key.fingerprint(user, counter.tag))
+            })
             .map(|(event, _)| event)
     }
 
@@ -313,12 +276,18 @@ impl Aggregator {
                 self.add_counter(*event, *tag, *fingerprint_bits, limits, undo)
             }
             Effect::Goal { event } => self.add_goal(*event, limits, undo),
-            Effect::First(first) => self.add_first(first, limits, undo),
-            Effect::Week { event, week, fingerprint } => self.add_to_week(*event, *week, *fingerprint, limits, undo),
+            Effect::Insert { set, fingerprint, carried } => {
+                let is_new = self.insert(*set, *fingerprint, limits, undo)?;
+                match (carried, set.event()) {
+                    (Some(carried), Some(event)) if is_new => self.add_carried(event, carried, limits, undo),
+                    (Some(_), None) => Err(Refusal::Tag),
+                    _ => Ok(()),
+                }
+            }
             #[cfg(feature = "browser")]
             Effect::Close { .. } => Err(Refusal::Tag),
             #[cfg(not(feature = "browser"))]
-            Effect::Close { event, week } => self.close_weeks(*event, *week, undo),
+            Effect::Close { last } => self.close(*last, undo),
         }
     }
 
@@ -336,7 +305,7 @@ impl Aggregator {
         if let Some(counter) = self.counter(event) {
             return if counter.tag == tag { Ok(()) } else { Err(Refusal::Tag) };
         }
-        let counter = Counter::with_fingerprint_bits(tag, fingerprint_bits).ok_or(Refusal::Tag)?;
+        let counter = Counter::new(tag, fingerprint_bits).ok_or(Refusal::Tag)?;
         self.grow(counter.memory_bytes(), limits)?;
         self.put(event, counter);
         self.note_change(event);
@@ -358,43 +327,57 @@ impl Aggregator {
         Ok(())
     }
 
-    fn add_first(&mut self, first: &First, limits: &ShardLimits, undo: &mut Vec<Undo>) -> Result<(), Refusal> {
-        let First { event, fingerprint, new_user, value, completion } = first;
+    /// Adds a user to a set, and says whether they are new in it.
+    fn insert(
+        &mut self,
+        set: SetKey,
+        fingerprint: u64,
+        limits: &ShardLimits,
+        undo: &mut Vec<Undo>,
+    ) -> Result<bool, Refusal> {
+        let bits = self.fingerprint_bits(set)?;
+        if self.has_closed(set) {
+            return Ok(false);
+        }
+        if let Some(event) = set.event() {
+            let (users_max, refusal) = limits.users(event, bits);
+            if self.sets.len(set) >= users_max {
+                return if self.sets.contains(set, fingerprint) { Ok(false) } else { Err(refusal) };
+            }
+        }
         let room = self.room(limits);
-        let counter = self.counter_mut(*event).ok_or(Refusal::Tag)?;
-        let (users_max, refusal) = limits.users(*event, counter.users.fingerprint_bits());
-        if counter.users.len() >= users_max {
-            return if counter.users.contains(*fingerprint) { Ok(()) } else { Err(refusal) };
+        let is_new = self.sets.insert(set, fingerprint, bits, room).map_err(full)?;
+        if is_new {
+            undo.push(Undo::Insert { set, fingerprint });
         }
-        let before = counter.users.memory_bytes();
-        let sum = counter.sum;
-        if !counter.users.insert(*fingerprint, room).map_err(full)? {
-            return Ok(());
-        }
-        if let Some(value) = value {
-            counter.sum.get_or_insert_default().add(*value);
-        }
-        let grown = counter.users.memory_bytes() - before;
-        self.memory_bytes += grown;
-        undo.push(Undo::First { event: *event, fingerprint: *fingerprint, sum });
-        if let Some(fingerprint) = new_user {
-            self.add_user(*fingerprint, limits, undo)?;
-        }
-        if let Some((combination, bucket)) = completion {
-            self.add_completion(*event, combination, *bucket, limits, undo)?;
-        }
-        Ok(())
+        Ok(is_new)
     }
 
-    fn add_user(&mut self, fingerprint: u64, limits: &ShardLimits, undo: &mut Vec<Undo>) -> Result<(), Refusal> {
-        let before = self.users.memory_bytes();
-        let room = self.room(limits);
-        if self.users.insert(fingerprint, room).map_err(full)? {
-            self.memory_bytes += self.users.memory_bytes() - before;
-            self.has_new_users = true;
-            undo.push(Undo::User { fingerprint });
+    /// Bits of a fingerprint that a set keeps.
+    fn fingerprint_bits(&self, set: SetKey) -> Result<u8, Refusal> {
+        let Some(event) = set.event() else {
+            return Ok(UserSet::FINGERPRINT_BITS);
+        };
+        self.counter(event).map(|counter| counter.fingerprint_bits).ok_or(Refusal::Tag)
+    }
+
+    fn add_carried(
+        &mut self,
+        event: u32,
+        carried: &Carried,
+        limits: &ShardLimits,
+        undo: &mut Vec<Undo>,
+    ) -> Result<(), Refusal> {
+        if let Some(value) = carried.value
+            && let Some(counter) = self.counter_mut(event)
+        {
+            undo.push(Undo::Sum { event, sum: counter.sum });
+            counter.sum.get_or_insert_default().add(value);
         }
-        Ok(())
+        match &carried.completion {
+            Some((combination, bucket)) => self.add_completion(event, combination, *bucket, limits, undo),
+            None => Ok(()),
+        }
     }
 
     fn add_completion(
@@ -442,14 +425,14 @@ impl Aggregator {
     }
 
     fn room(&self, limits: &ShardLimits) -> usize {
-        usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX).saturating_sub(self.memory_bytes)
+        usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX).saturating_sub(self.memory_bytes())
     }
 
     fn grow(&mut self, bytes: usize, limits: &ShardLimits) -> Result<(), Refusal> {
         if bytes > self.room(limits) {
             return Err(Refusal::Memory);
         }
-        self.memory_bytes += bytes;
+        self.counters_bytes += bytes;
         Ok(())
     }
 }

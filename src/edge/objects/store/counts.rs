@@ -5,7 +5,6 @@ use worker::{Result, SqlStorageValue};
 use super::{PARTS, Store, has_table};
 use crate::core::format::corrupt::Corrupt;
 use crate::core::settings::limits::SNAPSHOT_GROWTH;
-use crate::core::state::aggregator::Aggregator;
 use crate::core::state::counts;
 use crate::core::state::report::Report;
 use crate::core::state::snapshot;
@@ -67,11 +66,10 @@ impl Store {
         let mut counts = Report::default();
         self.each_section(|number, section| {
             make_room(SNAPSHOT_GROWTH as usize * section.len());
-            let mut state = Aggregator::default();
-            snapshot::decode_stored(&mut state, number, section)?;
-            let part = counts::of(&state);
-            counts.users += part.users;
-            counts.counters.extend(part.counters);
+            let stored = snapshot::read(section).map_err(|corrupt| snapshot::in_section(corrupt, number))?;
+            for part in &stored {
+                counts::add(&mut counts, part);
+            }
             Ok(())
         })?;
         self.put_counts(&counts::encode_report(&counts, self.generation))?;

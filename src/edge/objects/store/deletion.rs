@@ -3,13 +3,12 @@
 //! `setting` has `incarnation`, the greatest that the shard has heard of, and `deleted`, the number of the last deletion that
 //! it has carried out.
 //!
-//! A row is overwritten with zeros before it is deleted, because `SQLite` leaves the bytes of deleted rows where they are.
-//! The write-ahead log keeps its copies until it is overwritten, and backups keep theirs.
+//! The write-ahead log keeps its copies of erased rows until it is overwritten, and backups keep theirs.
 
 use worker::Result;
 
-use super::{PARTS, Store, has_table, setting, write};
-use crate::core::state::aggregator::{Aggregator, Section};
+use super::{Store, erase, has_table, setting, write};
+use crate::core::state::aggregator::Aggregator;
 use crate::messages::registry::Deleted;
 
 impl Store {
@@ -50,26 +49,16 @@ impl Store {
         self.incarnation = self.incarnation.max(number);
         self.create_tables()?;
         let incarnation = self.incarnation;
-        let gone = match what {
-            Deleted::Namespace => {
-                *state = Aggregator::default();
-                "TRUE".to_owned()
-            }
-            Deleted::Event(event) => {
-                state.delete_event(event);
-                let first = Section::Counter(event).number() * PARTS;
-                format!("id >= {first} AND id < {}", first + PARTS)
-            }
-            Deleted::Goal(event) => {
-                state.delete_goal(event);
-                "FALSE".to_owned()
-            }
-        };
+        match what {
+            Deleted::Namespace => *state = Aggregator::default(),
+            Deleted::Event(event) => state.delete_event(event),
+            Deleted::Goal(event) => state.delete_goal(event),
+        }
         let sql = self.sql.clone();
         self.rewrite(state, mark, || {
-            for (table, rows) in [("snapshot", gone.as_str()), ("journal", "TRUE")] {
-                write(&sql, &format!("UPDATE {table} SET row = zeroblob(length(row)) WHERE {rows}"), vec![])?;
-                write(&sql, &format!("DELETE FROM {table} WHERE {rows}"), vec![])?;
+            erase(&sql, "journal", "TRUE")?;
+            if what == Deleted::Namespace {
+                erase(&sql, "snapshot", "TRUE")?;
             }
             let put = "INSERT OR REPLACE INTO setting(name, value) VALUES('incarnation', ?), ('deleted', ?)";
             write(&sql, put, vec![(incarnation as i64).into(), (number as i64).into()])

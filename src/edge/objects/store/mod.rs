@@ -28,14 +28,22 @@ use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
 
 use crate::core::format::seal::{NONCE_BYTES, Seal};
 use crate::core::settings::limits::ROW_BYTES;
-use crate::core::state::aggregator::Aggregator;
-use crate::core::state::effect::{self, Effect};
+use crate::core::state::aggregator::{Aggregator, Section};
+use crate::core::state::effect::Effect;
+use crate::core::state::journal;
+use crate::core::state::set_key::SetKey;
 use crate::core::state::snapshot;
 use crate::edge::host::clock;
 use crate::edge::host::record::{self, Work};
 use crate::edge::host::sql;
 
 const PARTS: u64 = 256;
+
+/// The rows of a section.
+fn ids_of(section: Section) -> Range<u64> {
+    let first = section.number() * PARTS;
+    first..first + PARTS
+}
 
 /// A shard's tables, and what is known of their size.
 pub struct Store {
@@ -111,7 +119,7 @@ impl Store {
 
     /// Seals effects as one row, or their halves as rows of their own where it is too long.
     fn seal_rows(&self, effects: &[Effect], rows: &mut Vec<Vec<u8>>) -> Result<()> {
-        let row = effect::encode(effects);
+        let row = journal::encode(effects);
         if row.len() > ROW_BYTES && effects.len() > 1 {
             let (first, second) = effects.split_at(effects.len() / 2);
             self.seal_rows(first, rows)?;
@@ -139,11 +147,11 @@ impl Store {
         let rewrite = || {
             also()?;
             for section in state.changed() {
-                let Some(bytes) = snapshot::encode(state, section) else {
-                    continue;
-                };
-                let first_id = section.number() * PARTS;
-                self.put_parts("snapshot", first_id..first_id + PARTS, &bytes)?;
+                let ids = ids_of(section);
+                match snapshot::encode(state, section) {
+                    Some(bytes) => self.put_parts("snapshot", ids, &bytes)?,
+                    None => erase(&self.sql, "snapshot", &format!("id >= {} AND id < {}", ids.start, ids.end))?,
+                }
             }
             self.put_counts(&crate::core::state::counts::encode(state, self.generation + 1))?;
             write(&self.sql, "DELETE FROM journal", vec![])?;
@@ -181,7 +189,10 @@ impl Store {
         Ok(Measures {
             journal_rows: number("SELECT count(*) FROM journal")?,
             journal_bytes: number("SELECT sum(length(row)) FROM journal")?,
-            counters: number("SELECT count(*) FROM snapshot WHERE id >= 256 AND id % 256 = 0")?,
+            counters: number(&format!(
+                "SELECT count(*) FROM snapshot WHERE id >= {PARTS} AND id < {} AND id % {PARTS} = 0",
+                SetKey::Event(0).number() * PARTS
+            ))?,
             compacted_s,
         })
     }
@@ -252,6 +263,12 @@ fn has_table(sql: &SqlStorage, name: &str) -> Result<bool> {
 fn setting(sql: &SqlStorage, name: &str) -> Result<Option<u64>> {
     let value = sql::value(sql, "SELECT value FROM setting WHERE name = ?", vec![name.into()])?;
     Ok(value.as_ref().map(sql::integer).filter(|&value| value > 0))
+}
+
+/// Deletes rows, overwritten with zeros: `SQLite` leaves the bytes of deleted rows where they are.
+fn erase(sql: &SqlStorage, table: &str, rows: &str) -> Result<()> {
+    write(sql, &format!("UPDATE {table} SET row = zeroblob(length(row)) WHERE {rows}"), vec![])?;
+    write(sql, &format!("DELETE FROM {table} WHERE {rows}"), vec![])
 }
 
 /// Runs a statement and counts the rows that it wrote.

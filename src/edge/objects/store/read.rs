@@ -6,7 +6,8 @@ use super::{PARTS, Store, has_table, setting};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::settings::limits::{JOURNAL_GROWTH, SNAPSHOT_GROWTH};
 use crate::core::state::aggregator::Aggregator;
-use crate::core::state::effect::{self, Effect};
+use crate::core::state::effect::Effect;
+use crate::core::state::journal;
 use crate::core::state::snapshot;
 use crate::edge::host::sql;
 
@@ -117,7 +118,7 @@ impl Store {
 
     /// The effects in a sealed row.
     pub(super) fn effects(&self, sealed: &[u8]) -> std::result::Result<Vec<Effect>, Corrupt> {
-        effect::decode(&self.seal.open(sealed)?)
+        journal::decode(&self.seal.open(sealed)?)
     }
 }
 

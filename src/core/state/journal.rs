@@ -1,0 +1,40 @@
+//! Rows of the journal: the effects of one batch, in their order.
+//!
+//! A row is a [`crate::core::format::bytes::frame`] of kind `J`, version 4, around effects until the end ([`super::effect`]).
+//! Where it is stored it is sealed ([`crate::core::format::seal`]), because a row tells which effects came together. Rows of
+//! versions 1 to 3 are read by `effect_older.rs`.
+
+use super::effect::Effect;
+use super::effect_older;
+use crate::core::format::bytes::{Reader, frame, unframe, version_of};
+use crate::core::format::corrupt::Corrupt;
+
+const KIND: u8 = b'J';
+const VERSION: u8 = 4;
+
+/// Encodes the effects of a batch as a row.
+#[must_use]
+pub fn encode(effects: &[Effect]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(effects.len() * 12);
+    for effect in effects {
+        effect.encode(&mut out);
+    }
+    frame(KIND, VERSION, &out)
+}
+
+/// Decodes a row.
+///
+/// # Errors
+/// [`Corrupt`] for anything that [`encode`] does not write, in this version or an earlier one.
+pub fn decode(row: &[u8]) -> Result<Vec<Effect>, Corrupt> {
+    let mut reader = Reader::new(unframe(KIND, VERSION, row)?);
+    if version_of(row) != VERSION {
+        return effect_older::decode(row, reader);
+    }
+    let (mut effects, mut nth) = (Vec::new(), 0);
+    while !reader.is_empty() {
+        effects.push(Effect::decode(&mut reader, nth)?);
+        nth += 1;
+    }
+    Ok(effects)
+}
