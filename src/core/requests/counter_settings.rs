@@ -47,7 +47,7 @@ fn draft(setting: &Json) -> Result<Draft, (String, &'static str)> {
             ("pattern" | "date_cohort" | "type", _) => return wrong("must be a string, once"),
             ("size", _) => return wrong("must be a whole number, once"),
             ("error_probability", _) => return wrong("must be a number, once"),
-            _ => return wrong("is unknown"),
+            _ => return wrong("is not a key of a setting"),
         }
     }
     if has_pattern { Ok(draft) } else { Err(("pattern".into(), "is required")) }
