@@ -2,17 +2,19 @@
 
 const FINGERPRINT_BITS = 36n;
 
-/** The fingerprints, as BigInts, in one stored section; the section's number and whether it has a goal record too. */
+/** How many parts the key of a set has, by its kind. */
+const PARTS = [0, 1, 2];
+
+/** The fingerprints, as BigInts, in one stored section of version 4: those of a set, and none of a counter. */
 export function decodeSection(bytes) {
   const head = Buffer.from(bytes.subarray(0, 8));
-  if (head.toString('latin1', 0, 3) !== 'KES' || head[3] !== 1) throw new Error(`not a snapshot section: ${head.toString('hex')}`);
+  if (head.toString('latin1', 0, 3) !== 'KES' || head[3] !== 4) throw new Error(`not a snapshot section: ${head.toString('hex')}`);
   const reader = new Reader(bytes, 8);
-  const section = reader.varint();
-  if (section > 0) {
-    reader.skip(8); // the tag
-    reader.skip(1); // flags
-  }
-  return { section, fingerprints: reader.userSet() };
+  if (reader.varint() > 0) return { fingerprints: [] };
+  for (let parts = PARTS[reader.byte()]; parts > 0; parts -= 1) reader.varint();
+  const bits = reader.byte();
+  if (BigInt(bits) !== FINGERPRINT_BITS) throw new Error(`fingerprints of ${bits} bits`);
+  return { fingerprints: reader.userSet() };
 }
 
 class Reader {
@@ -21,7 +23,10 @@ class Reader {
     this.at = at;
   }
 
-  skip(count) { this.at += count; }
+  byte() {
+    this.at += 1;
+    return this.bytes[this.at - 1];
+  }
 
   varint() {
     let value = 0;

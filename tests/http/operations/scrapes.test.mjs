@@ -68,7 +68,7 @@ async function scrape(server, model, namespaces, { loadsExpected = 0 } = {}) {
 }
 
 test('many namespaces, little memory: exact through compactions and restarts, and nothing is loaded', { timeout: 240_000 }, async (t) => {
-  const memory = { SHARD_MEMORY_BYTES_MAX: '32768', ISOLATE_MEMORY_BYTES_MAX: '32768' };
+  const memory = { SHARD_MEMORY_BYTES_MAX: '16384', ISOLATE_MEMORY_BYTES_MAX: '16384' };
   const server = await serve(t, { env: { ...ENV, ...memory } });
   const random = seeded(10);
   const model = new Model({ isWeekly });
