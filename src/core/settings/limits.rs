@@ -176,15 +176,29 @@ pub const JOURNAL_ROWS: Limit =
 /// database, write-ahead log and index of that.
 pub const OPEN_SHARDS: Limit =
     Limit { name: "OPEN_SHARDS_MAX", unit: "shards open at once", default: 1_000_000, min: 4, max: 1_000_000 };
-/// Milliseconds from the first journal row after a compaction to the compaction by alarm.
+/// Milliseconds from the first journal row that has no mark to the alarm, which compacts where that is due and else marks.
 pub const COMPACTION_IDLE_MS: Limit = Limit {
     name: "COMPACTION_IDLE_MS",
-    unit: "milliseconds from a write to the compaction",
+    unit: "milliseconds from a write to its mark or compaction",
     default: 10_000,
     min: 10,
     max: 3_600_000,
 };
 
+/// A compaction by alarm is due once it writes at most so many times the bytes of the journal: what is written for an
+/// event then depends on the event, and not on how many came before it.
+pub const COMPACTION_SHARE: u64 = 4;
+/// Bytes of changed sections below which it is always due. Ten rows of a journal, each with a page or two of the database
+/// and its log, write as much.
+pub const COMPACTION_BYTES_MIN: u64 = 64 << 10;
+/// Seconds after the last compaction from which on it is always due: a journal tells who has the key which effects came
+/// together, and in which order, and a snapshot does not. Once a day, even a full shard writes some 100 bytes a second.
+pub const JOURNAL_AGE_S: u64 = 86_400;
+/// Bytes of journal that a small state may have before it is compacted at once, whatever its size.
+pub const JOURNAL_BYTES_SMALL: u64 = 256 << 10;
+/// The part of a state's memory that its journal may have. A database keeps the room of its longest journal, which would
+/// be most of it where states are small.
+pub const JOURNAL_SHARE: u64 = 2;
 /// Batches that one call carries out at once for itself and others.
 pub const GROUP_BATCHES: usize = 64;
 /// Operations of those batches, beyond which it waits for no further ones: until it is done, all are in memory.
@@ -322,6 +336,10 @@ const _: () = assert!(SMALL_BODY_BYTES < BODIES_BYTES.min / 4);
 const _: () = assert!(BODY_LEASE_MS > 2 * BODY_TICK_MS * BODY_PACE_TICKS as u64);
 const _: () = assert!(SHARD_MEMORY_BYTES.max <= ISOLATE_MEMORY_BYTES.max);
 const _: () = assert!(SHARD_MEMORY_BYTES.default <= ISOLATE_MEMORY_BYTES.default);
+// A compaction at once is no more often, for what it writes, than one by alarm: what is stored takes less than in memory.
+const _: () = assert!(JOURNAL_SHARE <= COMPACTION_SHARE);
+const _: () = assert!(JOURNAL_BYTES_SMALL * COMPACTION_SHARE >= COMPACTION_BYTES_MIN);
+const _: () = assert!(JOURNAL_BYTES_SMALL <= JOURNAL_BYTES.default);
 const _: () = assert!((USERS_PER_EVENT.max as f64) * VALUE_ABS < f64::MAX);
 const _: () = assert!(SHARDS.min >= 1);
 const _: () = assert!(NAMES_PER_QUERY * (2 * NAME_BYTES.max as usize + 3) + 2 <= ROW_BYTES);

@@ -1,7 +1,7 @@
 //! Keeps the shards that are open within `OPEN_SHARDS_MAX`, because each holds descriptors of the process.
 //!
 //! Whoever asks a shard enters here first. Where the bound is met, the least recently used shard that is idle is closed:
-//! it compacts, so that no alarm opens it again, and `guard.js` aborts it, upon which the runtime closes its database.
+//! it compacts or marks, so that no alarm opens it again, and `guard.js` aborts it, upon which the runtime closes its database.
 //! Where every open shard is in use, the call waits for a while and is refused then. On Cloudflare, which bounds this
 //! itself, there is no bound, and nothing is counted.
 

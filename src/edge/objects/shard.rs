@@ -23,6 +23,7 @@ use crate::api::code::Code;
 use crate::core::format::corrupt::Corrupt;
 use crate::core::format::seal::Seal;
 use crate::core::identity::{Keys, UnlinkKey, UserKey};
+use crate::core::state::aggregator::Aggregator;
 use crate::core::state::counts;
 use crate::core::state::report::Report;
 use crate::edge::gateway::ask::ask_registry;
@@ -100,12 +101,12 @@ impl DurableObject for Shard {
     async fn alarm(&self) -> Result<Response> {
         let _open = open::note(&self.env, self.state.id().to_string());
         self.has_alarm.set(false);
-        let outcome = self.compact().await;
+        let outcome = self.settle().await;
         self.report_readable(outcome.as_ref().err()).await;
         match outcome {
             Ok(()) => Response::empty(),
             // An alarm that fails is tried again by the runtime.
-            Err(_) => Err("compaction failed".into()),
+            Err(_) => Err("neither compacted nor marked".into()),
         }
     }
 }
@@ -212,12 +213,12 @@ impl Shard {
     }
 
     /// What is due after a change. Reads do it too: a process may have died between a journal row and its alarm, or
-    /// between a compaction and its mark.
+    /// between a new generation and its mark.
     async fn finish_writes(&self, config: &Config, keys: &Keys) -> Outcome<()> {
-        let (generation, rows) =
-            self.with(config, keys, |loaded| Ok((loaded.store.generation(), loaded.store.journal().0)))?;
+        let (generation, needs_alarm) =
+            self.with(config, keys, |loaded| Ok((loaded.store.generation(), loaded.store.needs_alarm())))?;
         self.ensure_watermark(generation).await;
-        self.ensure_alarm(config, rows > 0).await
+        self.ensure_alarm(config, needs_alarm).await
     }
 
     /// Tells the registry of the generation that is stored. The runtime lets the message out once the generation is
@@ -248,9 +249,10 @@ impl Shard {
         }
     }
 
-    /// Sets the alarm that compacts, where there is something to compact and none is set.
-    async fn ensure_alarm(&self, config: &Config, has_journal: bool) -> Outcome<()> {
-        if has_journal && !self.has_alarm.replace(true) {
+    /// Sets the alarm, where one has something to do and none is set. A journal whose rows all have their mark needs none
+    /// for a day: a shard that nobody asks does not wake itself.
+    async fn ensure_alarm(&self, config: &Config, is_needed: bool) -> Outcome<()> {
+        if is_needed && !self.has_alarm.replace(true) {
             let set = self.state.storage().set_alarm(config.compaction_idle_ms).await;
             set.map_err(|error| storage(&error)).inspect_err(|_| self.has_alarm.set(false))?;
             // Setting one is billed as a row.
@@ -280,19 +282,29 @@ impl Shard {
     }
 
     async fn compact(&self) -> Outcome<()> {
+        self.renew(Store::compact).await
+    }
+
+    /// What is due when an alarm comes.
+    async fn settle(&self) -> Outcome<()> {
+        self.renew(Store::settle).await
+    }
+
+    /// Does what may make a new generation, and tells the registry of it.
+    async fn renew(&self, work: impl FnOnce(&mut Store, &mut Aggregator, u64) -> Result<()>) -> Outcome<()> {
         let (config, keys) = self.prepare().await?;
         let generation = self.with(&config, &keys, |loaded| {
-            loaded.store.compact(&mut loaded.state, self.known_watermark()).map_err(|error| storage(&error))?;
+            work(&mut loaded.store, &mut loaded.state, self.known_watermark()).map_err(|error| storage(&error))?;
             Ok(loaded.store.generation())
         })?;
         self.ensure_watermark(generation).await;
         Ok(())
     }
 
-    /// Makes ready to be closed: without a journal no alarm opens it again. Where that fails, the alarm stays set.
+    /// Makes ready to be closed: where all has its mark, no alarm opens it again. Where that fails, the alarm stays set.
     async fn close(&self) {
-        let has_journal = Store::measure(&self.state.storage().sql()).is_ok_and(|measures| measures.journal_rows > 0);
-        if has_journal && self.compact().await.is_ok() && self.state.storage().delete_alarm().await.is_ok() {
+        let has_unmarked = Store::measure(&self.state.storage().sql()).is_ok_and(|measures| measures.has_unmarked);
+        if has_unmarked && self.settle().await.is_ok() && self.state.storage().delete_alarm().await.is_ok() {
             self.has_alarm.set(false);
         }
         // Being closed takes back what is not durable yet, which is nothing that was acknowledged.

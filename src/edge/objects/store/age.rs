@@ -16,6 +16,8 @@ impl Store {
         if self.has_tables && has_table(&self.sql, "setting")? {
             self.generation = setting(&self.sql, "generation")?.unwrap_or(0);
             marked = setting(&self.sql, "marked")?.unwrap_or(0);
+            self.compacted_s = setting(&self.sql, "compacted_s")?.unwrap_or(0);
+            self.marked_rows = setting(&self.sql, "marked_rows")?.unwrap_or(0);
         }
         let generation = self.generation;
         let older = if generation < mark {

@@ -35,6 +35,11 @@ impl Store {
         Ok(counts)
     }
 
+    /// The generation that the snapshot was written as.
+    const fn snapshot_generation(&self) -> u64 {
+        self.generation.saturating_sub(self.marked_rows)
+    }
+
     /// Those of the snapshot, where they are sound and of its generation.
     fn stored_counts(&self, damaged: impl FnOnce(&Corrupt)) -> Result<Option<Report>> {
         if self.snapshot_rows()? == 0 {
@@ -52,7 +57,7 @@ impl Store {
             }
         }
         match counts::decode(&stored) {
-            Ok((generation, counts)) => Ok(Some(counts).filter(|_| generation == self.generation)),
+            Ok((generation, counts)) => Ok(Some(counts).filter(|_| generation == self.snapshot_generation())),
             Err(corrupt) => {
                 damaged(&corrupt);
                 Ok(None)
@@ -72,7 +77,7 @@ impl Store {
             }
             Ok(())
         })?;
-        self.put_counts(&counts::encode_report(&counts, self.generation))?;
+        self.put_counts(&counts::encode_report(&counts, self.snapshot_generation()))?;
         Ok(counts)
     }
 

@@ -5,21 +5,25 @@
 //! | `snapshot` | `id INTEGER` primary key = section number * 256 + part; `row BLOB`, at most 1 MiB of the section's bytes |
 //! | `journal` | `seq INTEGER` primary key; `row BLOB`, the sealed effects of a group of batches, or a part of them |
 //! | `counts` | `id INTEGER` primary key = part; `row BLOB`, of the counts of the snapshot ([`crate::core::state::counts`]) |
-//! | `setting` | `name TEXT` primary key, `value INTEGER`: `compacted_s`, when the snapshot was written, in Unix seconds; `memory_bytes`, what the state took then; `generation` and `marked`, see below |
+//! | `setting` | `name TEXT` primary key, `value INTEGER`: `compacted_s`, when the snapshot was written, in Unix seconds; `memory_bytes`, what the state took then; `generation`, `marked_rows` and `marked`, see below |
 //!
 //! The journal holds exactly what came after the snapshot: a compaction writes the one and empties the other in one
-//! transaction.
+//! transaction. When an alarm compacts, `due` says.
 //!
-//! The generation is 1 once there are tables and one more with every compaction. The registry keeps the greatest that it
-//! was told of, the mark; `marked` is the mark as the shard knew it at its last compaction. So storage that has lost its
-//! end shows, which `SQLite` cannot tell: it takes a damaged frame of a write-ahead log for the log's end. What came after
-//! the last compaction has no mark.
+//! The generation is 1 once there are tables, and rises with every compaction by one. An alarm that does not compact raises
+//! it alone, by the number of journal rows that came since: it then counts `marked_rows` rows of the journal, and that of
+//! the snapshot, which `counts` names, is less by so many. A version that does not know `marked_rows` counts anew.
+//!
+//! The registry keeps the greatest generation that it was told of, the mark; `marked` is the mark as the shard knew it when
+//! it raised the generation last. So storage that has lost its end shows, which `SQLite` cannot tell: it takes a damaged
+//! frame of a write-ahead log for the log's end. Rows behind the marked ones have no mark yet.
 //!
 //! Errors of reading are `place: what is wrong`, the place being that within the shard.
 
 mod age;
 mod counts;
 mod deletion;
+mod due;
 mod read;
 
 use std::ops::Range;
@@ -54,6 +58,10 @@ pub struct Store {
     journal_rows: u64,
     journal_bytes: u64,
     generation: u64,
+    /// Rows of the journal that the generation counts.
+    marked_rows: u64,
+    /// When the snapshot was written, in Unix seconds; 0 where there is none.
+    compacted_s: u64,
     incarnation: u64,
 }
 
@@ -64,6 +72,8 @@ pub struct Measures {
     pub journal_rows: u64,
     /// Bytes of the journal.
     pub journal_bytes: u64,
+    /// Whether some of these rows have no mark yet.
+    pub has_unmarked: bool,
     /// Counters of the snapshot.
     pub counters: u64,
     /// When the snapshot was written, in Unix seconds.
@@ -86,6 +96,8 @@ impl Store {
             journal_rows: 0,
             journal_bytes: 0,
             generation: 0,
+            marked_rows: 0,
+            compacted_s: 0,
             incarnation: 0,
         })
     }
@@ -144,8 +156,11 @@ impl Store {
 
     /// Rewrites the sections that changed, empties the journal, and does what else belongs to that; all or nothing.
     fn rewrite(&mut self, state: &mut Aggregator, mark: u64, also: impl FnOnce() -> Result<()>) -> Result<()> {
+        let now_s = clock::now_s();
         let rewrite = || {
             also()?;
+            // First, so that the sections take its room, and not room of their own.
+            write(&self.sql, "DELETE FROM journal", vec![])?;
             for section in state.changed() {
                 let ids = ids_of(section);
                 match snapshot::encode(state, section) {
@@ -154,23 +169,20 @@ impl Store {
                 }
             }
             self.put_counts(&crate::core::state::counts::encode(state, self.generation + 1))?;
-            write(&self.sql, "DELETE FROM journal", vec![])?;
             self.sql.exec(SETTING_TABLE, None)?;
+            write(&self.sql, "DELETE FROM setting WHERE name = 'marked_rows'", vec![])?;
             let memory_bytes = state.memory_bytes() as i64;
-            let settings = vec![
-                clock::now_s().into(),
-                (self.generation as i64 + 1).into(),
-                (mark as i64).into(),
-                memory_bytes.into(),
-            ];
+            let settings =
+                vec![now_s.into(), (self.generation as i64 + 1).into(), (mark as i64).into(), memory_bytes.into()];
             let put = "INSERT OR REPLACE INTO setting(name, value)
                        VALUES('compacted_s', ?), ('generation', ?), ('marked', ?), ('memory_bytes', ?)";
             write(&self.sql, put, settings)
         };
         record::timed(Work::Compaction, || sql::transaction(&self.storage, rewrite))?;
         self.generation += 1;
+        self.compacted_s = u64::try_from(now_s).unwrap_or(0);
         state.mark_stored();
-        (self.journal_rows, self.journal_bytes) = (0, 0);
+        (self.journal_rows, self.journal_bytes, self.marked_rows) = (0, 0, 0);
         Ok(())
     }
 
@@ -185,9 +197,15 @@ impl Store {
         if !has_table(sql, "journal")? {
             return Ok(Measures::default());
         }
-        let compacted_s = if has_table(sql, "setting")? { setting(sql, "compacted_s")? } else { None };
+        let (mut compacted_s, mut marked_rows) = (None, None);
+        if has_table(sql, "setting")? {
+            compacted_s = setting(sql, "compacted_s")?;
+            marked_rows = setting(sql, "marked_rows")?;
+        }
+        let journal_rows = number("SELECT count(*) FROM journal")?;
         Ok(Measures {
-            journal_rows: number("SELECT count(*) FROM journal")?,
+            journal_rows,
+            has_unmarked: journal_rows > marked_within(journal_rows, marked_rows),
             journal_bytes: number("SELECT sum(length(row)) FROM journal")?,
             counters: number(&format!(
                 "SELECT count(*) FROM snapshot WHERE id >= {PARTS} AND id < {} AND id % {PARTS} = 0",
@@ -258,6 +276,12 @@ const SETTING_TABLE: &str =
 
 fn has_table(sql: &SqlStorage, name: &str) -> Result<bool> {
     Ok(sql::value(sql, "SELECT 1 FROM sqlite_master WHERE name = ?", vec![name.into()])?.is_some())
+}
+
+/// The rows of the journal that the generation counts. More than there are is what a version left that does not know
+/// them, and has compacted.
+fn marked_within(journal_rows: u64, stored: Option<u64>) -> u64 {
+    stored.filter(|&marked| marked <= journal_rows).unwrap_or(0)
 }
 
 fn setting(sql: &SqlStorage, name: &str) -> Result<Option<u64>> {

@@ -1,0 +1,72 @@
+//! What is due when an alarm comes: a compaction, or only a mark.
+//!
+//! A compaction writes every section that has changed, as a whole. It waits until the journal has grown to a share of
+//! these, or is old. Until then an alarm raises the generation, which is a row, so that what was acknowledged has its mark.
+
+use std::collections::BTreeSet;
+
+use worker::Result;
+
+use super::{PARTS, SETTING_TABLE, Store, write};
+use crate::core::settings::limits::{COMPACTION_BYTES_MIN, COMPACTION_SHARE, JOURNAL_AGE_S};
+use crate::core::state::aggregator::{Aggregator, Section};
+use crate::edge::host::{clock, sql};
+
+impl Store {
+    /// Whether an alarm has something to do: rows have no mark yet, or stand in the journal for too long.
+    pub fn needs_alarm(&self) -> bool {
+        self.has_unmarked() || self.is_old()
+    }
+
+    const fn has_unmarked(&self) -> bool {
+        self.journal_rows > self.marked_rows
+    }
+
+    fn is_old(&self) -> bool {
+        let now_s = u64::try_from(clock::now_s()).unwrap_or(0);
+        self.journal_rows > 0 && now_s.saturating_sub(self.compacted_s) >= JOURNAL_AGE_S
+    }
+
+    /// Compacts where that is due, and else marks what has no mark. `mark` is the registry's.
+    ///
+    /// # Errors
+    /// When storage is then as before.
+    pub fn settle(&mut self, state: &mut Aggregator, mark: u64) -> Result<()> {
+        if self.is_due(state)? { self.compact(state, mark) } else { self.raise(mark) }
+    }
+
+    fn is_due(&self, state: &Aggregator) -> Result<bool> {
+        if self.journal_rows == 0 {
+            return Ok(false);
+        }
+        let bytes = self.changed_bytes(state)?;
+        Ok(bytes < COMPACTION_BYTES_MIN || self.journal_bytes * COMPACTION_SHARE >= bytes || self.is_old())
+    }
+
+    /// The stored bytes of the sections that have changed.
+    fn changed_bytes(&self, state: &Aggregator) -> Result<u64> {
+        let changed: BTreeSet<u64> = state.changed().map(Section::number).collect();
+        let stored = format!("SELECT id / {PARTS}, sum(length(row)) FROM snapshot GROUP BY 1");
+        let sections = sql::rows(&self.sql, &stored, vec![])?;
+        let bytes = sections.iter().filter_map(|section| match section.as_slice() {
+            [number, bytes] if changed.contains(&sql::integer(number)) => Some(sql::integer(bytes)),
+            _ => None,
+        });
+        Ok(bytes.sum())
+    }
+
+    /// Raises the generation by the rows of the journal that it does not count yet.
+    fn raise(&mut self, mark: u64) -> Result<()> {
+        if !self.has_unmarked() {
+            return Ok(());
+        }
+        let generation = self.generation + self.journal_rows - self.marked_rows;
+        self.sql.exec(SETTING_TABLE, None)?;
+        let put =
+            "INSERT OR REPLACE INTO setting(name, value) VALUES('generation', ?), ('marked_rows', ?), ('marked', ?)";
+        let values = [generation, self.journal_rows, mark];
+        write(&self.sql, put, values.map(|value| (value as i64).into()).to_vec())?;
+        (self.generation, self.marked_rows) = (generation, self.journal_rows);
+        Ok(())
+    }
+}
