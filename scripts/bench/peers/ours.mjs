@@ -1,17 +1,14 @@
 // Kimball Edge's side of `make bench-databases`: node ours.mjs STREAM DIRECTORY NAMES GOAL. Prints what peers.py asks of every side, as JSON.
 
-import { lstatSync, readFileSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { readFileSync } from 'node:fs';
 
 import { version as workerdVersion } from 'workerd';
 
 import { startServer } from '../../serve/server.mjs';
+import { files, total as bytesOf, untilQuiet } from '../files.mjs';
 
 const BATCH = 1_000;
 const ASKED = 5;
-const SETTLE_DEADLINE_MS = 60_000;
-const SETTLE_POLL_MS = 500;
 // The default would list the largest thousand and put the rest under `event_counts_other`.
 const ENV = { API_AUTH: 'disable', COMBINATIONS_PER_GOAL_MAX: '4096' };
 
@@ -24,12 +21,13 @@ const server = await startServer({ stateDir, env: ENV });
 let result;
 try {
   await send('/v0/goals', { goal_name: goal });
-  const [memory, disk] = [resident(), files(stateDir)];
+  const [memory, disk] = [resident(), size()];
   const begun = performance.now();
   for (let first = 0; first < total; first += BATCH) await send('/v0/analytics', { events: batch(first) });
   const seconds = (performance.now() - begun) / 1_000;
-  result = { version: `workerd ${workerdVersion}`, eventsPerSecond: total / seconds, memory: resident() - memory, written: files(stateDir) - disk };
-  await untilCompacted();
+  result = { version: `workerd ${workerdVersion}`, eventsPerSecond: total / seconds, memory: resident() - memory, written: size() - disk };
+  await untilQuiet(server.pid);
+  result.settled = size();
   const status = await get('/v0/status?namespace=default');
   result.memoryReported = status.namespace.shards.reduce((sum, shard) => sum + shard.memory_bytes, 0);
   const times = [];
@@ -49,7 +47,6 @@ try {
 } finally {
   await server.stop();
 }
-result.settled = files(stateDir);
 console.log(JSON.stringify(result));
 
 function batch(first) {
@@ -71,26 +68,10 @@ async function get(path) {
   return response.json();
 }
 
-/** Waits until no shard's journal has rows: the alarms that empty them come by themselves. */
-async function untilCompacted() {
-  const deadline = Date.now() + SETTLE_DEADLINE_MS;
-  for (;;) {
-    const text = await (await fetch(`${server.url}/metrics`)).text();
-    const rows = text.split('\n').filter((line) => /^kimball_shard_journal_rows\b/.test(line)).map((line) => Number(line.split(' ').at(-1)));
-    if (rows.length === 0) throw new Error('the metrics do not tell the rows of journals');
-    if (rows.every((count) => count === 0)) return;
-    if (Date.now() > deadline) throw new Error(`journals were not emptied within ${SETTLE_DEADLINE_MS / 1_000} s`);
-    await delay(SETTLE_POLL_MS);
-  }
+function size() {
+  return bytesOf(files(stateDir));
 }
 
 function resident() {
   return Number(/^Pss: +(\d+) kB$/m.exec(readFileSync(`/proc/${server.pid}/smaps_rollup`, 'utf8'))[1]) * 1024;
-}
-
-function files(directory) {
-  return readdirSync(directory, { recursive: true }).reduce((sum, name) => {
-    const status = lstatSync(join(directory, name), { throwIfNoEntry: false });
-    return sum + (status?.isFile() ? status.blocks * 512 : 0);
-  }, 0);
 }

@@ -3,6 +3,7 @@
 use super::store::Store;
 use crate::core::identity::UnlinkKey;
 use crate::core::periods::day::Day;
+use crate::core::settings::limits::{JOURNAL_BYTES_SMALL, JOURNAL_SHARE};
 use crate::core::state::aggregator::{Aggregator, Operation};
 use crate::core::state::effect::Effect;
 use crate::core::state::error::Refusal;
@@ -71,10 +72,16 @@ impl Loaded {
         let applied = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
         record::applied(applied as u64, accepted as u64, repeated as u64);
         let (rows, bytes) = self.store.journal();
-        if rows >= config.journal_rows_max || bytes >= config.journal_bytes_max {
+        if rows >= config.journal_rows_max || bytes >= self.journal_bytes_max(config) {
             self.store.compact(&mut self.state, mark).map_err(|error| storage(&error))?;
         }
         Ok(outcomes)
+    }
+
+    /// Bytes of journal at which it is compacted at once.
+    fn journal_bytes_max(&self, config: &Config) -> u64 {
+        let share = self.state.memory_bytes() as u64 / JOURNAL_SHARE;
+        config.journal_bytes_max.min(share.max(JOURNAL_BYTES_SMALL))
     }
 
     pub fn inspect(&self) -> Outcome<Inspection> {
