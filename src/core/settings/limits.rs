@@ -194,7 +194,8 @@ pub const COMPACTION_BYTES_MIN: u64 = 64 << 10;
 /// Seconds after the last compaction from which on it is always due: a journal tells who has the key which effects came
 /// together, and in which order, and a snapshot does not. Once a day, even a full shard writes some 100 bytes a second.
 pub const JOURNAL_AGE_S: u64 = 86_400;
-/// Bytes of journal that a small state may have before it is compacted at once, whatever its size.
+/// Bytes of journal that a small state may have before it is compacted at once, whatever its size, where
+/// [`JOURNAL_BYTES`] is not set.
 pub const JOURNAL_BYTES_SMALL: u64 = 256 << 10;
 /// The part of a state's memory that its journal may have. A database keeps the room of its longest journal, which would
 /// be most of it where states are small.

@@ -74,6 +74,8 @@ pub struct Config {
     pub open_shards_max: u64,
     /// Journal bytes after which a shard compacts.
     pub journal_bytes_max: u64,
+    /// Whether an operator has set that; where not, it is less for a small state.
+    pub is_journal_set: bool,
     /// Journal rows after which a shard compacts.
     pub journal_rows_max: u64,
     /// Milliseconds after which the alarm compacts.
@@ -161,6 +163,7 @@ impl Config {
             isolate_memory_bytes_max: limit(limits::ISOLATE_MEMORY_BYTES)? as usize,
             open_shards_max: limit(limits::OPEN_SHARDS)?,
             journal_bytes_max: limit(limits::JOURNAL_BYTES)?,
+            is_journal_set: !variable(limits::JOURNAL_BYTES.name).trim().is_empty(),
             journal_rows_max: limit(limits::JOURNAL_ROWS)?,
             compaction_idle_ms: limit(limits::COMPACTION_IDLE_MS)? as i64,
             group_users_min: limit(limits::GROUP_USERS)?,

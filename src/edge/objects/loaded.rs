@@ -80,6 +80,9 @@ impl Loaded {
 
     /// Bytes of journal at which it is compacted at once.
     fn journal_bytes_max(&self, config: &Config) -> u64 {
+        if config.is_journal_set {
+            return config.journal_bytes_max;
+        }
         let share = self.state.memory_bytes() as u64 / JOURNAL_SHARE;
         config.journal_bytes_max.min(share.max(JOURNAL_BYTES_SMALL))
     }
