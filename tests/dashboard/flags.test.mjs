@@ -76,7 +76,7 @@ test('a flag is changed and deleted; what is typed survives a refresh; deleting 
   assert.deepEqual(await spec('short-lived'), { name: 'short-lived', boolean: true, user: [{ property: 'plan', comparator: '=', value: 'team' }] });
 
   await page.getByRole('button', { name: 'Delete', exact: true }).click();
-  const dialog = page.getByRole('dialog', { name: 'Delete short-lived?' });
+  const dialog = page.getByRole('dialog', { name: 'Delete the flag short-lived?' });
   await dialog.getByRole('button', { name: 'Keep it' }).click();
   assert.ok(await spec('short-lived'));
   await page.getByRole('button', { name: 'Delete', exact: true }).click();

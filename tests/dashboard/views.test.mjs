@@ -2,18 +2,13 @@
 // light and dark, on a phone and on a wide screen.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, test } from 'node:test';
 
-import { ROOT } from '../http/harness/server.mjs';
+import { onEveryScreen } from './harness/looks.mjs';
 import { createWorld } from './harness/world.mjs';
 
-const SCREENSHOTS = join(ROOT, 'build/screenshots');
-const AXE = readFileSync(join(ROOT, 'node_modules/axe-core/axe.min.js'), 'utf8');
 const FIRST_LOAD_BYTES_MAX = 120 * 1024;
 const SHIFT_MAX = 0.02;
-const SIZES = { phone: { width: 390, height: 844 }, wide: { width: 1440, height: 900 } };
 
 const world = await createWorld({ after });
 const empty = await createWorld({ after }, { empty: true });
@@ -43,14 +38,6 @@ const views = [
   ['no-flags', empty, '#/flags', (page) => page.getByRole('heading', { level: 1 })],
   ['sign-in', world, '', (page) => page.getByLabel('Token', { exact: true }), { token: null }],
 ];
-mkdirSync(SCREENSHOTS, { recursive: true });
-
-async function violations(page) {
-  await page.evaluate(AXE);
-  const { violations: found } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
-  return found.filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 160)} (${failureSummary.split('\n').at(-1).trim()})`).join('; ')}`);
-}
 
 const WATCH = () => {
   globalThis.shift = 0;
@@ -59,22 +46,15 @@ const WATCH = () => {
   }).observe({ type: 'layout-shift', buffered: true });
 };
 
-for (const [size, viewport] of Object.entries(SIZES)) {
-  for (const colorScheme of ['light', 'dark']) {
-    test(`on a ${size} screen, ${colorScheme}: nothing serious by axe-core, nothing wider than the screen`, async (t) => {
-      for (const [name, of, hash, whole, options = {}] of views) {
-        const page = await of.page(t, hash, { viewport, colorScheme, ...options });
-        await whole(page).waitFor();
-        await page.waitForLoadState('networkidle');
-        assert.deepEqual(await violations(page), [], name);
-        const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-        assert.ok(wide <= 0, `${name} is ${wide} px wider than the screen`);
-        await page.screenshot({ path: join(SCREENSHOTS, `${name}-${size}-${colorScheme}.png`), fullPage: true });
-        await page.close();
-      }
-    });
+onEveryScreen('views', async (t, screen, look) => {
+  for (const [name, of, hash, whole, options = {}] of views) {
+    const page = await of.page(t, hash, { ...screen, ...options });
+    await whole(page).waitFor();
+    await page.waitForLoadState('networkidle');
+    await look(page, name, { fullPage: true });
+    await page.close();
   }
-}
+});
 
 test('nothing moves while a view loads', async (t) => {
   for (const [name, of, hash, whole, options = {}] of views) {

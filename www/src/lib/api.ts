@@ -146,6 +146,18 @@ export const addGoal = async (namespace: string, goal_name: string): Promise<voi
   await request('/v0/goals', { method: 'POST', body: { goal_name, namespace } });
 };
 
+/** Deletes for good; safe to repeat. The name is no part of the path, which could not hold `.` and `..`. */
+const remove = async (kind: 'events' | 'goals' | 'namespaces', query: { name: string; namespace?: string }): Promise<void> => {
+  await request(`/v0/${kind}`, { method: 'DELETE', query });
+};
+
+export const removeEvent = (namespace: string, name: string): Promise<void> => remove('events', { namespace, name });
+
+/** The event stays. */
+export const removeGoal = (namespace: string, name: string): Promise<void> => remove('goals', { namespace, name });
+
+export const removeNamespace = (name: string): Promise<void> => remove('namespaces', { name });
+
 /** Per goal and prior event. */
 export const predictions = (namespace: string, signal?: AbortSignal): Promise<Record<string, Record<string, SinglePrediction>>> =>
   read<{ goals: Record<string, { events: Record<string, SinglePrediction> }> }>('/v0/predictions', { query: { namespace }, signal }).then(
