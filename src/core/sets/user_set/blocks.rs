@@ -16,6 +16,7 @@ pub(super) const BLOCK_SLOTS: usize = 64;
 pub(super) struct Blocks {
     words: Vec<u64>,
     remainder_bits: u32,
+    blocks: u32,
 }
 
 impl Blocks {
@@ -26,19 +27,20 @@ impl Blocks {
 
     /// Unused slots, a multiple of [`BLOCK_SLOTS`].
     pub(super) fn new(slots: usize, remainder_bits: u32) -> Self {
-        Self { words: vec![0; Self::bytes(slots, remainder_bits) / 8], remainder_bits }
+        let words = vec![0; Self::bytes(slots, remainder_bits) / 8];
+        Self { words, remainder_bits, blocks: (slots / BLOCK_SLOTS) as u32 }
     }
 
     pub(super) fn allocated_bytes(&self) -> usize {
         self.words.len() * 8
     }
 
-    fn stride(&self) -> usize {
+    const fn stride(&self) -> usize {
         BITMAPS + self.remainder_bits as usize
     }
 
-    fn blocks(&self) -> usize {
-        self.words.len() / self.stride()
+    const fn blocks(&self) -> usize {
+        self.blocks as usize
     }
 
     fn word(&self, bitmap: usize, block: usize) -> u64 {
@@ -57,9 +59,14 @@ impl Blocks {
     }
 
     pub(super) fn clear(&mut self, bitmap: usize, slot: usize) {
+        self.clear_if(bitmap, slot, true);
+    }
+
+    /// Clears a bit, or leaves it as it is, without a branch.
+    pub(super) fn clear_if(&mut self, bitmap: usize, slot: usize, condition: bool) {
         let at = slot / BLOCK_SLOTS * self.stride() + bitmap;
         if let Some(word) = self.words.get_mut(at) {
-            *word &= !(1 << (slot % BLOCK_SLOTS));
+            *word &= !(u64::from(condition) << (slot % BLOCK_SLOTS));
         }
     }
 
@@ -138,29 +145,28 @@ impl Blocks {
     }
 
     pub(super) fn remainder(&self, slot: usize) -> u64 {
-        let bits = self.remainder_bits as usize;
-        let bit = slot % BLOCK_SLOTS * bits;
-        let at = slot / BLOCK_SLOTS * self.stride() + BITMAPS + bit / 64;
-        let low = self.words.get(at).copied().unwrap_or(0) >> (bit % 64);
-        let high =
-            if bit % 64 + bits > 64 { self.words.get(at + 1).copied().unwrap_or(0) << (64 - bit % 64) } else { 0 };
-        (low | high) & ((1 << bits) - 1)
+        let (at, shift) = self.remainder_place(slot);
+        let low = self.words.get(at).copied().unwrap_or(0) >> shift;
+        // Without a branch, which would be guessed wrongly as often as not: what is not in the next word is shifted out.
+        let high = self.words.get(at + 1).copied().unwrap_or(0) << 1 << (63 - shift);
+        (low | high) & ((1 << self.remainder_bits) - 1)
     }
 
     pub(super) fn put_remainder(&mut self, slot: usize, remainder: u64) {
-        let bits = self.remainder_bits as usize;
-        let bit = slot % BLOCK_SLOTS * bits;
-        let at = slot / BLOCK_SLOTS * self.stride() + BITMAPS + bit / 64;
-        let mask = (1_u64 << bits) - 1;
+        let (at, shift) = self.remainder_place(slot);
+        let mask = (1_u64 << self.remainder_bits) - 1;
         if let Some(word) = self.words.get_mut(at) {
-            *word = *word & !(mask << (bit % 64)) | remainder << (bit % 64);
+            *word = *word & !(mask << shift) | remainder << shift;
         }
-        if bit % 64 + bits > 64 {
-            let done = 64 - bit % 64;
-            if let Some(word) = self.words.get_mut(at + 1) {
-                *word = *word & !(mask >> done) | remainder >> done;
-            }
+        if let Some(word) = self.words.get_mut(at + 1) {
+            *word = *word & !(mask >> 1 >> (63 - shift)) | remainder >> 1 >> (63 - shift);
         }
+    }
+
+    /// The word in which the remainder of a slot begins, and its bit there.
+    const fn remainder_place(&self, slot: usize) -> (usize, usize) {
+        let bit = slot % BLOCK_SLOTS * self.remainder_bits as usize;
+        (slot / BLOCK_SLOTS * self.stride() + BITMAPS + bit / 64, bit % 64)
     }
 
     /// Moves the slots `from..free` one to the right, into the unused slot `free`; `from` is then unused.

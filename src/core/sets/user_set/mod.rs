@@ -283,6 +283,12 @@ impl UserSet {
         Ok(())
     }
 
+    /// The bits of a 64-bit fingerprint that a set keeps which keeps so many of them: the uppermost.
+    #[must_use]
+    pub const fn kept_bits(fingerprint_bits: u8) -> u64 {
+        !(u64::MAX >> fingerprint_bits)
+    }
+
     const fn truncate(&self, fingerprint: u64) -> u64 {
         fingerprint >> (u64::BITS - self.fingerprint_bits() as u32)
     }

@@ -9,9 +9,39 @@ use super::blocks::{BLOCK_SLOTS, Blocks, OCCUPIED, Ones, RUN_END, USED};
 #[derive(Debug, Clone)]
 pub(super) struct Table {
     blocks: Blocks,
-    divisor: u64,
+    divisor: Divisor,
     slots: u32,
     len: u32,
+}
+
+/// What a fingerprint is divided by. The processor's own division of 64-bit integers takes longer than all else of a look-up.
+#[derive(Debug, Clone, Copy)]
+struct Divisor {
+    value: u64,
+    reciprocal: f64,
+}
+
+impl Divisor {
+    /// One of at least 1.
+    fn new(value: u64) -> Self {
+        Self { value, reciprocal: 1.0 / value as f64 }
+    }
+
+    /// Quotient and remainder of a fingerprint. The quotient is below 2^32, and three roundings change the product by less than
+    /// 2^-50 of it, so what is cut off of that is at most one away from the quotient.
+    // Signed numbers convert faster, and fingerprints have at most 56 bits.
+    #[allow(clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+    fn divide(self, fingerprint: u64) -> (usize, u64) {
+        let quotient = (fingerprint as i64 as f64 * self.reciprocal) as i64;
+        let remainder = fingerprint as i64 - quotient * self.value as i64;
+        if remainder < 0 {
+            (quotient as usize - 1, (remainder + self.value as i64) as u64)
+        } else if remainder >= self.value as i64 {
+            (quotient as usize + 1, (remainder - self.value as i64) as u64)
+        } else {
+            (quotient as usize, remainder as u64)
+        }
+    }
 }
 
 /// Slots at the end that are nobody's home, for the cluster that reaches there.
@@ -76,7 +106,7 @@ impl Table {
     pub(super) fn with_slots(slots: usize, fingerprint_bits: u8) -> Self {
         let divisor = divisor(slots, fingerprint_bits);
         let blocks = Blocks::new(slots, remainder_bits(divisor));
-        Self { blocks, divisor, slots: slots as u32, len: 0 }
+        Self { blocks, divisor: Divisor::new(divisor), slots: slots as u32, len: 0 }
     }
 
     /// A table of at least `slots` slots that holds strictly ascending fingerprints.
@@ -95,34 +125,31 @@ impl Table {
     }
 
     fn fill(&mut self, fingerprints: impl Iterator<Item = u64>) -> bool {
-        let (mut next, mut last_home) = (0, None);
+        let (mut next, mut last_home) = (0, usize::MAX);
         for fingerprint in fingerprints {
-            let (home, remainder) = self.split(fingerprint);
-            if last_home == Some(home) {
-                self.blocks.clear(RUN_END, next - 1);
-            } else {
-                self.blocks.set(OCCUPIED, home);
-                next = next.max(home);
-                last_home = Some(home);
-            }
-            if next >= self.slots() || self.len() >= capacity(self.slots()) {
+            let (home, remainder) = self.divisor.divide(fingerprint);
+            // Behind the one before it, if that has the same home, in the same run. Without a branch, as below.
+            let slot = next.max(home);
+            if slot >= self.slots() || self.len() >= capacity(self.slots()) {
                 return false;
             }
-            self.put(next, remainder);
-            self.blocks.set(RUN_END, next);
-            next += 1;
+            self.put(slot, remainder);
+            self.blocks.set(OCCUPIED, home);
+            self.blocks.set(RUN_END, slot);
+            self.blocks.clear_if(RUN_END, slot.saturating_sub(1), home == last_home);
+            (next, last_home) = (slot + 1, home);
         }
         true
     }
 
     pub(super) fn contains(&self, fingerprint: u64) -> bool {
-        let (home, remainder) = self.split(fingerprint);
+        let (home, remainder) = self.divisor.divide(fingerprint);
         self.blocks.get(OCCUPIED, home) && self.find(home, remainder).is_ok()
     }
 
     /// Inserts a fingerprint, unless it is there or the table has no room for it.
     pub(super) fn insert(&mut self, fingerprint: u64) -> Insertion {
-        let (home, remainder) = self.split(fingerprint);
+        let (home, remainder) = self.divisor.divide(fingerprint);
         let Some(position) = self.position(home, remainder) else {
             return Insertion::Present;
         };
@@ -151,7 +178,7 @@ impl Table {
         if !self.contains(fingerprint) {
             return false;
         }
-        let (home, _) = self.split(fingerprint);
+        let (home, _) = self.divisor.divide(fingerprint);
         let start = self.blocks.cluster_start(home);
         let end = self.blocks.next_unused(home).unwrap_or(self.slots());
         let kept: Vec<u64> = self.iter_from(start).take(end - start).filter(|&kept| kept != fingerprint).collect();
@@ -175,11 +202,6 @@ impl Table {
     fn iter_from(&self, slot: usize) -> Iter<'_> {
         let (slots, homes) = (self.blocks.ones(USED, slot), self.blocks.ones(OCCUPIED, slot));
         Iter { table: self, slots, homes, home: 0, run_starts: true }
-    }
-
-    fn split(&self, fingerprint: u64) -> (usize, u64) {
-        let divisor = self.divisor.max(1);
-        ((fingerprint / divisor) as usize, fingerprint % divisor)
     }
 
     /// The slot of a remainder in the run of its home, or `Err` with where it would have to be.
@@ -271,6 +293,25 @@ impl Iterator for Iter<'_> {
             self.home = self.homes.next()?;
         }
         self.run_starts = self.table.blocks.get(RUN_END, slot);
-        Some(self.home as u64 * self.table.divisor + self.table.blocks.remainder(slot))
+        Some(self.home as u64 * self.table.divisor.value + self.table.blocks.remainder(slot))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn divides_like_the_processor_at_every_edge() {
+        for divisor in [1, 2, 3, 5, 1023, 1024, 1025, 65_537, (1 << 36) / 77 + 1, (1 << 55) / 77 + 1, (1 << 56) - 1] {
+            let last = ((1_u64 << 56) - 1) / divisor;
+            for quotient in (0..=last.min(200)).chain(last.min(1 << 28).saturating_sub(200)..last.min(1 << 28)) {
+                for near in [0, 1, divisor / 2, divisor - 1] {
+                    let fingerprint = quotient * divisor + near;
+                    let expected = ((fingerprint / divisor) as usize, fingerprint % divisor);
+                    assert_eq!(Divisor::new(divisor).divide(fingerprint), expected, "{fingerprint} / {divisor}");
+                }
+            }
+        }
     }
 }
