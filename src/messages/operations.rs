@@ -39,6 +39,7 @@ pub struct EventEntry {
 pub struct Operations {
     bytes: Vec<u8>,
     len: usize,
+    records: usize,
     /// More than every position in them.
     positions: usize,
 }
@@ -54,6 +55,7 @@ impl Operations {
         let value_flag = if value.is_some() { HAS_VALUE } else { 0 };
         let week_flag = if week.is_some() { HAS_WEEK } else { 0 };
         self.push(RECORD | value_flag | week_flag, position);
+        self.records += 1;
         self.bytes.extend_from_slice(&user.to_bytes());
         if let Some(value) = value {
             self.bytes.extend_from_slice(&value.to_le_bytes());
@@ -74,6 +76,12 @@ impl Operations {
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len
+    }
+
+    /// How many of them record an event.
+    #[must_use]
+    pub const fn records(&self) -> usize {
+        self.records
     }
 
     /// Whether there are none.
@@ -154,12 +162,13 @@ impl Visitor<'_> for BytesVisitor {
 
     fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Operations, E> {
         let mut reader = Reader::new(&bytes);
-        let (mut len, mut positions) = (0, 0);
+        let (mut len, mut records, mut positions) = (0, 0, 0);
         while !reader.is_empty() {
             let operation = read(&mut reader).map_err(E::custom)?;
             len += 1;
+            records += usize::from(operation.record.is_some());
             positions = positions.max(operation.position + 1);
         }
-        Ok(Operations { bytes, len, positions })
+        Ok(Operations { bytes, len, records, positions })
     }
 }

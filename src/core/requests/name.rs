@@ -41,7 +41,7 @@ const INVISIBLE: [(char, char); 21] = [
 #[must_use]
 pub fn is_blank(name: &str) -> bool {
     let is_invisible = |c| INVISIBLE.iter().any(|(first, last)| (*first..=*last).contains(&c));
-    name.chars().all(|c| c.is_whitespace() || c.is_control() || is_invisible(c))
+    name.chars().all(|c| !c.is_ascii_graphic() && (c.is_whitespace() || c.is_control() || is_invisible(c)))
 }
 
 /// Checks a name that is to be stored, if it is new. What is stored already can be blank: earlier versions took that.

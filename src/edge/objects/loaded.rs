@@ -4,7 +4,7 @@ use super::store::Store;
 use crate::core::identity::UnlinkKey;
 use crate::core::periods::day::Day;
 use crate::core::settings::limits::{JOURNAL_BYTES_SMALL, JOURNAL_SHARE};
-use crate::core::state::aggregator::{Aggregator, Operation};
+use crate::core::state::aggregator::Aggregator;
 use crate::core::state::effect::Effect;
 use crate::core::state::error::Refusal;
 use crate::core::state::set_key::SetKey;
@@ -42,11 +42,10 @@ impl Loaded {
             if batch.incarnation > self.store.incarnation() {
                 self.store.adopt(batch.incarnation).map_err(|error| storage(&error))?;
             }
-            let operations = batch.operations.read(&batch.events);
             let (unlink, today) = (UnlinkKey::from_bytes(batch.unlink), Day::of_number(batch.today.into()));
-            let applied =
-                self.state.apply(operations.clone(), &unlink, &batch.shard_limits(), today.unwrap_or(Day::MAX));
-            let effects = match applied {
+            let operations = batch.operations.read(&batch.events);
+            let effects = match self.state.apply(operations, &unlink, &batch.shard_limits(), today.unwrap_or(Day::MAX))
+            {
                 Ok(effects) => effects,
                 Err(refusal) => {
                     outcomes.push(Err(refused(refusal, config)));
@@ -59,9 +58,8 @@ impl Loaded {
             }
             let is_first = |effect: &&Effect| matches!(effect, Effect::Insert { set: SetKey::Event(_), .. });
             let firsts = effects.iter().filter(is_first).count();
-            let events = operations.filter(|operation| matches!(operation, Operation::Record { .. })).count();
             accepted += firsts;
-            repeated += events - firsts;
+            repeated += batch.operations.records() - firsts;
             journalled.extend(effects);
         }
         if !journalled.is_empty() {

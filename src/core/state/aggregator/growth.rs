@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use super::{Aggregator, Operation};
+use crate::core::periods::week::Week;
 use crate::core::settings::limits::NEW_ENTRY_BYTES;
 use crate::core::state::set_key::SetKey;
 
@@ -12,18 +13,23 @@ impl Aggregator {
     /// what is beside the sets.
     #[must_use]
     pub fn growth_bytes(&self, operations: impl Iterator<Item = impl Borrow<Operation>>) -> usize {
-        let mut insertions: BTreeMap<SetKey, u64> = BTreeMap::new();
         let mut entries = 0;
+        let mut by_week: BTreeMap<(u32, Option<Week>), u64> = BTreeMap::new();
         for operation in operations {
             entries += 1;
             if let Operation::Record { event, week, .. } = *operation.borrow() {
-                let week = week.map(|week| SetKey::Week(event, week));
-                for set in [Some(SetKey::AllUsers), Some(SetKey::Event(event)), week].into_iter().flatten() {
-                    *insertions.entry(set).or_default() += 1;
-                }
+                *by_week.entry((event, week)).or_default() += 1;
             }
         }
-        let of_sets: usize = insertions.into_iter().map(|(set, users)| self.sets.growth_bytes(set, users)).sum();
+        let mut of_sets = self.sets.growth_bytes(SetKey::AllUsers, by_week.values().sum());
+        let by_week: Vec<_> = by_week.into_iter().collect();
+        for weeks in by_week.chunk_by(|((event, _), _), ((next, _), _)| event == next) {
+            let event = weeks.first().map_or(0, |((event, _), _)| *event);
+            of_sets += self.sets.growth_bytes(SetKey::Event(event), weeks.iter().map(|(_, users)| users).sum());
+            for &((event, week), users) in weeks {
+                of_sets += week.map_or(0, |week| self.sets.growth_bytes(SetKey::Week(event, week), users));
+            }
+        }
         // A completion has a combination, which has a bit for every event.
         let entry_bytes = NEW_ENTRY_BYTES + self.counters.len() / 8;
         of_sets + entries * entry_bytes
@@ -35,7 +41,6 @@ mod tests {
     use super::*;
     use crate::core::identity::Keys;
     use crate::core::periods::day::Day;
-    use crate::core::periods::week::Week;
     use crate::core::state::shard_limits::ShardLimits;
 
     #[test]
