@@ -264,7 +264,7 @@ fn a_damaged_frame_is_told_as_such() {
         assert_eq!(said(&flipped), format!("section 5 (event 4), frame, {field}"));
     }
     assert_eq!(said(&section[..7]), "section 5 (event 4), frame: the bytes end before it does");
-    let later = frame(b'J', 5, &rows[0][FRAME_BYTES..]);
+    let later = frame(b'J', 6, &rows[0][FRAME_BYTES..]);
     assert_eq!(journal::decode(&later).unwrap_err().to_string(), "frame, version: unknown to this version");
     assert_eq!(
         said(&[&section[..], &[0]].concat()),
@@ -276,7 +276,9 @@ fn a_damaged_frame_is_told_as_such() {
         for bit in 0..row.len() * 8 {
             let mut flipped = row.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(journal::decode(&flipped).unwrap_err().to_string().starts_with("frame, "), "bit {bit}");
+            let said = journal::decode(&flipped).unwrap_err().to_string();
+            // A row of version 5 that says it is one of an early version is not in its form.
+            assert!(said.starts_with("frame, ") || flipped[3] == 1, "bit {bit}: {said}");
         }
         assert!((0..row.len()).all(|len| journal::decode(&row[..len]).is_err()));
     }

@@ -11,13 +11,16 @@ mod golden;
 
 type State = fn() -> (Aggregator, Vec<Vec<u8>>);
 
-/// Version, the state, its snapshot and its journal.
-const FILES: [(u8, State, &[u8], &[u8]); 5] = [
+/// Version of the journal, the state, its snapshot and its journal.
+const FILES: [(u8, State, &[u8], &[u8]); 7] = [
     (1, golden::state, include_bytes!("golden/snapshot-1.bin"), include_bytes!("golden/journal-1.bin")),
     (2, golden::state_2, SNAPSHOT_2, JOURNAL_2),
     (3, golden::state_3, include_bytes!("golden/snapshot-3.bin"), include_bytes!("golden/journal-3.bin")),
     (4, golden::state, SNAPSHOT_4_OF_1, include_bytes!("golden/journal-4-of-state-1.bin")),
     (4, golden::state_3, SNAPSHOT_4_OF_3, include_bytes!("golden/journal-4-of-state-3.bin")),
+    // The snapshots of version 4 go on.
+    (5, golden::state, SNAPSHOT_4_OF_1, include_bytes!("golden/journal-5-of-state-1.bin")),
+    (5, golden::state_3, SNAPSHOT_4_OF_3, include_bytes!("golden/journal-5-of-state-3.bin")),
 ];
 const SNAPSHOT_2: &[u8] = include_bytes!("golden/snapshot-2.bin");
 const JOURNAL_2: &[u8] = include_bytes!("golden/journal-2.bin");
@@ -27,7 +30,7 @@ const SNAPSHOT_4_OF_3: &[u8] = include_bytes!("golden/snapshot-4-of-state-3.bin"
 /// Splits concatenated frames: each begins with `KE`, its kind and a version.
 fn frames(bytes: &'static [u8], kind: u8) -> Vec<&'static [u8]> {
     let is_start =
-        |at: usize| [1, 2, 3, 4].iter().any(|&version| bytes[at..].starts_with(&[b'K', b'E', kind, version]));
+        |at: usize| [1, 2, 3, 4, 5].iter().any(|&version| bytes[at..].starts_with(&[b'K', b'E', kind, version]));
     let starts: Vec<usize> = (0..bytes.len()).filter(|&at| is_start(at)).collect();
     let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
     starts.iter().zip(ends).map(|(&start, end)| &bytes[start..end]).collect()
@@ -36,18 +39,19 @@ fn frames(bytes: &'static [u8], kind: u8) -> Vec<&'static [u8]> {
 #[test]
 fn the_files_are_what_is_written_today() {
     for (number, state, snapshot, journal) in
-        [(1, golden::state as State, FILES[3].2, FILES[3].3), (3, golden::state_3, FILES[4].2, FILES[4].3)]
+        [(1, golden::state as State, FILES[5].2, FILES[5].3), (3, golden::state_3, FILES[6].2, FILES[6].3)]
     {
         let (state, rows) = state();
         let sections = snapshot::encode_all(&state);
         if let Ok(dir) = std::env::var("WRITE_GOLDEN_FILES_OF_A_NEW_VERSION_TO") {
             std::fs::write(format!("{dir}/snapshot-4-of-state-{number}.bin"), sections.concat()).unwrap();
-            std::fs::write(format!("{dir}/journal-4-of-state-{number}.bin"), rows.concat()).unwrap();
+            std::fs::write(format!("{dir}/journal-5-of-state-{number}.bin"), rows.concat()).unwrap();
             continue;
         }
         assert_eq!(sections.concat(), snapshot);
         assert_eq!(rows.concat(), journal);
-        assert!(sections.iter().chain(&rows).all(|frame| frame[3] == 4));
+        assert!(sections.iter().all(|frame| frame[3] == 4));
+        assert!(rows.iter().all(|frame| matches!(frame[3], 4 | 5)));
     }
 }
 
@@ -61,7 +65,7 @@ fn both_files_lead_to_the_state() {
         for row in frames(journal, b'J') {
             let effects = journal::decode(row).unwrap();
             assert_eq!(journal::decode(&journal::encode(&effects)).unwrap(), effects);
-            assert!(version < 4 || journal::encode(&effects) == row);
+            assert!(version < 5 || journal::encode(&effects) == row);
             replayed.restore(&effects).unwrap();
         }
         let sections = snapshot::encode_all(&loaded).concat();

@@ -7,7 +7,7 @@ use kimball_edge_fuzz::framed;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(effects) = journal::decode(&framed(b'J', 2, data)) else { return };
+    let Ok(effects) = journal::decode(&framed(b'J', 5, data)) else { return };
     assert_eq!(journal::decode(&journal::encode(&effects)).as_ref(), Ok(&effects));
     let mut state = Aggregator::default();
     if state.restore(&effects).is_ok() {

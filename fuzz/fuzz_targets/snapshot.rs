@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let mut state = Aggregator::default();
-    if snapshot::decode(&mut state, &framed(b'S', 2, data)).is_err() {
+    if snapshot::decode(&mut state, &framed(b'S', 4, data)).is_err() {
         return;
     }
     let report = state.report();

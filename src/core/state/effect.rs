@@ -4,12 +4,12 @@
 //!
 //! | part | form |
 //! |---|---|
-//! | kind | 1 byte: `0` counter, `1` goal, `64` counter with its own number of fingerprint bits; `128 + kind of set` insertion, `160 + kind of set` insertion that carries something, `192 + kind of set` closing |
+//! | kind | 1 byte: `0` counter, `1` goal, `64` counter with its own number of fingerprint bits; `128 + kind of set` insertion, `160 + kind of set` insertion that carries something, `192 + kind of set` closing; `224 + kind of set` insertion with a short fingerprint |
 //! | event | LEB128, kinds below 128 |
 //! | tag | 8 bytes, kinds `0` and `64` only |
 //! | fingerprint bits | 1 byte, kind `64` only |
 //! | parts of the key of the set | from `128` on ([`super::set_key`]) |
-//! | fingerprint | 8 bytes, insertions only |
+//! | fingerprint | insertions only: 8 bytes, or from `224` on, where the lower 24 bits are 0, the upper 5 |
 //! | flags | 1 byte, from `160` to `191`: 1 value, 2 combination, 4 the combination counts in `other` |
 //! | value | 8 bytes, if flag 1 |
 //! | combination | if flag 2 |
@@ -70,6 +70,7 @@ pub(super) const SIZED_COUNTER: u8 = 64;
 const INSERT: u8 = 128;
 const INSERT_CARRYING: u8 = 160;
 const CLOSE: u8 = 192;
+const INSERT_SHORT: u8 = 224;
 const SET_KINDS: u8 = 31;
 
 const HAS_VALUE: u8 = 1;
@@ -100,9 +101,22 @@ impl Effect {
                 put_varint(out, u64::from(*event));
             }
             Self::Insert { set, fingerprint, carried } => {
-                out.push(set.kind() + if carried.is_some() { INSERT_CARRYING } else { INSERT });
+                let is_short = self.is_short();
+                let kind = if carried.is_some() {
+                    INSERT_CARRYING
+                } else if is_short {
+                    INSERT_SHORT
+                } else {
+                    INSERT
+                };
+                out.push(kind + set.kind());
                 set.encode_parts(out);
-                out.extend_from_slice(&fingerprint.to_le_bytes());
+                let [a, b, c, d, e, f, g, h] = fingerprint.to_le_bytes();
+                if is_short {
+                    out.extend_from_slice(&[d, e, f, g, h]);
+                } else {
+                    out.extend_from_slice(&[a, b, c, d, e, f, g, h]);
+                }
                 if let Some(carried) = carried {
                     carried.encode(out);
                 }
@@ -112,6 +126,11 @@ impl Effect {
                 last.encode_parts(out);
             }
         }
+    }
+
+    /// Whether its encoding has a short fingerprint.
+    pub(super) const fn is_short(&self) -> bool {
+        matches!(self, Self::Insert { fingerprint, carried: None, .. } if is_short(*fingerprint))
     }
 
     /// Reads the effect at this position.
@@ -147,11 +166,15 @@ impl Effect {
         if kind == CLOSE {
             return Ok(Self::Close { last: set });
         }
-        if kind != INSERT && kind != INSERT_CARRYING {
-            return Err(Corrupt::new(Defect::Unknown).within("kind"));
-        }
-        let fingerprint = reader.u64().within("fingerprint")?;
-        let carried = if kind == INSERT { None } else { Some(Box::new(Carried::decode(reader)?)) };
+        let fingerprint = match kind {
+            INSERT | INSERT_CARRYING => reader.u64().within("fingerprint")?,
+            INSERT_SHORT => {
+                let [a, b, c, d, e] = reader.array().within("fingerprint")?;
+                u64::from_le_bytes([0, 0, 0, a, b, c, d, e])
+            }
+            _ => return Err(Corrupt::new(Defect::Unknown).within("kind")),
+        };
+        let carried = if kind == INSERT_CARRYING { Some(Box::new(Carried::decode(reader)?)) } else { None };
         Ok(Self::Insert { set, fingerprint, carried })
     }
 
@@ -165,6 +188,11 @@ impl Effect {
         };
         corrupt.within_noted("effect", nth, noun, event.map(u64::from))
     }
+}
+
+/// Whether the upper 5 bytes say everything, as with [`UserSet::FINGERPRINT_BITS`].
+const fn is_short(fingerprint: u64) -> bool {
+    fingerprint << 40 == 0
 }
 
 const COUNTER_OF: &str = "counter of event";

@@ -1,16 +1,17 @@
 //! Rows of the journal: the effects of one batch, in their order.
 //!
-//! A row is a [`crate::core::format::bytes::frame`] of kind `J`, version 4, around effects until the end ([`super::effect`]).
-//! Where it is stored it is sealed ([`crate::core::format::seal`]), because a row tells which effects came together. Rows of
-//! versions 1 to 3 are read by `effect_older.rs`.
+//! A row is a [`crate::core::format::bytes::frame`] of kind `J` around effects until the end ([`super::effect`]): version 5 where one of
+//! them has a short fingerprint, else 4. Where it is stored it is sealed ([`crate::core::format::seal`]), because a row tells
+//! which effects came together. Rows of versions 1 to 3 are read by `effect_older.rs`.
 
 use super::effect::Effect;
 use super::effect_older;
-use crate::core::format::bytes::{Reader, frame, unframe, version_of};
+use crate::core::format::bytes::{Reader, check_version, frame, unframe, version_of};
 use crate::core::format::corrupt::Corrupt;
 
 const KIND: u8 = b'J';
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
+const VERSION_WITHOUT_SHORT: u8 = 4;
 
 /// Encodes the effects of a batch as a row.
 #[must_use]
@@ -19,7 +20,7 @@ pub fn encode(effects: &[Effect]) -> Vec<u8> {
     for effect in effects {
         effect.encode(&mut out);
     }
-    frame(KIND, VERSION, &out)
+    frame(KIND, version(effects), &out)
 }
 
 /// Decodes a row.
@@ -28,7 +29,7 @@ pub fn encode(effects: &[Effect]) -> Vec<u8> {
 /// [`Corrupt`] for anything that [`encode`] does not write, in this version or an earlier one.
 pub fn decode(row: &[u8]) -> Result<Vec<Effect>, Corrupt> {
     let mut reader = Reader::new(unframe(KIND, VERSION, row)?);
-    if version_of(row) != VERSION {
+    if version_of(row) < VERSION_WITHOUT_SHORT {
         return effect_older::decode(row, reader);
     }
     let (mut effects, mut nth) = (Vec::new(), 0);
@@ -36,5 +37,11 @@ pub fn decode(row: &[u8]) -> Result<Vec<Effect>, Corrupt> {
         effects.push(Effect::decode(&mut reader, nth)?);
         nth += 1;
     }
+    check_version(row, version(&effects))?;
     Ok(effects)
+}
+
+/// The least version that has everything in it.
+fn version(effects: &[Effect]) -> u8 {
+    if effects.iter().any(Effect::is_short) { VERSION } else { VERSION_WITHOUT_SHORT }
 }

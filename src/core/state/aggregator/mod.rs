@@ -199,11 +199,15 @@ impl Aggregator {
             }
             Operation::Record { user, value, week, .. } => {
                 let set = SetKey::Event(event);
-                if let Some(fingerprint) = self.news(set, user, key) {
+                if let Some(fingerprint) = self.add(set, user, key, limits, undo)? {
+                    // The event itself is never among those that were done before it.
                     let carried = Carried::of(value, self.completion(event, user, key, limits));
-                    self.carry_out(Effect::Insert { set, fingerprint, carried }, limits, effects, undo)?;
-                    if let Some(fingerprint) = self.news(SetKey::AllUsers, user, key) {
-                        self.carry_out(Effect::insert(SetKey::AllUsers, fingerprint), limits, effects, undo)?;
+                    if let Some(carried) = &carried {
+                        self.add_carried(event, carried, limits, undo)?;
+                    }
+                    effects.push(Effect::Insert { set, fingerprint, carried });
+                    if let Some(fingerprint) = self.add(SetKey::AllUsers, user, key, limits, undo)? {
+                        effects.push(Effect::insert(SetKey::AllUsers, fingerprint));
                     }
                 }
                 let Some(week) = week else { return Ok(()) };
@@ -217,10 +221,31 @@ impl Aggregator {
 
     /// The fingerprint of a user in a set in which they are not yet; `None` where they are, or the set takes nobody any more.
     fn news(&self, set: SetKey, user: UserKey, key: &UnlinkKey) -> Option<u64> {
-        let event_tag = set.event().map_or(Some(0), |event| Some(self.counter(event)?.tag))?;
-        let fingerprint = key.fingerprint(user, set.tag(key, event_tag));
+        let fingerprint = self.fingerprint(set, user, key)?;
         let is_known = self.sets.contains(set, fingerprint) || self.has_closed(set);
         (!is_known).then_some(fingerprint)
+    }
+
+    /// Adds a user to a set. Answers the fingerprint where they are new in it.
+    fn add(
+        &mut self,
+        set: SetKey,
+        user: UserKey,
+        key: &UnlinkKey,
+        limits: &ShardLimits,
+        undo: &mut Vec<Undo>,
+    ) -> Result<Option<u64>, Refusal> {
+        let fingerprint = self.fingerprint(set, user, key).ok_or(Refusal::Tag)?;
+        Ok(self.insert(set, fingerprint, limits, undo)?.then_some(fingerprint))
+    }
+
+    /// The fingerprint of a user in a set: its upper bits, as many as the set keeps.
+    fn fingerprint(&self, set: SetKey, user: UserKey, key: &UnlinkKey) -> Option<u64> {
+        let (event_tag, bits) = match set.event() {
+            Some(event) => self.counter(event).map(|counter| (counter.tag, counter.fingerprint_bits))?,
+            None => (0, UserSet::FINGERPRINT_BITS),
+        };
+        Some(key.fingerprint(user, set.tag(key, event_tag)) & UserSet::kept_bits(bits))
     }
 
     /// Whether a set has become a number.
