@@ -8,7 +8,7 @@ use super::registry::{
     Deletable, Delete, Deleted, Deletion, EndDeletion, EventRecord, Flags, FlagsReply, Key, ListGoals, Lookup,
     NameRefusal, NamesReply, NamespacePut, NamespaceRecord, Namespaces, NoteReadable, Overview, OverviewReply,
     PendingDeletions, PutFlag, PutNamespace, RaiseWatermark, Register, Registered, Registrant, Registration,
-    RemoveFlag, RolloutTimes, Unreadable, Watermark,
+    RemoveFlag, Renew, RolloutTimes, Unreadable, Watermark,
 };
 use super::shard::{
     AcceptOlder, Apply, CarryOutDeletion, Check, Close, Compact, Durations, EventNumbers, EventsOf, Fault, GetCounts,
@@ -88,6 +88,7 @@ fn of_registry(all: &mut Messages) {
     all.add("ListGoals", &ListGoals { namespace: "shop".into(), incarnation: 300, events: vec![1, 300] }, Ok(()));
     all.add("Watermark", &Watermark { shard: "id".into() }, Ok(300));
     all.add("RaiseWatermark", &RaiseWatermark { shard: "id".into(), generation: 300 }, Ok(()));
+    all.add("Renew", &Renew { namespace: "shop".into(), incarnation: 299 }, Ok(300));
     all.add("NoteReadable", &NoteReadable { shard: "id".into(), is_readable: true }, Ok(()));
     all.add("Unreadable", &Unreadable, Ok(2));
     all.add("Namespaces", &Namespaces, Ok(vec!["default".into(), "shop".into()]));

@@ -234,6 +234,17 @@ pub struct RaiseWatermark {
 }
 question!(5, RaiseWatermark => (), REGISTRY);
 
+/// Asks for a new incarnation of a namespace, of which a shard has accepted older storage: whoever has noted what was sent,
+/// as pages do, has to forget that. It is greater than any that the registry or the shard has heard of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renew {
+    /// The namespace's name.
+    pub namespace: String,
+    /// The incarnation that the shard has heard of.
+    pub incarnation: u64,
+}
+question!(21, Renew => u64, REGISTRY);
+
 /// Notes whether the state of a shard can be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoteReadable {

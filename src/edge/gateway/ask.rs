@@ -21,18 +21,7 @@ pub fn shard_name(namespace: &str, index: u32) -> String {
 /// The registry's [`Failure`], or that it could not be reached.
 pub async fn ask_registry<Q: Question>(env: &Env, question: &Q) -> Result<Q::Answer, ApiError> {
     debug_assert_eq!(Q::CLASS, REGISTRY);
-    answer_of::<Q>(env, REGISTRY_NAME, encode(question)).await?.map_err(ApiError::from)
-}
-
-/// Asks the registry, and answers its failure as it is.
-///
-/// # Errors
-/// That it could not be reached.
-pub async fn ask_registry_plainly<Q: Question>(
-    env: &Env,
-    question: &Q,
-) -> Result<Result<Q::Answer, Failure>, ApiError> {
-    answer_of::<Q>(env, REGISTRY_NAME, encode(question)).await
+    ask::<Q>(env, REGISTRY_NAME, encode(question)).await?.map_err(ApiError::from)
 }
 
 /// Asks the shard of this name.
@@ -40,34 +29,14 @@ pub async fn ask_registry_plainly<Q: Question>(
 /// # Errors
 /// The shard's [`Failure`], or that it could not be reached.
 pub async fn ask_shard<Q: Question>(env: &Env, name: &str, question: &Q) -> Result<Q::Answer, ApiError> {
-    ask_shard_plainly(env, name, question).await?.map_err(ApiError::from)
+    ask::<Q>(env, name, encode(question)).await?.map_err(ApiError::from)
 }
 
-/// Asks the shard of this name, and answers its failure as it is.
+/// Asks the object of this name, and answers its failure as it is.
 ///
 /// # Errors
 /// That it could not be reached.
-pub async fn ask_shard_plainly<Q: Question>(
-    env: &Env,
-    name: &str,
-    question: &Q,
-) -> Result<Result<Q::Answer, Failure>, ApiError> {
-    answer_of::<Q>(env, name, encode(question)).await
-}
-
-/// Asks the shard of this name what was encoded before, and answers its failure as it is.
-///
-/// # Errors
-/// That it could not be reached.
-pub async fn ask_encoded<Q: Question>(
-    env: &Env,
-    name: &str,
-    question: Encoded,
-) -> Result<Result<Q::Answer, Failure>, ApiError> {
-    answer_of::<Q>(env, name, question).await
-}
-
-async fn answer_of<Q: Question>(
+pub async fn ask<Q: Question>(
     env: &Env,
     name: &str,
     question: Encoded,

@@ -10,18 +10,19 @@ use std::rc::Rc;
 
 use worker::Env;
 
-use super::ask::{ask_registry, ask_registry_plainly, shard_name};
+use super::ask::{ask, ask_registry, shard_name};
 use super::deletions;
 use crate::core::identity::{Keys, NameHash, UnlinkKey};
 use crate::core::requests::{BLANK, BadRequest, DEFAULT_NAMESPACE, is_blank};
 use crate::core::settings::limits::{EVENTS_PER_TURN, NAME_CACHE_BYTES, REFUSAL_CACHE_MS};
 use crate::edge::host::clock;
 use crate::edge::host::config::Config;
+use crate::edge::host::wire::encode;
 use crate::edge::http::error::ApiError;
 use crate::messages::Failure;
 use crate::messages::registry::{
-    EventRecord, ListGoals, Lookup, NameRefusal, NamesReply, NamespaceRecord, Namespaces, Register, Registered,
-    Registrant, Registration,
+    EventRecord, ListGoals, Lookup, NameRefusal, NamesReply, NamespaceRecord, Namespaces, REGISTRY_NAME, Register,
+    Registered, Registrant, Registration,
 };
 
 /// Everything about a namespace.
@@ -393,12 +394,13 @@ impl Turn {
     }
 }
 
-/// What became of goals that were to be listed.
+/// What became of something that was sent with numbers of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listed {
-    /// They are.
+pub enum Sent {
+    /// It was carried out.
     Done,
-    /// Something of the namespace was deleted meanwhile: their numbers have to be asked for again.
+    /// Something of the namespace was deleted meanwhile: the numbers have to be asked for again. What was carried out already
+    /// changes nothing when it comes again.
     OtherIncarnation,
 }
 
@@ -411,18 +413,19 @@ pub fn forget(namespace: &str) {
 ///
 /// # Errors
 /// When the registry cannot be reached.
-pub async fn list_goals(env: &Env, target: &Target, events: Vec<u32>) -> Result<Listed, ApiError> {
+pub async fn list_goals(env: &Env, target: &Target, events: Vec<u32>) -> Result<Sent, ApiError> {
     let (namespace, incarnation) = (target.name.clone(), target.incarnation);
-    match ask_registry_plainly(env, &ListGoals { namespace, incarnation, events: events.clone() }).await? {
+    let question = encode(&ListGoals { namespace, incarnation, events: events.clone() });
+    match ask::<ListGoals>(env, REGISTRY_NAME, question).await? {
         Ok(()) => {}
-        Err(Failure::OtherIncarnation) => return Ok(Listed::OtherIncarnation),
+        Err(Failure::OtherIncarnation) => return Ok(Sent::OtherIncarnation),
         Err(failure) => return Err(failure.into()),
     }
     let listed: BTreeSet<u32> = events.into_iter().collect();
     for event in target.known.borrow_mut().events.values_mut() {
         event.is_goal |= listed.contains(&event.number);
     }
-    Ok(Listed::Done)
+    Ok(Sent::Done)
 }
 
 /// The names of all namespaces.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use futures_util::{StreamExt, stream};
 use worker::Env;
 
-use super::ask::ask_encoded;
-use super::directory::{self, Event, Listed, Resolved, Target};
+use super::ask::ask;
+use super::directory::{self, Event, Resolved, Sent, Target};
 use crate::core::identity::Keys;
 use crate::core::periods::day::Day;
 use crate::core::requests::{Batch, NamespaceBatch};
@@ -62,14 +62,7 @@ pub async fn apply(
         }
         let mut tries = 0;
         while let Sent::OtherIncarnation = apply_part(env, config, &resolved, part, fault).await? {
-            tries += 1;
-            if tries == INCARNATION_TRIES {
-                return Err(ApiError::storage(&"a namespace changes faster than it can be written to".into()));
-            }
-            directory::forget(&part.namespace);
-            let wanted = [(part.namespace.as_str(), part.names.as_slice())];
-            let renewed = directory::resolve(env, config, keys, &wanted, registrant).await?;
-            resolved = renewed.into_iter().next().ok_or_else(|| ApiError::storage(&"no names were resolved".into()))?;
+            resolved = renewed(env, config, keys, &part.namespace, &part.names, registrant, &mut tries).await?;
         }
         applied.refused.extend(part.items.iter().filter_map(|item| {
             let refusal = resolved.events.get(item.name as usize)?.err()?;
@@ -81,12 +74,34 @@ pub async fn apply(
     Ok(applied)
 }
 
-/// What became of operations that were sent.
-enum Sent {
-    Done,
-    /// Something of the namespace was deleted: the numbers of its events have to be asked for again. What some shards have
-    /// carried out already changes nothing when it comes again.
-    OtherIncarnation,
+/// The numbers of names in the present incarnation of their namespace, after what was sent was of another one.
+async fn renewed(
+    env: &Env,
+    config: &Config,
+    keys: &Keys,
+    namespace: &str,
+    names: &[String],
+    registrant: Registrant,
+    tries: &mut u32,
+) -> Result<Resolved, ApiError> {
+    *tries += 1;
+    if *tries == INCARNATION_TRIES {
+        return Err(ApiError::storage(&"a namespace changes faster than it can be written to".into()));
+    }
+    directory::forget(namespace);
+    resolve_one(env, config, keys, namespace, names, registrant).await
+}
+
+async fn resolve_one(
+    env: &Env,
+    config: &Config,
+    keys: &Keys,
+    namespace: &str,
+    names: &[String],
+    registrant: Registrant,
+) -> Result<Resolved, ApiError> {
+    let resolved = directory::resolve(env, config, keys, &[(namespace, names)], registrant).await?;
+    resolved.into_iter().next().ok_or_else(|| ApiError::storage(&"no names were resolved".into()))
 }
 
 async fn apply_part(
@@ -113,8 +128,8 @@ async fn apply_part(
         }
     }
     match directory::list_goals(env, target, new_goals.into_iter().collect()).await? {
-        Listed::Done => sent,
-        Listed::OtherIncarnation => sent.map(|_| Sent::OtherIncarnation),
+        Sent::Done => sent,
+        Sent::OtherIncarnation => sent.map(|_| Sent::OtherIncarnation),
     }
 }
 
@@ -158,18 +173,36 @@ fn operations(
     (shards, new_goals)
 }
 
-/// Makes an event a goal on every shard, then in the registry. Answers whether it is one; if not, the namespace is of another
-/// incarnation by now.
+/// Makes an event a goal on every shard, then in the registry.
 ///
 /// # Errors
-/// When a shard cannot be reached; asking again is safe.
-pub async fn add_goal(env: &Env, config: &Config, target: &Target, event: &Event) -> Result<bool, ApiError> {
-    let events = [Ok(*event)];
-    let goal = goals_only(target, &events, &BTreeSet::from([event.number]));
-    if let Sent::OtherIncarnation = send(env, config, target, goal, &events, clock::today(), Fault::None).await? {
-        return Ok(false);
+/// When a limit refuses it, or a shard or the registry cannot be reached; asking again is safe.
+pub async fn add_goal(
+    env: &Env,
+    config: &Config,
+    keys: &Keys,
+    namespace: &str,
+    name: &str,
+    registrant: Registrant,
+) -> Result<(), ApiError> {
+    let names = [name.to_owned()];
+    let mut resolved = resolve_one(env, config, keys, namespace, &names, registrant).await?;
+    let mut tries = 0;
+    while let Sent::OtherIncarnation = make_goal(env, config, &resolved).await? {
+        resolved = renewed(env, config, keys, namespace, &names, registrant, &mut tries).await?;
     }
-    Ok(directory::list_goals(env, target, vec![event.number]).await? == Listed::Done)
+    Ok(())
+}
+
+async fn make_goal(env: &Env, config: &Config, Resolved { target, events }: &Resolved) -> Result<Sent, ApiError> {
+    let (Some(target), Some(Ok(event))) = (target, events.first()) else {
+        return Err(ApiError::storage(&"the registry did not name the goal".into()));
+    };
+    let goal = goals_only(target, events, &BTreeSet::from([event.number]));
+    match send(env, config, target, goal, events, clock::today(), Fault::None).await? {
+        Sent::Done => directory::list_goals(env, target, vec![event.number]).await,
+        Sent::OtherIncarnation => Ok(Sent::OtherIncarnation),
+    }
 }
 
 /// Sends each shard its operations on `events`, with the limits that the settings of these give. Waits for all of them, also
@@ -203,7 +236,7 @@ async fn send(
             operations,
             fault,
         });
-        async move { ask_encoded::<Apply>(env, &target.shard_name(index), question).await }
+        async move { ask::<Apply>(env, &target.shard_name(index), question).await }
     });
     let mut replies = stream::iter(requests).buffer_unordered(FAN_OUT);
     let mut worst = Ok(Sent::Done);

@@ -12,11 +12,12 @@ use crate::core::answers::status::{
 use crate::core::flags::rfc_3339;
 use crate::core::requests::namespace_of;
 use crate::core::settings::limits::FAN_OUT;
-use crate::edge::gateway::ask::{ask_registry, ask_shard_plainly};
+use crate::edge::gateway::ask::{ask, ask_registry};
 use crate::edge::gateway::directory::{self, Namespace};
 use crate::edge::gateway::keys::keys;
 use crate::edge::host::config::Config;
 use crate::edge::host::record;
+use crate::edge::host::wire::encode;
 use crate::edge::http::call::Call;
 use crate::edge::http::error::ApiError;
 use crate::edge::http::response::Reply;
@@ -75,7 +76,7 @@ async fn check(env: &Env, namespace: &Namespace) -> Vec<Result<Status, String>> 
     let ask_one = |index| async move {
         let shard = namespace.shard_name(index);
         let failed = |error: ApiError| Err(format!("shard {shard}: {}", error.what()));
-        match ask_shard_plainly(env, &shard, &Check).await {
+        match ask::<Check>(env, &shard, encode(&Check)).await {
             Ok(Ok(status)) => Ok(status),
             Ok(Err(Failure::Unreadable(what))) => Err(what),
             Ok(Err(failure)) => failed(failure.into()),

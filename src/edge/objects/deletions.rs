@@ -142,6 +142,20 @@ impl Names<'_> {
         Ok(value.as_ref().map_or(0, sql::integer))
     }
 
+    /// Gives a namespace a new incarnation, greater than this one and all others.
+    ///
+    /// # Errors
+    /// When storage fails; nothing was changed then.
+    pub fn renew(&self, namespace: &str, incarnation: u64) -> Result<u64> {
+        let number = self.last_deletion()?.max(incarnation) + 1;
+        let id = self.find(namespace)?.map(|(id, _)| id);
+        sql::transaction(self.storage, || {
+            self.put_last_deletion(number)?;
+            id.map_or(Ok(()), |id| self.put_incarnation(id, number))
+        })?;
+        Ok(number)
+    }
+
     fn put_last_deletion(&self, number: u64) -> Result<()> {
         self.put_incarnation(NAMESPACES, number)
     }

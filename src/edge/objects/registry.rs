@@ -36,7 +36,8 @@ use crate::edge::host::sql;
 use crate::edge::host::wire::{Incoming, encoded, refuse, reply, respond};
 use crate::messages::registry::{
     Delete, EndDeletion, Flags, FlagsReply, Key, ListGoals, Lookup, Namespaces, NoteReadable, Overview, OverviewReply,
-    PendingDeletions, PutFlag, PutNamespace, RaiseWatermark, Register, RemoveFlag, RolloutTimes, Unreadable, Watermark,
+    PendingDeletions, PutFlag, PutNamespace, RaiseWatermark, Register, RemoveFlag, Renew, RolloutTimes, Unreadable,
+    Watermark,
 };
 use crate::messages::{Failure, FlagLimit, Question};
 
@@ -74,6 +75,9 @@ impl DurableObject for Registry {
             Some(RaiseWatermark::KIND) => {
                 answer(&asked, |RaiseWatermark { shard, generation }| self.raise_watermark(&shard, generation))
             }
+            Some(Renew::KIND) => answer(&asked, |Renew { namespace, incarnation }| {
+                self.with_names(|names| names.renew(&namespace, incarnation))
+            }),
             Some(NoteReadable::KIND) => answer(&asked, |NoteReadable { shard, is_readable }| {
                 self.note_readable(shard, is_readable);
                 Ok(())

@@ -35,7 +35,7 @@ use crate::edge::host::record::{self, Work};
 use crate::edge::host::wire::{Incoming, ready_to_close, refuse, reply};
 use crate::edge::http::error::ApiError;
 use crate::isolate::budget::{Budget, Slot};
-use crate::messages::registry::{NoteReadable, RaiseWatermark, Watermark};
+use crate::messages::registry::{NoteReadable, RaiseWatermark, Renew, Watermark};
 use crate::messages::shard::{
     AcceptOlder, Apply, CarryOutDeletion, Check, Close, Compact, EventsOf, GetCounts, GetNumbers, GetStatus, Inspect,
     Inspection, Numbers, Status,
@@ -159,6 +159,10 @@ impl Shard {
         let (config, keys) = self.prepare().await?;
         let (generation, is_accepted) = self.take_older(&config, &keys)?;
         self.ensure_watermark(generation).await;
+        if is_accepted {
+            // It is accepted also where the rest of it cannot be read.
+            let _ = self.finish_writes(&config, &keys).await;
+        }
         Ok(is_accepted)
     }
 
@@ -215,10 +219,31 @@ impl Shard {
     /// What is due after a change. Reads do it too: a process may have died between a journal row and its alarm, or
     /// between a new generation and its mark.
     async fn finish_writes(&self, config: &Config, keys: &Keys) -> Outcome<()> {
-        let (generation, needs_alarm) =
-            self.with(config, keys, |loaded| Ok((loaded.store.generation(), loaded.store.needs_alarm())))?;
+        let (generation, needs_alarm, accepted) = self.with(config, keys, |Loaded { store, .. }| {
+            let accepted = store.has_accepted().then(|| store.incarnation());
+            Ok((store.generation(), store.needs_alarm(), accepted))
+        })?;
         self.ensure_watermark(generation).await;
+        if let Some(incarnation) = accepted {
+            self.ensure_renewed(config, keys, incarnation).await?;
+        }
         self.ensure_alarm(config, needs_alarm).await
+    }
+
+    /// Has the registry give the namespace a new incarnation, because older storage was accepted. Where it cannot be reached,
+    /// the next call asks again, as it does where the runtime does not say what the shard is called.
+    async fn ensure_renewed(&self, config: &Config, keys: &Keys, incarnation: u64) -> Outcome<()> {
+        let name = self.state.id().name();
+        let Some((namespace, _)) = name.as_deref().and_then(|name| name.rsplit_once('/')) else {
+            return Ok(());
+        };
+        match ask_registry(&self.env, &Renew { namespace: namespace.to_owned(), incarnation }).await {
+            Ok(incarnation) => self.with(config, keys, |loaded| {
+                let renewed = incarnation.max(loaded.store.incarnation());
+                loaded.store.renew(renewed).map_err(|error| storage(&error))
+            }),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Tells the registry of the generation that is stored. The runtime lets the message out once the generation is

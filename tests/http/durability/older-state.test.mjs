@@ -35,8 +35,9 @@ const put = (path, bytes) => {
   writeFileSync(path, bytes);
 };
 
-/** A stopped server whose shards (or, with `isRegistry`, whose registry) are two rounds older than the rest. */
-async function older(t, { isRegistry = false } = {}) {
+/** A stopped server whose shards (or, with `isRegistry`, whose registry) are two rounds, and what was done
+ * `meanwhile`, older than the rest. */
+async function older(t, { isRegistry = false, meanwhile = async () => {} } = {}) {
   const server = await serve(t, { env: { ...ENV } });
   await ingest(server, 0);
   await server.stop();
@@ -48,6 +49,7 @@ async function older(t, { isRegistry = false } = {}) {
   const earlier = paths.map((path) => readFileSync(path));
   await server.start();
   for (const round of [1, 2]) await ingest(server, round);
+  await meanwhile(server);
   await server.stop();
   checkpoint(server.stateDir);
   paths.forEach((path, i) => put(path, earlier[i]));
@@ -121,6 +123,42 @@ test('a registry that is older than the shards is accepted for those that are na
   assert.deepEqual(await answering(server, model(3)), NAMESPACES);
   await server.restart({ env: { ACCEPT_OLDER_STATE: '' }, signal: 'SIGKILL' });
   assert.deepEqual(await answering(server, model(3)), NAMESPACES);
+});
+
+/** Sends a round, and answers the epoch that pages learn from it. */
+async function epoch(server, namespace, round) {
+  const answer = (await server.post('/v0/analytics', { events: batch(namespace, round) })).expect(204);
+  return Number(answer.headers['kimball-epoch']);
+}
+
+test('pages forget what they have seen once older state was accepted', { timeout: 60_000 }, async (t) => {
+  let before;
+  const server = await older(t, { meanwhile: async (running) => { before = await epoch(running, 'shop', 2); } });
+  // With isolates that have heard of the older incarnation, and those that have not.
+  await server.restart({ env: { ACCEPT_OLDER_STATE: 'shop/0' } });
+  const accepted = await epoch(server, 'shop', 1);
+  assert.ok(accepted > before, `${accepted} after ${before}`);
+  await server.restart({ env: { ACCEPT_OLDER_STATE: '' }, signal: 'SIGKILL' });
+  assert.equal(await epoch(server, 'shop', 1), accepted, 'once for all');
+  assert.deepEqual(await server.analytics('shop'), model(2).analytics('shop'));
+});
+
+test('a registry from before a deletion is written to once it is accepted, and deletes as before', { timeout: 60_000 }, async (t) => {
+  let before;
+  const meanwhile = async (running) => {
+    (await running.request('DELETE', `/v0/events/${encodeURIComponent('shop 0')}?namespace=shop`)).expect(204);
+    before = await epoch(running, 'shop', 0);
+  };
+  const server = await older(t, { isRegistry: true, meanwhile });
+  await server.restart({ env: { ACCEPT_OLDER_STATE: 'true' } });
+  const accepted = await epoch(server, 'shop', 0);
+  assert.ok(accepted > before, `${accepted} after ${before}`);
+  await server.restart({ env: { ACCEPT_OLDER_STATE: '' } });
+  // The numbers of deletions are not given twice: this one is not taken for the one that was carried out already.
+  (await server.request('DELETE', `/v0/events/${encodeURIComponent('shop 1')}?namespace=shop`)).expect(204);
+  const { counts } = await server.analytics('shop');
+  assert.deepEqual(counts.map(({ name }) => name).filter((name) => name === 'shop 1'), []);
+  assert.ok(await epoch(server, 'shop', 1) > accepted);
 });
 
 test('a shard that is gone is accepted as an empty one, and what was there before is refused after it', { timeout: 60_000 }, async (t) => {

@@ -18,6 +18,7 @@ impl Store {
             marked = setting(&self.sql, "marked")?.unwrap_or(0);
             self.compacted_s = setting(&self.sql, "compacted_s")?.unwrap_or(0);
             self.marked_rows = setting(&self.sql, "marked_rows")?.unwrap_or(0);
+            self.has_accepted = setting(&self.sql, "accepted")?.is_some();
         }
         let generation = self.generation;
         let older = if generation < mark {
@@ -40,11 +41,28 @@ impl Store {
                 self.sql.exec(STATE_TABLES, None)?;
             }
             self.put_generation(generation)?;
-            let put = "INSERT OR REPLACE INTO setting(name, value) VALUES('marked', ?)";
+            let put = "INSERT OR REPLACE INTO setting(name, value) VALUES('marked', ?), ('accepted', 1)";
             write(&self.sql, put, vec![(marked as i64).into()])
         })?;
         self.has_tables = true;
+        self.has_accepted = true;
         self.generation = generation;
+        Ok(())
+    }
+
+    /// Whether older storage was accepted, and the namespace has not got a new incarnation for it yet.
+    pub const fn has_accepted(&self) -> bool {
+        self.has_accepted
+    }
+
+    /// Notes the incarnation that the namespace has got for what was accepted.
+    ///
+    /// # Errors
+    /// When storage cannot be written.
+    pub fn renew(&mut self, incarnation: u64) -> Result<()> {
+        self.adopt(incarnation)?;
+        write(&self.sql, "DELETE FROM setting WHERE name = 'accepted'", vec![])?;
+        self.has_accepted = false;
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 //! | `snapshot` | `id INTEGER` primary key = section number * 256 + part; `row BLOB`, at most 1 MiB of the section's bytes |
 //! | `journal` | `seq INTEGER` primary key; `row BLOB`, the sealed effects of a group of batches, or a part of them |
 //! | `counts` | `id INTEGER` primary key = part; `row BLOB`, of the counts of the snapshot ([`crate::core::state::counts`]) |
-//! | `setting` | `name TEXT` primary key, `value INTEGER`: `compacted_s`, when the snapshot was written, in Unix seconds; `memory_bytes`, what the state took then; `generation`, `marked_rows` and `marked`, see below |
+//! | `setting` | `name TEXT` primary key, `value INTEGER`: `compacted_s`, when the snapshot was written, in Unix seconds; `memory_bytes`, what the state took then; `generation`, `marked_rows` and `marked`, see below; `accepted`, that older storage was, for which the namespace has no new incarnation yet |
 //!
 //! The journal holds exactly what came after the snapshot: a compaction writes the one and empties the other in one
 //! transaction. When an alarm compacts, `due` says.
@@ -63,6 +63,7 @@ pub struct Store {
     /// When the snapshot was written, in Unix seconds; 0 where there is none.
     compacted_s: u64,
     incarnation: u64,
+    has_accepted: bool,
 }
 
 /// What the tables of a shard hold.
@@ -99,6 +100,7 @@ impl Store {
             marked_rows: 0,
             compacted_s: 0,
             incarnation: 0,
+            has_accepted: false,
         })
     }
 
