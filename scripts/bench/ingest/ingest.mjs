@@ -28,12 +28,15 @@ const OPTIONS = {
   users: { type: 'string', default: 'new,known' },
   connections: { type: 'string', default: '1,8,32' },
   sides: { type: 'string', default: Object.keys(SIDES).join(',') },
+  // Another build of the product as a further side: the workerd configuration of another checkout, selfhost/workerd.capnp there.
+  before: { type: 'string' },
 };
 const WARM_UP_SECONDS = 1;
 
 try {
   const { values } = parseArgs({ options: OPTIONS });
   const list = (name) => values[name].split(',');
+  if (values.before) SIDES.before = { ...SIDES.ours, label: 'before', build: values.before };
   await bench({
     rounds: Number(values.rounds),
     seconds: Number(values.seconds),
@@ -41,7 +44,7 @@ try {
     batches: list('batches').map(Number),
     users: list('users'),
     connections: list('connections').map(Number),
-    sides: list('sides'),
+    sides: [...list('sides'), ...(values.before ? ['before'] : [])],
   });
 } catch (error) {
   console.error(`make bench-limit: ${error.message}`);

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use super::batch::{BatchBuilder, NewEvent};
-use super::scalar::{Object, Scalar};
+use super::scalar::{Key, Object, Scalar};
 use super::{BadRequest, DEFAULT_NAMESPACE, Fault, check_value, name, required, user_id_of};
 use crate::core::periods::week::Week;
 use crate::core::settings::limits::RequestLimits;
@@ -14,38 +14,44 @@ pub(super) const FIELDS: [&str; 6] = ["event_name", "user_id", "namespace", "ens
 
 pub(super) type Fields<'a> = Object<'a, 6>;
 
-/// An event as it was read, nothing of it checked.
+/// The fields, and what only a body may hold.
+const KEYS: [&str; 7] = {
+    let [a, b, c, d, e, f] = FIELDS;
+    [a, b, c, d, e, f, "events"]
+};
+
+/// An event as it was read, nothing of it checked. It is read in place: moving it about takes as long as reading it.
+#[derive(Default)]
 pub(super) struct Event<'a> {
     pub(super) fields: Fields<'a>,
     /// Whether it holds `events`, as only a body may.
     pub(super) has_events: bool,
 }
 
-impl<'de> Deserialize<'de> for Event<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(EventVisitor)
+impl<'de> DeserializeSeed<'de> for &mut Event<'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
     }
 }
 
-struct EventVisitor;
-
-impl<'de> Visitor<'de> for EventVisitor {
-    type Value = Event<'de>;
+impl<'de> Visitor<'de> for &mut Event<'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an event")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Event<'de>, A::Error> {
-        let mut event = Event { fields: Fields::default(), has_events: false };
-        while let Some(key) = map.next_key::<Scalar<'de>>()? {
-            if key == Scalar::Text("events".into()) {
-                event.has_events |= map.next_value::<Scalar<'de>>()? != Scalar::Absent;
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key_seed(Key(&KEYS))? {
+            if key == Some(FIELDS.len()) {
+                self.has_events |= map.next_value::<Scalar<'de>>()? != Scalar::Absent;
             } else {
-                event.fields.read(FIELDS, &key, &mut map)?;
+                self.fields.read(FIELDS, key, &mut map)?;
             }
         }
-        Ok(event)
+        Ok(())
     }
 }
 
@@ -55,12 +61,12 @@ impl<'de> Visitor<'de> for EventVisitor {
 /// [`BadRequest`] for the first field that is wrong.
 pub(super) fn add_event(
     batch: &mut BatchBuilder<'_>,
-    fields: Fields<'_>,
+    fields: &Fields<'_>,
     index: Option<usize>,
     limits: &RequestLimits,
 ) -> Result<(), BadRequest> {
     let invalid = |field, must| Err(BadRequest::Field { index, field, fault: Fault::Invalid(must) });
-    let fields = fields.without_duplicates(index)?;
+    fields.refuse_duplicates(index)?;
     let [event_name, user_id, namespace, ensure_goal, value, datetime] = &fields.values;
     let event_name = required(name(event_name, limits, index, "event_name")?, index, "event_name")?;
     let user_id = required(user_id_of(user_id, limits, index)?, index, "user_id")?;

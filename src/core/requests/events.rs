@@ -3,6 +3,7 @@
 //! Only what is around the events is read here: `{"events": [` and the like. Keys, values and events are serde's.
 
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, IgnoredAny};
 
 use super::batch::{Batch, BatchBuilder};
 use super::event::{Event, FIELDS, Fields, add_event};
@@ -118,9 +119,9 @@ impl<'a> EventReader<'a> {
         if self.skip(b'}') {
             let fields = std::mem::take(&mut self.fields);
             if self.events == Events::Listed {
-                nothing_beside(fields)?;
+                nothing_beside(&fields)?;
             } else {
-                add_event(&mut self.batch, fields, None, self.limits)?;
+                add_event(&mut self.batch, &fields, None, self.limits)?;
             }
             return Ok(Place::End);
         }
@@ -166,11 +167,12 @@ impl<'a> EventReader<'a> {
         if index as u64 >= limit {
             return Err(BadRequest::TooManyEvents { limit });
         }
-        let Event { fields, has_events } = self.value()?;
-        if has_events {
+        let mut event = Event::default();
+        self.event(&mut event)?;
+        if event.has_events {
             return Err(invalid(Some(index), "must not stand in an event"));
         }
-        add_event(&mut self.batch, fields, Some(index), self.limits)?;
+        add_event(&mut self.batch, &event.fields, Some(index), self.limits)?;
         Ok(Place::Event { index: index + 1, in_object })
     }
 
@@ -182,24 +184,39 @@ impl<'a> EventReader<'a> {
         self.value::<Scalar<'a>>().and_then(|_| Err(invalid(index, must)))
     }
 
+    /// Reads the event that begins here.
+    fn event(&mut self, event: &mut Event<'a>) -> Result<(), BadRequest> {
+        let mut json = serde_json::Deserializer::from_str(self.rest());
+        event.deserialize(&mut json).map_err(|error| self.broken_at(&error))?;
+        self.at += json.into_iter::<IgnoredAny>().byte_offset();
+        Ok(())
+    }
+
     /// Reads a value.
     fn value<T: Deserialize<'a>>(&mut self) -> Result<T, BadRequest> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<T>();
+        let mut values = serde_json::Deserializer::from_str(self.rest()).into_iter::<T>();
         match values.next() {
             Some(Ok(value)) => {
                 self.at += values.byte_offset();
                 Ok(value)
             }
-            Some(Err(error)) => {
-                let text = error.to_string();
-                let what = text.split(" at line ").next().unwrap_or_default();
-                let (line, column) = self.position();
-                let column = if error.line() == 1 { column + error.column() } else { error.column() };
-                Err(broken(what, line + error.line() - 1, column))
-            }
+            Some(Err(error)) => Err(self.broken_at(&error)),
             None => Err(self.wrong("expected value")),
         }
+    }
+
+    /// What is not read yet.
+    fn rest(&self) -> &'a str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    /// Says where in the body what serde says of the rest of it is.
+    fn broken_at(&self, error: &serde_json::Error) -> BadRequest {
+        let text = error.to_string();
+        let what = text.split(" at line ").next().unwrap_or_default();
+        let (line, column) = self.position();
+        let column = if error.line() == 1 { column + error.column() } else { error.column() };
+        broken(what, line + error.line() - 1, column)
     }
 
     fn peek(&self) -> Option<u8> {
@@ -247,8 +264,8 @@ impl<'a> EventReader<'a> {
 }
 
 /// Refuses what makes an event of the object that holds `events`: either it or they would be lost.
-fn nothing_beside(fields: Fields<'_>) -> Result<(), BadRequest> {
-    let fields = fields.without_duplicates(None)?;
+fn nothing_beside(fields: &Fields<'_>) -> Result<(), BadRequest> {
+    fields.refuse_duplicates(None)?;
     match FIELDS.iter().zip(&fields.values).find(|(_, value)| **value != Scalar::Absent) {
         Some((field, _)) => {
             Err(BadRequest::Field { index: None, field, fault: Fault::Invalid("must not come together with `events`") })

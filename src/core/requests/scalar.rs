@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{BadRequest, Fault};
 
@@ -91,14 +91,14 @@ impl<const N: usize> Default for Object<'_, N> {
 }
 
 impl<'a, const N: usize> Object<'a, N> {
-    /// Reads the value of `key` from `map`.
+    /// Reads the value of the field that a [`Key`] has named from `map`.
     pub(super) fn read<A: MapAccess<'a>>(
         &mut self,
         fields: [&'static str; N],
-        key: &Scalar<'_>,
+        key: Option<usize>,
         map: &mut A,
     ) -> Result<(), A::Error> {
-        match position(fields, key) {
+        match key {
             Some(at) => self.put(fields, at, map.next_value()?),
             None => drop(map.next_value::<IgnoredAny>()?),
         }
@@ -107,7 +107,9 @@ impl<'a, const N: usize> Object<'a, N> {
 
     /// Takes the value of `key`, if it is one of the fields.
     pub(super) fn set(&mut self, fields: [&'static str; N], key: &Scalar<'_>, value: Scalar<'a>) {
-        if let Some(at) = position(fields, key) {
+        if let Scalar::Text(key) = key
+            && let Some(at) = position(&fields, key)
+        {
             self.put(fields, at, value);
         }
     }
@@ -123,10 +125,10 @@ impl<'a, const N: usize> Object<'a, N> {
     }
 
     /// Refuses an object in which a field came twice.
-    pub(super) fn without_duplicates(self, index: Option<usize>) -> Result<Self, BadRequest> {
+    pub(super) fn refuse_duplicates(&self, index: Option<usize>) -> Result<(), BadRequest> {
         match self.duplicate {
             Some(field) => Err(BadRequest::Field { index, field, fault: Fault::Invalid("must not come twice") }),
-            None => Ok(self),
+            None => Ok(()),
         }
     }
 
@@ -139,12 +141,36 @@ impl<'a, const N: usize> Object<'a, N> {
             .map_err(|error| {
                 BadRequest::Json(if error.is_data() { "must be a JSON object".into() } else { error.to_string() })
             })?;
-        object.without_duplicates(None)
+        object.refuse_duplicates(None)?;
+        Ok(object)
     }
 }
 
-fn position<const N: usize>(fields: [&'static str; N], key: &Scalar<'_>) -> Option<usize> {
-    fields.iter().position(|field| matches!(key, Scalar::Text(key) if key == field))
+fn position(names: &[&str], key: &str) -> Option<usize> {
+    names.iter().position(|name| *name == key)
+}
+
+/// The key of a member of an object: which of these names it is, if it is one of them.
+pub(super) struct Key<'n>(pub(super) &'n [&'static str]);
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<usize>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Option<usize>, E> {
+        Ok(position(self.0, key))
+    }
 }
 
 struct ObjectVisitor<const N: usize> {
@@ -160,8 +186,8 @@ impl<'de, const N: usize> Visitor<'de> for ObjectVisitor<N> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut object = Object::default();
-        while let Some(key) = map.next_key::<Scalar<'de>>()? {
-            object.read(self.fields, &key, &mut map)?;
+        while let Some(key) = map.next_key_seed(Key(&self.fields))? {
+            object.read(self.fields, key, &mut map)?;
         }
         Ok(object)
     }

@@ -70,6 +70,17 @@ impl Blocks {
         }
     }
 
+    /// Uses an unused slot that was never written to, as the end of a run.
+    pub(super) fn append(&mut self, slot: usize, remainder: u64) {
+        let (first, bit) = (slot / BLOCK_SLOTS * self.stride(), 1 << (slot % BLOCK_SLOTS));
+        let (at, shift) = self.remainder_place(slot);
+        let mut add = |at: usize, bits: u64| self.words.get_mut(at).into_iter().for_each(|word| *word |= bits);
+        add(first + USED, bit);
+        add(first + RUN_END, bit);
+        add(at, remainder << shift);
+        add(at + 1, remainder >> 1 >> (63 - shift));
+    }
+
     /// The first slot of the cluster that `slot` is in or would join.
     pub(super) fn cluster_start(&self, slot: usize) -> usize {
         let mut block = slot / BLOCK_SLOTS;
@@ -146,6 +157,10 @@ impl Blocks {
 
     pub(super) fn remainder(&self, slot: usize) -> u64 {
         let (at, shift) = self.remainder_place(slot);
+        self.remainder_at(at, shift)
+    }
+
+    fn remainder_at(&self, at: usize, shift: usize) -> u64 {
         let low = self.words.get(at).copied().unwrap_or(0) >> shift;
         // Without a branch, which would be guessed wrongly as often as not: what is not in the next word is shifted out.
         let high = self.words.get(at + 1).copied().unwrap_or(0) << 1 << (63 - shift);
@@ -238,6 +253,45 @@ impl Iterator for Ones<'_> {
         let slot = self.block * BLOCK_SLOTS + self.bits.trailing_zeros() as usize;
         self.bits &= self.bits - 1;
         Some(slot)
+    }
+}
+
+/// Walks the used slots.
+#[derive(Clone)]
+pub(super) struct UsedSlots<'a> {
+    blocks: &'a Blocks,
+    block: usize,
+    used: u64,
+    run_ends: u64,
+}
+
+impl<'a> UsedSlots<'a> {
+    /// Those at or behind `slot`.
+    pub(super) fn new(blocks: &'a Blocks, slot: usize) -> Self {
+        let block = slot / BLOCK_SLOTS;
+        let used = blocks.word(USED, block) & (u64::MAX << (slot % BLOCK_SLOTS));
+        Self { blocks, block, used, run_ends: blocks.word(RUN_END, block) }
+    }
+}
+
+impl Iterator for UsedSlots<'_> {
+    /// The remainder, and whether it ends a run.
+    type Item = (u64, bool);
+
+    fn next(&mut self) -> Option<(u64, bool)> {
+        while self.used == 0 {
+            self.block += 1;
+            if self.block >= self.blocks.blocks() {
+                return None;
+            }
+            self.used = self.blocks.word(USED, self.block);
+            self.run_ends = self.blocks.word(RUN_END, self.block);
+        }
+        let place = self.used.trailing_zeros() as usize;
+        self.used &= self.used - 1;
+        let bit = place * self.blocks.remainder_bits as usize;
+        let first = self.block * self.blocks.stride() + BITMAPS;
+        Some((self.blocks.remainder_at(first + bit / 64, bit % 64), self.run_ends >> place & 1 == 1))
     }
 }
 

@@ -4,7 +4,7 @@
 //! one home, starts at its home or, where that is taken, right behind the run before it. So the n-th run of a cluster (a
 //! stretch of used slots) belongs to its n-th occupied home.
 
-use super::blocks::{BLOCK_SLOTS, Blocks, OCCUPIED, Ones, RUN_END, USED};
+use super::blocks::{BLOCK_SLOTS, Blocks, OCCUPIED, Ones, RUN_END, USED, UsedSlots};
 
 #[derive(Debug, Clone)]
 pub(super) struct Table {
@@ -133,9 +133,9 @@ impl Table {
             if slot >= self.slots() || self.len() >= capacity(self.slots()) {
                 return false;
             }
-            self.put(slot, remainder);
+            self.blocks.append(slot, remainder);
+            self.len += 1;
             self.blocks.set(OCCUPIED, home);
-            self.blocks.set(RUN_END, slot);
             self.blocks.clear_if(RUN_END, slot.saturating_sub(1), home == last_home);
             (next, last_home) = (slot + 1, home);
         }
@@ -200,8 +200,8 @@ impl Table {
     }
 
     fn iter_from(&self, slot: usize) -> Iter<'_> {
-        let (slots, homes) = (self.blocks.ones(USED, slot), self.blocks.ones(OCCUPIED, slot));
-        Iter { table: self, slots, homes, home: 0, run_starts: true }
+        let (slots, homes) = (UsedSlots::new(&self.blocks, slot), self.blocks.ones(OCCUPIED, slot));
+        Iter { slots, homes, divisor: self.divisor.value, home: 0, run_starts: true }
     }
 
     /// The slot of a remainder in the run of its home, or `Err` with where it would have to be.
@@ -277,10 +277,11 @@ const fn capacity(slots: usize) -> u64 {
 /// Walks a table in ascending order of fingerprints.
 #[derive(Clone)]
 pub(super) struct Iter<'a> {
-    table: &'a Table,
-    slots: Ones<'a>,
+    slots: UsedSlots<'a>,
     homes: Ones<'a>,
-    home: usize,
+    divisor: u64,
+    /// The least fingerprint of the present home.
+    home: u64,
     run_starts: bool,
 }
 
@@ -288,12 +289,12 @@ impl Iterator for Iter<'_> {
     type Item = u64;
 
     fn next(&mut self) -> Option<u64> {
-        let slot = self.slots.next()?;
+        let (remainder, ends_run) = self.slots.next()?;
         if self.run_starts {
-            self.home = self.homes.next()?;
+            self.home = self.homes.next()? as u64 * self.divisor;
         }
-        self.run_starts = self.table.blocks.get(RUN_END, slot);
-        Some(self.home as u64 * self.table.divisor.value + self.table.blocks.remainder(slot))
+        self.run_starts = ends_run;
+        Some(self.home + remainder)
     }
 }
 
