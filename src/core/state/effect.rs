@@ -4,13 +4,13 @@
 //!
 //! | part | form |
 //! |---|---|
-//! | kind | 1 byte: `0` counter, `1` goal, `64` counter with its own number of fingerprint bits; `128 + kind of set` insertion, `160 + kind of set` insertion that carries something, `192 + kind of set` closing |
+//! | kind | 1 byte: `0` counter, `1` goal, `64` counter with its own number of fingerprint bits; `128 + kind of set` insertion, `161` insertion into the users of an event that carries something, `192 + kind of set` closing |
 //! | event | LEB128, kinds below 128 |
 //! | tag | 8 bytes, kinds `0` and `64` only |
 //! | fingerprint bits | 1 byte, kind `64` only |
 //! | parts of the key of the set | from `128` on ([`super::set_key`]) |
 //! | fingerprint | 8 bytes, insertions only |
-//! | flags | 1 byte, from `160` to `191`: 1 value, 2 combination, 4 the combination counts in `other` |
+//! | flags | 1 byte, kind `161` only: 1 value, 2 combination, 4 the combination counts in `other` |
 //! | value | 8 bytes, if flag 1 |
 //! | combination | if flag 2 |
 
@@ -147,7 +147,8 @@ impl Effect {
         if kind == CLOSE {
             return Ok(Self::Close { last: set });
         }
-        if kind != INSERT && kind != INSERT_CARRYING {
+        let can_carry = matches!(set, SetKey::Event(_));
+        if kind != INSERT && (kind != INSERT_CARRYING || !can_carry) {
             return Err(Corrupt::new(Defect::Unknown).within("kind"));
         }
         let fingerprint = reader.u64().within("fingerprint")?;
