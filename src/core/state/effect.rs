@@ -152,7 +152,7 @@ impl Effect {
             return Err(Corrupt::new(Defect::Unknown).within("kind"));
         }
         let fingerprint = reader.u64().within("fingerprint")?;
-        let carried = if kind == INSERT { None } else { Some(Box::new(Carried::decode(reader)?)) };
+        let carried = if kind == INSERT { None } else { Carried::decode(reader)? };
         Ok(Self::Insert { set, fingerprint, carried })
     }
 
@@ -208,19 +208,28 @@ impl Carried {
         }
     }
 
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Option<Box<Self>>, Corrupt> {
         let flags = reader.u8().within("flags")?;
-        let value = if flags & HAS_VALUE != 0 { Some(reader.f64().within("value")?) } else { None };
         let bucket = match flags & !HAS_VALUE {
             0 if flags != 0 => None,
             HAS_COMBINATION => Some(Bucket::Listed),
             found if found == HAS_COMBINATION | COUNTS_IN_OTHER => Some(Bucket::Other),
             _ => return Err(Corrupt::new(Defect::Unknown).within("flags")),
         };
+        Self::read(reader, flags & HAS_VALUE != 0, bucket)
+    }
+
+    /// Reads a value and a combination, as far as they are there; the bucket of a combination is known before.
+    pub(super) fn read(
+        reader: &mut Reader<'_>,
+        has_value: bool,
+        bucket: Option<Bucket>,
+    ) -> Result<Option<Box<Self>>, Corrupt> {
+        let value = if has_value { Some(reader.f64().within("value")?) } else { None };
         let completion = match bucket {
             Some(bucket) => Some((Combination::decode(reader).within("combination")?, bucket)),
             None => None,
         };
-        Ok(Self { value, completion })
+        Ok(Self::of(value, completion))
     }
 }
