@@ -17,7 +17,7 @@
 use super::combination::Combination;
 use super::goal::Bucket;
 use super::set_key::SetKey;
-use crate::core::format::bytes::{Reader, put_varint};
+use crate::core::format::bytes::{Reader, flags_of, put_varint};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::sets::user_set::UserSet;
 use crate::core::settings::limits::EVENTS_PER_NAMESPACE;
@@ -189,17 +189,11 @@ impl Carried {
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        let mut flags = 0;
-        for (flag, is_set) in [
+        out.push(flags_of([
             (HAS_VALUE, self.value.is_some()),
             (HAS_COMBINATION, self.completion.is_some()),
             (COUNTS_IN_OTHER, matches!(self.completion, Some((_, Bucket::Other)))),
-        ] {
-            if is_set {
-                flags |= flag;
-            }
-        }
-        out.push(flags);
+        ]));
         if let Some(value) = self.value {
             out.extend_from_slice(&value.to_le_bytes());
         }
