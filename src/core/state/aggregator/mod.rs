@@ -4,6 +4,7 @@
 //! so a replayed state equals the one that was lost. A batch is all or nothing: where a limit refuses one of its
 //! operations, the ones before it are taken back.
 
+mod ceiling;
 mod closing;
 mod deletion;
 mod growth;
@@ -25,7 +26,7 @@ use crate::core::identity::{UnlinkKey, UserKey};
 use crate::core::periods::day::Day;
 use crate::core::periods::week::Week;
 use crate::core::sets::user_set::{Full, UserSet};
-use crate::core::settings::limits::{EFFECT_BYTES, EVENTS_PER_NAMESPACE};
+use crate::core::settings::limits::EVENTS_PER_NAMESPACE;
 use crate::core::state::shard_limits::{ShardLimits, Sizing};
 pub use merge::Unmergeable;
 use undo::Undo;
@@ -56,9 +57,6 @@ pub enum Operation {
         week: Option<Week>,
     },
 }
-
-// Both lists of a batch double as they grow; of the row there are three copies, of at most 40 bytes an effect.
-const _: () = assert!(2 * (size_of::<Effect>() + size_of::<Undo>()) + 3 * 40 <= EFFECT_BYTES as usize);
 
 /// A page keeps what it has noted of an event before its memory was at the bound: the event was passed on, so all of that is
 /// true. It does not fetch the code that takes it back.
