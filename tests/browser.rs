@@ -2,6 +2,8 @@
 #![cfg(all(target_arch = "wasm32", feature = "browser"))]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+use std::collections::BTreeSet;
+
 use js_sys::{BigInt, Function, JSON, Object, Reflect, Symbol, Uint8Array};
 use kimball_edge::browser::{Aggregator, anonymous_id};
 use wasm_bindgen::JsValue;
@@ -170,6 +172,107 @@ fn at_its_bound_it_passes_on_unseen_and_says_so() {
     assert_eq!(page.pending_events(), nth);
     drained(&mut page);
     assert!(record(&mut page, &format!(r#"{{"event":"Login","user":{nth}}}"#)));
+}
+
+/// A page does not take back what it has noted of an event before its memory was at the bound.
+#[wasm_bindgen_test]
+fn a_full_page_passes_everything_on_and_is_read_again_as_it_was() {
+    let (mut full, mut roomy) = (0, 0);
+    for bytes_max in (0..400).step_by(50).chain((400..16_000).step_by(1_200)).chain([1 << 20]) {
+        let options = parse(&format!(r#"{{"memoryBytesMax":{bytes_max},"weekly":true}}"#));
+        let (mut page, mut seen) = (new(&options), BTreeSet::new());
+        let mut twin = None;
+        for (nth, random) in numbers().take(400).enumerate() {
+            let event = event(random);
+            let before = page.pending_events();
+            let is_first = record(&mut page, &event.json());
+            let is_passed_on = page.pending_events() > before;
+            // Unseen or not, no news is kept back; and what is known to be a repeat was seen.
+            let is_news = event.names_of_news().into_iter().fold(false, |is_news, name| seen.insert(name) | is_news);
+            assert!(is_passed_on || !is_news, "{bytes_max} bytes, event {nth}: {}", event.json());
+            assert!(is_passed_on || !is_first, "{bytes_max} bytes, event {nth}: {}", event.json());
+            assert!(is_news || !is_passed_on || page.is_saturated(), "{bytes_max} bytes, event {nth}");
+            assert!(page.memory_bytes() <= bytes_max, "{bytes_max} bytes, event {nth}: {}", page.memory_bytes());
+            if let Some(twin) = &mut twin {
+                assert_eq!(record(twin, &event.json()), is_first, "{bytes_max} bytes, event {nth}");
+            }
+            if nth % 20 == 0 {
+                let bytes = page.to_bytes();
+                let again = Aggregator::from_bytes(&Uint8Array::from(&bytes[..]), &options);
+                let again = again.unwrap_or_else(|error| panic!("{}", String::from(error.message())));
+                for page in twin.iter().chain([&again]) {
+                    assert_eq!(page.to_bytes(), bytes, "{bytes_max} bytes, event {nth}");
+                    assert_eq!(page.passed_unseen().to_bits(), again.passed_unseen().to_bits());
+                    assert_eq!(page.memory_bytes(), again.memory_bytes(), "{bytes_max} bytes, event {nth}");
+                    for namespace in ["default", "shop"] {
+                        let told = |page: &Aggregator| json(&page.numbers(&namespace.into()).unwrap());
+                        assert_eq!(told(page), told(&again), "{bytes_max} bytes, event {nth}");
+                    }
+                }
+                twin = Some(again);
+            }
+            if nth % 50 == 0 {
+                for page in twin.iter_mut().chain([&mut page]) {
+                    drained(page);
+                }
+            }
+        }
+        full += u32::from(page.is_saturated());
+        roomy += u32::from(!page.is_saturated());
+    }
+    assert!(full > 10 && roomy == 1, "{full} pages were full, {roomy} were not");
+}
+
+/// An event of some names, users and weeks, which may make a goal.
+struct Recorded {
+    namespace: u32,
+    event: u32,
+    user: u32,
+    week: u32,
+    value: Option<u32>,
+    ensure_goal: bool,
+}
+
+fn event(random: u32) -> Recorded {
+    Recorded {
+        namespace: u32::from(random.is_multiple_of(8)),
+        event: random / 8 % 12,
+        user: random / 96 % 10,
+        week: random / 960 % 4,
+        value: (random / 3_840).is_multiple_of(3).then_some(random % 100),
+        ensure_goal: (random / 11_520).is_multiple_of(6),
+    }
+}
+
+impl Recorded {
+    fn json(&self) -> String {
+        let Self { namespace, event, user, week, value, ensure_goal } = self;
+        let value = value.map_or_else(|| "null".to_owned(), |value| value.to_string());
+        let namespace = if *namespace == 0 { "null" } else { r#""shop""# };
+        let at = 1_764_000_000_000 + u64::from(*week) * 604_800_000;
+        format!(
+            r#"{{"namespace":{namespace},"event":"event {event}","user":{user},"value":{value},"ensureGoal":{ensure_goal},"at":{at}}}"#
+        )
+    }
+
+    /// What a server may learn from it.
+    fn names_of_news(&self) -> Vec<String> {
+        let Self { namespace, event, user, week, ensure_goal, .. } = self;
+        let mut names = vec![format!("{namespace} {event} {user}"), format!("{namespace} {event} {user} {week}")];
+        if *ensure_goal {
+            names.push(format!("{namespace} {event} is a goal"));
+        }
+        names
+    }
+}
+
+/// Always the same numbers, without an order (G. Marsaglia, "Xorshift RNGs", 2003).
+fn numbers() -> impl Iterator<Item = u32> {
+    std::iter::successors(Some(2_463_534_242_u32), |&last| {
+        let mut next = last ^ last << 13;
+        next ^= next >> 17;
+        Some(next ^ next << 5)
+    })
 }
 
 #[wasm_bindgen_test]

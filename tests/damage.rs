@@ -12,7 +12,7 @@ use kimball_edge::core::periods::week::Week;
 use kimball_edge::core::pre_aggregation::{Bounds, PreAggregator};
 use kimball_edge::core::state::aggregator::{Aggregator, Operation, Section};
 use kimball_edge::core::state::counts;
-use kimball_edge::core::state::effect::Effect;
+use kimball_edge::core::state::effect::{Carried, Effect};
 use kimball_edge::core::state::journal;
 use kimball_edge::core::state::set_key::SetKey;
 use kimball_edge::core::state::shard_limits::{ShardLimits, Sizing};
@@ -331,6 +331,21 @@ fn a_journal_row_names_the_effect_and_its_field() {
     let misfits = [Effect::Goal { event: 3 }];
     let said = Aggregator::default().restore(&misfits).unwrap_err().to_string();
     assert_eq!(said, "effect 0 (goal of event 3): does not fit what comes before it");
+}
+
+#[test]
+fn only_the_users_of_an_event_carry_something() {
+    let week = Week::of_unix_s(1_645_000_000).unwrap();
+    let decode = |set: SetKey| {
+        let carried = Carried::of(Some(2.5), None);
+        journal::decode(&journal::encode(&[Effect::Insert { set, fingerprint: 7, carried }]))
+    };
+    assert_eq!(decode(SetKey::Event(4)).unwrap().len(), 1);
+    for (set, place) in
+        [(SetKey::AllUsers, "effect 0 (all users)"), (SetKey::Week(4, week), "effect 0 (users in a week of event 4)")]
+    {
+        assert_eq!(decode(set).unwrap_err().to_string(), format!("{place}, kind: unknown to this version"));
+    }
 }
 
 #[test]

@@ -25,7 +25,8 @@ impl UserKey {
         // Half by half, as one divides by hand: dividing 128 bits takes longer than hashing the user id did.
         let shards = u64::from(shards.max(1));
         let below = |rest: u64, digits: u64| (rest << 32 | digits) % shards;
-        let digits = [self.0 >> 96, self.0 >> 64, self.0 >> 32, self.0].map(|digits| digits as u64 & u64::from(u32::MAX));
+        let digits =
+            [self.0 >> 96, self.0 >> 64, self.0 >> 32, self.0].map(|digits| digits as u64 & u64::from(u32::MAX));
         digits.into_iter().fold(0, below) as u32
     }
 }

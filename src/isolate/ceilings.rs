@@ -1,9 +1,9 @@
 //! What an isolate may take of memory at most, by its limits: all ceilings together.
 
 use crate::core::settings::limits::{
-    BATCH_EVENTS, BODIES_BYTES, BODY_BYTES, CLOUDFLARE_BYTES, EFFECT_BYTES, EVENT_BYTES, FLAG_PART_BYTES, FLAG_PARTS,
-    FLAGS_BYTES, GROUP_OPERATIONS, ISOLATE_BASE_BYTES, ISOLATE_MEMORY_BYTES, JOURNAL_GROWTH, METRICS_BYTES,
-    NAME_CACHE_BYTES, ROW_BYTES, SHARD_MEMORY_BYTES, max,
+    BATCH_EVENTS, BODIES_BYTES, BODY_BYTES, CLOUDFLARE_BYTES, EVENT_BYTES, FLAG_PART_BYTES, FLAG_PARTS, FLAGS_BYTES,
+    GROUP_OPERATIONS, ISOLATE_BASE_BYTES, ISOLATE_MEMORY_BYTES, JOURNAL_GROWTH, METRICS_BYTES, NAME_CACHE_BYTES,
+    OPERATION_BYTES, ROW_BYTES, SHARD_MEMORY_BYTES, max,
 };
 
 /// The limits that bound the memory of an isolate.
@@ -59,8 +59,9 @@ impl Ceilings {
         let parsing = self.body / 4 * 5 + 2 * self.body + self.batch_events * EVENT_BYTES;
         // The stored bytes of one section beside the state that it becomes, or a row and its effects.
         let loading = max(self.shard, JOURNAL_GROWTH as u64 * row);
-        // The greatest user set as it was while it grows, and the effects of a group.
-        let changing = self.shard + (GROUP_OPERATIONS as u64 + self.batch_events) * EFFECT_BYTES;
+        // The greatest user set as it was while it grows, or sets that closed until that can no longer be refused; and what a
+        // group of operations takes: fewer than its bound, and one batch more.
+        let changing = self.shard + (GROUP_OPERATIONS as u64 + self.batch_events) * OPERATION_BYTES;
         // The greatest section encoded, once as a list of gaps and once as a whole, and a row of it twice.
         let compacting = self.shard / 2 * 3 + 2 * row;
         // The body of a flag as text and as a tree; how many values it may have is asked before.
@@ -76,7 +77,7 @@ impl Ceilings {
 }
 
 /// The most that the greatest limits allow, as the README says.
-const MAX_BYTES: u64 = 600 << 20;
+const MAX_BYTES: u64 = 640 << 20;
 
 // On Cloudflare the defaults fit an isolate, and `edge::config` refuses what does not. A process of one's own may take
 // what its operator says: at most the greatest sum, beside what the runtime takes.

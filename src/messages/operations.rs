@@ -11,7 +11,7 @@
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::core::format::bytes::{Reader, put_varint};
+use crate::core::format::bytes::{Reader, flags_of, put_varint};
 use crate::core::format::corrupt::{Corrupt, Defect};
 use crate::core::identity::UserKey;
 use crate::core::periods::week::Week;
@@ -52,9 +52,8 @@ impl Operations {
 
     /// Records the event at this position of the list.
     pub fn push_record(&mut self, position: u32, user: UserKey, value: Option<f64>, week: Option<Week>) {
-        let value_flag = if value.is_some() { HAS_VALUE } else { 0 };
-        let week_flag = if week.is_some() { HAS_WEEK } else { 0 };
-        self.push(RECORD | value_flag | week_flag, position);
+        let flags = flags_of([(HAS_VALUE, value.is_some()), (HAS_WEEK, week.is_some())]);
+        self.push(RECORD | flags, position);
         self.records += 1;
         self.bytes.extend_from_slice(&user.to_bytes());
         if let Some(value) = value {

@@ -106,6 +106,12 @@ pub fn version_of(frame: &[u8]) -> u8 {
     frame.get(VERSION_AT).copied().unwrap_or(0)
 }
 
+/// The byte of flags that has those which are set.
+#[must_use]
+pub fn flags_of<const N: usize>(flags: [(u8, bool); N]) -> u8 {
+    flags.into_iter().fold(0, |byte, (flag, is_set)| if is_set { byte | flag } else { byte })
+}
+
 /// Writes integers as LEB128, so that small ones are short.
 pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {

@@ -9,13 +9,14 @@
 //! | 24 | n | encrypted row |
 //! | 24 + n | 16 | authentication tag |
 
-use chacha20poly1305::aead::{Aead, KeyInit};
+use chacha20poly1305::aead::{Aead, AeadInPlace, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 
 use super::corrupt::{Corrupt, Defect, Within};
 
 /// Bytes of a nonce.
 pub const NONCE_BYTES: usize = 24;
+const TAG_BYTES: usize = 16;
 
 /// Seals rows and opens them again.
 #[derive(Clone)]
@@ -31,9 +32,14 @@ impl Seal {
     /// Seals a row under a fresh random nonce.
     #[must_use]
     pub fn close(&self, nonce: [u8; NONCE_BYTES], row: &[u8]) -> Option<Vec<u8>> {
+        let mut sealed = Vec::with_capacity(NONCE_BYTES + row.len() + TAG_BYTES);
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(row);
+        let (_, row) = sealed.split_at_mut(NONCE_BYTES);
         // Encryption fails only for messages near 256 GiB.
-        let sealed = self.0.encrypt(XNonce::from_slice(&nonce), row).ok()?;
-        Some([&nonce[..], &sealed].concat())
+        let tag = self.0.encrypt_in_place_detached(XNonce::from_slice(&nonce), &[], row).ok()?;
+        sealed.extend_from_slice(&tag);
+        Some(sealed)
     }
 
     /// Opens a sealed row.

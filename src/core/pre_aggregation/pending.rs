@@ -8,7 +8,7 @@
 //! | value | 8 bytes, if flagged |
 
 use super::event::Event;
-use crate::core::format::bytes::{Reader, put_varint};
+use crate::core::format::bytes::{Reader, flags_of, put_varint};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::periods::day::Day;
 use crate::core::requests::DEFAULT_NAMESPACE;
@@ -98,15 +98,8 @@ impl<'a> Iterator for Iter<'a> {
 
 fn put(out: &mut Vec<u8>, event: &Event<'_>) {
     let has_namespace = event.namespace != DEFAULT_NAMESPACE;
-    let mut flags = 0;
-    for (flag, is_set) in
-        [(HAS_NAMESPACE, has_namespace), (HAS_VALUE, event.value.is_some()), (ENSURES_GOAL, event.ensure_goal)]
-    {
-        if is_set {
-            flags |= flag;
-        }
-    }
-    out.push(flags);
+    let (has_value, ensures_goal) = (event.value.is_some(), event.ensure_goal);
+    out.push(flags_of([(HAS_NAMESPACE, has_namespace), (HAS_VALUE, has_value), (ENSURES_GOAL, ensures_goal)]));
     put_varint(out, u64::from(event.day.number()));
     put_text(out, event.event);
     put_text(out, event.user);

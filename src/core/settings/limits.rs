@@ -116,7 +116,7 @@ pub const SHARD_MEMORY_BYTES: Limit = Limit {
 pub const ISOLATE_MEMORY_BYTES: Limit = Limit {
     name: "ISOLATE_MEMORY_BYTES_MAX",
     unit: "bytes of memory of all loaded shards",
-    default: 36 * MIB,
+    default: 32 * MIB,
     min: 4_096,
     max: 96 * MIB,
 };
@@ -202,8 +202,9 @@ pub const JOURNAL_BYTES_SMALL: u64 = 256 << 10;
 pub const JOURNAL_SHARE: u64 = 2;
 /// Batches that one call carries out at once for itself and others.
 pub const GROUP_BATCHES: usize = 64;
-/// Operations of those batches, beyond which it waits for no further ones: until it is done, all are in memory.
-pub const GROUP_OPERATIONS: usize = 10_000;
+/// Operations of those batches, beyond which it waits for no further ones: until it is done, all are in memory, and so
+/// many share the cost of their row that more would make no difference.
+pub const GROUP_OPERATIONS: usize = 4_000;
 /// Milliseconds for which a batch waits for calls that have arrived, if one of them is stuck.
 pub const GROUP_WAIT_MS: u64 = 20;
 /// Bytes of one stored row (Durable Objects refuse values from about 2 MB).
@@ -216,9 +217,14 @@ pub const FAN_OUT: usize = 16;
 pub const INCARNATION_TRIES: u32 = 5;
 /// Events, or names, of a batch beyond which others get their turn before the next step: a millisecond or two.
 pub const EVENTS_PER_TURN: u64 = 1_000;
-/// Bytes of memory that an operation takes while it is carried out, beside the state: what it changed and how to take
-/// that back, both in lists that double, and its part of the journal row, encoded, sealed and handed over.
-pub const EFFECT_BYTES: u64 = 448;
+/// Sets that one operation may insert its user into: all users, those of the event, those in its week.
+pub const INSERTIONS_PER_OPERATION: u64 = 3;
+/// Times that one operation may make older sets close: the weeks before its own.
+pub const CLOSINGS_PER_OPERATION: u64 = 1;
+/// Bytes of memory that an operation takes while it is carried out, beside the state: what it changed, how to take that
+/// back, and its part of the journal row. `core::state::aggregator::ceiling` adds up what that is at most, in a namespace
+/// of as many events as there are by default.
+pub const OPERATION_BYTES: u64 = 704 + 112 * INSERTIONS_PER_OPERATION;
 /// Bytes by which an operation may make a state grow, beside its user sets: a counter, a goal, a week, or a combination.
 pub const NEW_ENTRY_BYTES: usize = 512;
 /// The most by which a state grows for a byte of its journal: 25 bytes may begin a user set of 280.

@@ -3,7 +3,7 @@
 use super::goal::GoalRecord;
 use super::sets::Slot;
 use super::sum::Sum;
-use crate::core::format::bytes::{Reader, put_varint};
+use crate::core::format::bytes::{Reader, flags_of, put_varint};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::periods::week::Week;
 use crate::core::sets::user_set::UserSet;
@@ -80,19 +80,14 @@ impl Counter {
 
     /// Appends tag, flags, `more_flags` among them, and bits.
     pub(super) fn encode_head(&self, out: &mut Vec<u8>, more_flags: u8) {
-        let mut flags = more_flags;
-        for (flag, is_set) in [
+        let flags = flags_of([
             (HAS_SUM, self.sum.is_some()),
             (IS_GOAL, self.goal.is_some()),
             (IS_SIZED, self.is_sized()),
             (HAS_CLOSED, CLOSES && self.closed.is_some()),
-        ] {
-            if is_set {
-                flags |= flag;
-            }
-        }
+        ]);
         out.extend_from_slice(&self.tag.to_le_bytes());
-        out.push(flags);
+        out.push(more_flags | flags);
         if self.is_sized() {
             out.push(self.fingerprint_bits);
         }

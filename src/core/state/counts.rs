@@ -23,7 +23,7 @@ use super::report::{CounterReport, GoalReport, Report};
 use super::set_key::SetKey;
 use super::sets::Sets;
 use super::snapshot::Stored;
-use crate::core::format::bytes::{Reader, frame, put_varint, unframe};
+use crate::core::format::bytes::{Reader, flags_of, frame, put_varint, unframe};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::periods::week::Week;
 use crate::core::settings::limits::{CLOSED_USERS_MAX, EVENTS_PER_NAMESPACE};
@@ -72,10 +72,9 @@ fn head(generation: u64, users: u64) -> Vec<u8> {
 }
 
 fn put_counter(out: &mut Vec<u8>, counter: &CounterReport) {
-    let goal_flag = if counter.goal.is_some() { IS_GOAL } else { 0 };
-    let weeks_flag = if counter.weeks.is_empty() { 0 } else { HAS_WEEKS };
+    let has_weeks = !counter.weeks.is_empty();
     put_varint(out, u64::from(counter.event));
-    out.push(goal_flag | weeks_flag);
+    out.push(flags_of([(IS_GOAL, counter.goal.is_some()), (HAS_WEEKS, has_weeks)]));
     put_varint(out, counter.count);
     if let Some(goal) = &counter.goal {
         put_varint(out, goal.other);
@@ -85,7 +84,7 @@ fn put_counter(out: &mut Vec<u8>, counter: &CounterReport) {
             put_varint(out, count);
         }
     }
-    if weeks_flag != 0 {
+    if has_weeks {
         put_varint(out, counter.weeks.len() as u64);
         for (&week, &count) in &counter.weeks {
             week.encode(out);

@@ -4,20 +4,20 @@
 //!
 //! | part | form |
 //! |---|---|
-//! | kind | 1 byte: `0` counter, `1` goal, `64` counter with its own number of fingerprint bits; `128 + kind of set` insertion, `160 + kind of set` insertion that carries something, `192 + kind of set` closing; `224 + kind of set` insertion with a short fingerprint |
+//! | kind | 1 byte: `0` counter, `1` goal, `64` counter with its own number of fingerprint bits; `128 + kind of set` insertion, `161` insertion into the users of an event that carries something, `192 + kind of set` closing, `224 + kind of set` insertion with a short fingerprint |
 //! | event | LEB128, kinds below 128 |
 //! | tag | 8 bytes, kinds `0` and `64` only |
 //! | fingerprint bits | 1 byte, kind `64` only |
 //! | parts of the key of the set | from `128` on ([`super::set_key`]) |
 //! | fingerprint | insertions only: 8 bytes, or from `224` on, where the lower 24 bits are 0, the upper 5 |
-//! | flags | 1 byte, from `160` to `191`: 1 value, 2 combination, 4 the combination counts in `other` |
+//! | flags | 1 byte, kind `161` only: 1 value, 2 combination, 4 the combination counts in `other` |
 //! | value | 8 bytes, if flag 1 |
 //! | combination | if flag 2 |
 
 use super::combination::Combination;
 use super::goal::Bucket;
 use super::set_key::SetKey;
-use crate::core::format::bytes::{Reader, put_varint};
+use crate::core::format::bytes::{Reader, flags_of, put_varint};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::sets::user_set::UserSet;
 use crate::core::settings::limits::EVENTS_PER_NAMESPACE;
@@ -167,14 +167,15 @@ impl Effect {
             return Ok(Self::Close { last: set });
         }
         let fingerprint = match kind {
-            INSERT | INSERT_CARRYING => reader.u64().within("fingerprint")?,
+            INSERT => reader.u64().within("fingerprint")?,
+            INSERT_CARRYING if matches!(set, SetKey::Event(_)) => reader.u64().within("fingerprint")?,
             INSERT_SHORT => {
                 let [a, b, c, d, e] = reader.array().within("fingerprint")?;
                 u64::from_le_bytes([0, 0, 0, a, b, c, d, e])
             }
             _ => return Err(Corrupt::new(Defect::Unknown).within("kind")),
         };
-        let carried = if kind == INSERT_CARRYING { Some(Box::new(Carried::decode(reader)?)) } else { None };
+        let carried = if kind == INSERT_CARRYING { Carried::decode(reader)? } else { None };
         Ok(Self::Insert { set, fingerprint, carried })
     }
 
@@ -216,17 +217,11 @@ impl Carried {
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        let mut flags = 0;
-        for (flag, is_set) in [
+        out.push(flags_of([
             (HAS_VALUE, self.value.is_some()),
             (HAS_COMBINATION, self.completion.is_some()),
             (COUNTS_IN_OTHER, matches!(self.completion, Some((_, Bucket::Other)))),
-        ] {
-            if is_set {
-                flags |= flag;
-            }
-        }
-        out.push(flags);
+        ]));
         if let Some(value) = self.value {
             out.extend_from_slice(&value.to_le_bytes());
         }
@@ -235,19 +230,28 @@ impl Carried {
         }
     }
 
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Option<Box<Self>>, Corrupt> {
         let flags = reader.u8().within("flags")?;
-        let value = if flags & HAS_VALUE != 0 { Some(reader.f64().within("value")?) } else { None };
         let bucket = match flags & !HAS_VALUE {
             0 if flags != 0 => None,
             HAS_COMBINATION => Some(Bucket::Listed),
             found if found == HAS_COMBINATION | COUNTS_IN_OTHER => Some(Bucket::Other),
             _ => return Err(Corrupt::new(Defect::Unknown).within("flags")),
         };
+        Self::read(reader, flags & HAS_VALUE != 0, bucket)
+    }
+
+    /// Reads a value and a combination, as far as they are there; the bucket of a combination is known before.
+    pub(super) fn read(
+        reader: &mut Reader<'_>,
+        has_value: bool,
+        bucket: Option<Bucket>,
+    ) -> Result<Option<Box<Self>>, Corrupt> {
+        let value = if has_value { Some(reader.f64().within("value")?) } else { None };
         let completion = match bucket {
             Some(bucket) => Some((Combination::decode(reader).within("combination")?, bucket)),
             None => None,
         };
-        Ok(Self { value, completion })
+        Ok(Self::of(value, completion))
     }
 }

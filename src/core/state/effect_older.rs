@@ -14,7 +14,6 @@
 //!
 //! A row was written as the least version that has everything in it.
 
-use super::combination::Combination;
 use super::effect::{COUNTER, Carried, Effect, GOAL, SIZED_COUNTER, noun};
 use super::goal::Bucket;
 use super::set_key::SetKey;
@@ -77,14 +76,13 @@ fn first(reader: &mut Reader<'_>, kind: u8, event: u32, effects: &mut Vec<Effect
     let fingerprint = reader.u64().within("fingerprint")?;
     let is_new_user = kind & IS_NEW_USER != 0;
     let new_user = if is_new_user { Some(reader.u64().within("fingerprint of a new user")?) } else { None };
-    let value = if kind & HAS_VALUE != 0 { Some(reader.f64().within("value")?) } else { None };
-    let completion = match kind & (HAS_COMBINATION | COUNTS_IN_OTHER) {
+    let bucket = match kind & (HAS_COMBINATION | COUNTS_IN_OTHER) {
         0 => None,
-        HAS_COMBINATION => Some((Combination::decode(reader).within("combination")?, Bucket::Listed)),
+        HAS_COMBINATION => Some(Bucket::Listed),
         COUNTS_IN_OTHER => return Err(Corrupt::new(Defect::Unknown).within("kind")),
-        _ => Some((Combination::decode(reader).within("combination")?, Bucket::Other)),
+        _ => Some(Bucket::Other),
     };
-    let carried = Carried::of(value, completion);
+    let carried = Carried::read(reader, kind & HAS_VALUE != 0, bucket)?;
     effects.push(Effect::Insert { set: SetKey::Event(event), fingerprint, carried });
     effects.extend(new_user.map(|fingerprint| Effect::insert(SetKey::AllUsers, fingerprint)));
     Ok(())

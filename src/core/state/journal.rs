@@ -6,7 +6,7 @@
 
 use super::effect::Effect;
 use super::effect_older;
-use crate::core::format::bytes::{Reader, check_version, frame, unframe, version_of};
+use crate::core::format::bytes::{Reader, check_version, close_frame, open_frame, unframe, version_of};
 use crate::core::format::corrupt::Corrupt;
 
 const KIND: u8 = b'J';
@@ -16,11 +16,12 @@ const VERSION_WITHOUT_SHORT: u8 = 4;
 /// Encodes the effects of a batch as a row.
 #[must_use]
 pub fn encode(effects: &[Effect]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(effects.len() * 12);
+    let mut out = open_frame(KIND, effects.len() * 12);
     for effect in effects {
         effect.encode(&mut out);
     }
-    frame(KIND, version(effects), &out)
+    close_frame(version(effects), &mut out);
+    out
 }
 
 /// Decodes a row.

@@ -1,7 +1,7 @@
 //! A small user set: a sorted list of fingerprints.
 
-/// A page does without lists: it does not fetch their code.
-pub(super) const USES_LISTS: bool = cfg!(not(feature = "browser"));
+/// A page does without lists: there they are empty, and it does not fetch their code.
+const USES_LISTS: bool = cfg!(not(feature = "browser"));
 /// From so many fingerprints on there is a table, which takes less from some forty on.
 pub(super) const LIST_MAX: usize = if USES_LISTS { 16 } else { 1 };
 /// The list grows by so many at a time.
@@ -34,15 +34,20 @@ impl List {
     }
 
     pub(super) fn allocated_bytes(&self) -> usize {
-        self.0.capacity() * size_of::<u64>()
+        if USES_LISTS { self.0.capacity() * size_of::<u64>() } else { 0 }
     }
 
-    pub(super) fn as_slice(&self) -> &[u64] {
-        &self.0
+    pub(super) fn len(&self) -> usize {
+        if USES_LISTS { self.0.len() } else { 0 }
+    }
+
+    /// The fingerprints, ascending.
+    pub(super) fn iter(&self) -> Iter<'_> {
+        Iter(self.0.iter())
     }
 
     pub(super) fn contains(&self, fingerprint: u64) -> bool {
-        self.0.contains(&fingerprint)
+        USES_LISTS && self.0.contains(&fingerprint)
     }
 
     /// Adds an absent fingerprint.
@@ -56,13 +61,29 @@ impl List {
 
     /// Gives back the memory of what was taken out.
     pub(super) fn shrink(&mut self) {
-        self.0.shrink_to(self.0.len().next_multiple_of(STEP));
+        if USES_LISTS {
+            self.0.shrink_to(self.0.len().next_multiple_of(STEP));
+        }
     }
 
     /// Takes a fingerprint out and says whether it was present. The memory stays.
     pub(super) fn remove(&mut self, fingerprint: u64) -> bool {
-        let before = self.0.len();
-        self.0.retain(|&kept| kept != fingerprint);
-        self.0.len() < before
+        let before = self.len();
+        if USES_LISTS {
+            self.0.retain(|&kept| kept != fingerprint);
+        }
+        self.len() < before
+    }
+}
+
+/// The fingerprints of a list.
+#[derive(Clone)]
+pub(super) struct Iter<'a>(std::slice::Iter<'a, u64>);
+
+impl Iterator for Iter<'_> {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        if USES_LISTS { self.0.next().copied() } else { None }
     }
 }

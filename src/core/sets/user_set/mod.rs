@@ -17,7 +17,7 @@ mod codec;
 mod list;
 mod table;
 
-use list::{LIST_MAX, List, USES_LISTS};
+use list::{LIST_MAX, List};
 use table::{Insertion, Table};
 
 /// Why a fingerprint was not inserted. The set is unchanged.
@@ -114,13 +114,7 @@ impl UserSet {
     #[must_use]
     pub fn len(&self) -> u64 {
         match &self.content {
-            Content::List(list) => {
-                if USES_LISTS {
-                    list.as_slice().len() as u64
-                } else {
-                    0
-                }
-            }
+            Content::List(list) => list.len() as u64,
             Content::Table(table) => table.len(),
         }
     }
@@ -139,13 +133,7 @@ impl UserSet {
 
     fn allocated_bytes(&self) -> usize {
         match &self.content {
-            Content::List(list) => {
-                if USES_LISTS {
-                    list.allocated_bytes()
-                } else {
-                    0
-                }
-            }
+            Content::List(list) => list.allocated_bytes(),
             Content::Table(table) => table.allocated_bytes(),
         }
     }
@@ -158,7 +146,7 @@ impl UserSet {
 
     fn contains_truncated(&self, fingerprint: u64) -> bool {
         match &self.content {
-            Content::List(list) => USES_LISTS && list.contains(fingerprint),
+            Content::List(list) => list.contains(fingerprint),
             Content::Table(table) => table.contains(fingerprint),
         }
     }
@@ -179,8 +167,8 @@ impl UserSet {
             let allocated = self.allocated_bytes();
             match &mut self.content {
                 Content::List(list) => {
-                    let len = if USES_LISTS { list.as_slice().len() } else { 0 } + 1;
-                    if USES_LISTS && list.contains(fingerprint) {
+                    let len = list.len() + 1;
+                    if list.contains(fingerprint) {
                         return Ok(false);
                     }
                     if len < LIST_MAX {
@@ -195,7 +183,7 @@ impl UserSet {
                         return Err(Full::Memory);
                     }
                     let mut table = Table::with_slots(slots, self.fingerprint_bits);
-                    while USES_LISTS && !list.as_slice().iter().all(|&known| table.insert(known) == Insertion::Done) {
+                    while !list.iter().all(|known| table.insert(known) == Insertion::Done) {
                         table = Table::with_slots(table.grown_slots(), self.fingerprint_bits);
                     }
                     self.content = Content::Table(table);
@@ -223,11 +211,7 @@ impl UserSet {
             return;
         }
         match &mut self.content {
-            Content::List(list) => {
-                if USES_LISTS {
-                    list.shrink();
-                }
-            }
+            Content::List(list) => list.shrink(),
             Content::Table(table) => *self = Self::from_sorted(&table.iter(), len, self.fingerprint_bits),
         }
     }
@@ -236,7 +220,7 @@ impl UserSet {
     pub fn remove(&mut self, fingerprint: u64) -> bool {
         let fingerprint = self.truncate(fingerprint);
         match &mut self.content {
-            Content::List(list) => USES_LISTS && list.remove(fingerprint),
+            Content::List(list) => list.remove(fingerprint),
             Content::Table(table) => table.remove(fingerprint),
         }
     }
@@ -263,7 +247,7 @@ impl UserSet {
     /// All fingerprints, ascending.
     fn fingerprints(&self) -> Fingerprints<'_> {
         match &self.content {
-            Content::List(list) => Fingerprints::List(list.as_slice().iter()),
+            Content::List(list) => Fingerprints::List(list.iter()),
             Content::Table(table) => Fingerprints::Table(table.iter()),
         }
     }
@@ -296,7 +280,7 @@ impl UserSet {
 
 #[derive(Clone)]
 enum Fingerprints<'a> {
-    List(std::slice::Iter<'a, u64>),
+    List(list::Iter<'a>),
     Table(table::Iter<'a>),
 }
 
@@ -305,13 +289,7 @@ impl Iterator for Fingerprints<'_> {
 
     fn next(&mut self) -> Option<u64> {
         match self {
-            Self::List(list) => {
-                if USES_LISTS {
-                    list.next().copied()
-                } else {
-                    None
-                }
-            }
+            Self::List(list) => list.next(),
             Self::Table(table) => table.next(),
         }
     }

@@ -62,9 +62,9 @@ impl Aggregator {
         (due().last(), (due().count() < excess).then_some(set))
     }
 
-    /// Closes a week and all before it: their sets go, and their numbers remain.
+    /// Closes a week and all before it: their sets go, and their numbers remain. Says whether they were not closed before.
     #[cfg(not(feature = "browser"))]
-    pub(super) fn close(&mut self, last: SetKey, undo: &mut Vec<Undo>) -> Result<(), Refusal> {
+    pub(super) fn close(&mut self, last: SetKey, undo: &mut Vec<Undo>) -> Result<bool, Refusal> {
         let SetKey::Week(event, week) = last else {
             return Err(Refusal::Tag);
         };
@@ -75,15 +75,15 @@ impl Aggregator {
             return Err(Refusal::Tag);
         }
         if self.has_closed(last) {
-            return Ok(());
+            return Ok(false);
         }
         let sets = self.sets.take(oldest, last);
         let users = sets.iter().map(|(_, users)| users.len()).sum::<u64>();
         if let Some(counter) = self.counter_mut(event) {
             counter.closed = Some(Closed { week, users: closed.map_or(0, |closed| closed.users) + users });
         }
-        undo.push(Undo::Close { event, closed, sets });
-        Ok(())
+        undo.push(Undo::Close { closed, sets });
+        Ok(true)
     }
 
     /// Takes a closing back.

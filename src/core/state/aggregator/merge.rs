@@ -47,7 +47,6 @@ impl Aggregator {
             if self.counter(event).is_none() {
                 let empty = Counter::new(theirs.tag, theirs.fingerprint_bits);
                 self.put(event, empty.ok_or(Unmergeable::Refused(Refusal::Tag))?);
-                self.note_change(event);
             }
             let users = other.sets.get(SetKey::Event(number));
             let before = self.sets.len(SetKey::Event(event));

@@ -4,6 +4,7 @@
 //! so a replayed state equals the one that was lost. A batch is all or nothing: where a limit refuses one of its
 //! operations, the ones before it are taken back.
 
+mod ceiling;
 mod closing;
 mod deletion;
 mod growth;
@@ -25,7 +26,7 @@ use crate::core::identity::{UnlinkKey, UserKey};
 use crate::core::periods::day::Day;
 use crate::core::periods::week::Week;
 use crate::core::sets::user_set::{Full, UserSet};
-use crate::core::settings::limits::{EFFECT_BYTES, EVENTS_PER_NAMESPACE};
+use crate::core::settings::limits::EVENTS_PER_NAMESPACE;
 use crate::core::state::shard_limits::{ShardLimits, Sizing};
 pub use merge::Unmergeable;
 use undo::Undo;
@@ -56,9 +57,6 @@ pub enum Operation {
         week: Option<Week>,
     },
 }
-
-// Both lists of a batch double as they grow; of the row there are three copies, of at most 40 bytes an effect.
-const _: () = assert!(2 * (size_of::<Effect>() + size_of::<Undo>()) + 3 * 40 <= EFFECT_BYTES as usize);
 
 /// A page keeps what it has noted of an event before its memory was at the bound: the event was passed on, so all of that is
 /// true. It does not fetch the code that takes it back.
@@ -135,7 +133,7 @@ impl Aggregator {
         for operation in operations {
             if let Err(refusal) = self.operate(operation.borrow(), key, limits, today, &mut effects, &mut undo) {
                 if TAKES_BACK {
-                    self.take_back(undo);
+                    self.take_back(&effects, undo);
                 }
                 return Err(refusal);
             }
@@ -199,14 +197,12 @@ impl Aggregator {
             }
             Operation::Record { user, value, week, .. } => {
                 let set = SetKey::Event(event);
-                if let Some(fingerprint) = self.add(set, user, key, limits, undo)? {
+                if let Some(fingerprint) = self.add(set, user, key, limits)? {
                     // The event itself is never among those that were done before it.
                     let carried = Carried::of(value, self.completion(event, user, key, limits));
-                    if let Some(carried) = &carried {
-                        self.add_carried(event, carried, limits, undo)?;
-                    }
+                    self.carry(set, fingerprint, carried.as_deref(), limits, undo)?;
                     effects.push(Effect::Insert { set, fingerprint, carried });
-                    if let Some(fingerprint) = self.add(SetKey::AllUsers, user, key, limits, undo)? {
+                    if let Some(fingerprint) = self.add(SetKey::AllUsers, user, key, limits)? {
                         effects.push(Effect::insert(SetKey::AllUsers, fingerprint));
                     }
                 }
@@ -233,10 +229,9 @@ impl Aggregator {
         user: UserKey,
         key: &UnlinkKey,
         limits: &ShardLimits,
-        undo: &mut Vec<Undo>,
     ) -> Result<Option<u64>, Refusal> {
         let fingerprint = self.fingerprint(set, user, key).ok_or(Refusal::Tag)?;
-        Ok(self.insert(set, fingerprint, limits, undo)?.then_some(fingerprint))
+        Ok(self.insert(set, fingerprint, limits)?.then_some(fingerprint))
     }
 
     /// The fingerprint of a user in a set: its upper bits, as many as the set keeps.
@@ -290,24 +285,26 @@ impl Aggregator {
         effects: &mut Vec<Effect>,
         undo: &mut Vec<Undo>,
     ) -> Result<(), Refusal> {
-        self.execute(&effect, limits, undo)?;
-        effects.push(effect);
+        if self.execute(&effect, limits, undo)? {
+            effects.push(effect);
+        }
         Ok(())
     }
 
-    fn execute(&mut self, effect: &Effect, limits: &ShardLimits, undo: &mut Vec<Undo>) -> Result<(), Refusal> {
+    /// Carries an effect out, and says whether that changed anything. One that is refused has changed nothing, or in a page
+    /// a part.
+    fn execute(&mut self, effect: &Effect, limits: &ShardLimits, undo: &mut Vec<Undo>) -> Result<bool, Refusal> {
         match effect {
             Effect::Counter { event, tag, fingerprint_bits } => {
-                self.add_counter(*event, *tag, *fingerprint_bits, limits, undo)
+                self.add_counter(*event, *tag, *fingerprint_bits, limits)
             }
-            Effect::Goal { event } => self.add_goal(*event, limits, undo),
+            Effect::Goal { event } => self.add_goal(*event, limits),
             Effect::Insert { set, fingerprint, carried } => {
-                let is_new = self.insert(*set, *fingerprint, limits, undo)?;
-                match (carried, set.event()) {
-                    (Some(carried), Some(event)) if is_new => self.add_carried(event, carried, limits, undo),
-                    (Some(_), None) => Err(Refusal::Tag),
-                    _ => Ok(()),
+                let is_new = self.insert(*set, *fingerprint, limits)?;
+                if is_new {
+                    self.carry(*set, *fingerprint, carried.as_deref(), limits, undo)?;
                 }
+                Ok(is_new)
             }
             #[cfg(feature = "browser")]
             Effect::Close { .. } => Err(Refusal::Tag),
@@ -322,44 +319,35 @@ impl Aggregator {
         tag: u64,
         fingerprint_bits: u8,
         limits: &ShardLimits,
-        undo: &mut Vec<Undo>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         if u64::from(event) >= EVENTS_PER_NAMESPACE.max {
             return Err(Refusal::Tag);
         }
         if let Some(counter) = self.counter(event) {
-            return if counter.tag == tag { Ok(()) } else { Err(Refusal::Tag) };
+            return if counter.tag == tag { Ok(false) } else { Err(Refusal::Tag) };
         }
         let counter = Counter::new(tag, fingerprint_bits).ok_or(Refusal::Tag)?;
         self.grow(counter.memory_bytes(), limits)?;
         self.put(event, counter);
         self.note_change(event);
-        undo.push(Undo::Counter { event });
-        Ok(())
+        Ok(true)
     }
 
-    fn add_goal(&mut self, event: u32, limits: &ShardLimits, undo: &mut Vec<Undo>) -> Result<(), Refusal> {
+    fn add_goal(&mut self, event: u32, limits: &ShardLimits) -> Result<bool, Refusal> {
         let goal = Box::<GoalRecord>::default();
         let counter = self.counter(event).ok_or(Refusal::Tag)?;
         if counter.goal.is_some() {
-            return Ok(());
+            return Ok(false);
         }
         self.grow(goal.memory_bytes(), limits)?;
         if let Some(counter) = self.counter_mut(event) {
             counter.goal = Some(goal);
-            undo.push(Undo::Goal { event });
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Adds a user to a set, and says whether they are new in it.
-    fn insert(
-        &mut self,
-        set: SetKey,
-        fingerprint: u64,
-        limits: &ShardLimits,
-        undo: &mut Vec<Undo>,
-    ) -> Result<bool, Refusal> {
+    fn insert(&mut self, set: SetKey, fingerprint: u64, limits: &ShardLimits) -> Result<bool, Refusal> {
         let bits = self.fingerprint_bits(set)?;
         if self.has_closed(set) {
             return Ok(false);
@@ -371,11 +359,7 @@ impl Aggregator {
             }
         }
         let room = self.room(limits);
-        let is_new = self.sets.insert(set, fingerprint, bits, room).map_err(full)?;
-        if is_new {
-            undo.push(Undo::Insert { set, fingerprint });
-        }
-        Ok(is_new)
+        self.sets.insert(set, fingerprint, bits, room).map_err(full)
     }
 
     /// Bits of a fingerprint that a set keeps.
@@ -386,23 +370,42 @@ impl Aggregator {
         self.counter(event).map(|counter| counter.fingerprint_bits).ok_or(Refusal::Tag)
     }
 
+    /// Counts what came with a first occurrence that was inserted; where that is refused, so is the insertion.
+    fn carry(
+        &mut self,
+        set: SetKey,
+        fingerprint: u64,
+        carried: Option<&Carried>,
+        limits: &ShardLimits,
+        undo: &mut Vec<Undo>,
+    ) -> Result<(), Refusal> {
+        let Some(carried) = carried else { return Ok(()) };
+        self.add_carried(set, carried, limits, undo).inspect_err(|_| {
+            if TAKES_BACK {
+                self.sets.remove(set, fingerprint);
+            }
+        })
+    }
+
+    /// Counts what came with the first occurrence of an event.
     fn add_carried(
         &mut self,
-        event: u32,
+        set: SetKey,
         carried: &Carried,
         limits: &ShardLimits,
         undo: &mut Vec<Undo>,
     ) -> Result<(), Refusal> {
+        let event = set.event().ok_or(Refusal::Tag)?;
+        if let Some((combination, bucket)) = &carried.completion {
+            self.add_completion(event, combination, *bucket, limits)?;
+        }
         if let Some(value) = carried.value
             && let Some(counter) = self.counter_mut(event)
         {
-            undo.push(Undo::Sum { event, sum: counter.sum });
+            undo.push(Undo::Sum(counter.sum));
             counter.sum.get_or_insert_default().add(value);
         }
-        match &carried.completion {
-            Some((combination, bucket)) => self.add_completion(event, combination, *bucket, limits, undo),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     fn add_completion(
@@ -411,13 +414,11 @@ impl Aggregator {
         combination: &Combination,
         bucket: Bucket,
         limits: &ShardLimits,
-        undo: &mut Vec<Undo>,
     ) -> Result<(), Refusal> {
         let record = self.counter(event).and_then(|counter| counter.goal.as_ref()).ok_or(Refusal::Tag)?;
         self.grow(record.growth_bytes(combination, bucket), limits)?;
         if let Some(record) = self.counter_mut(event).and_then(|counter| counter.goal.as_mut()) {
             record.add(combination, bucket);
-            undo.push(Undo::Completion { event, combination: combination.clone(), bucket });
         }
         Ok(())
     }

@@ -135,6 +135,7 @@ impl Store {
     fn seal_rows(&self, effects: &[Effect], rows: &mut Vec<Vec<u8>>) -> Result<()> {
         let row = journal::encode(effects);
         if row.len() > ROW_BYTES && effects.len() > 1 {
+            drop(row);
             let (first, second) = effects.split_at(effects.len() / 2);
             self.seal_rows(first, rows)?;
             return self.seal_rows(second, rows);

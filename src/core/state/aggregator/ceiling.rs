@@ -1,0 +1,83 @@
+//! What an operation takes of memory, beside the state, while its batch is carried out: [`OPERATION_BYTES`] is no less.
+//!
+//! A batch is carried out first, then its effects become a row of the journal. Both at a time are never there: what takes a
+//! batch back is dropped before, and a row that was sealed is not kept in the open.
+
+use super::undo::Undo;
+use crate::core::settings::limits::{CLOSINGS_PER_OPERATION, EVENTS_PER_NAMESPACE, INSERTIONS_PER_OPERATION};
+use crate::core::settings::limits::{OPERATION_BYTES, max};
+use crate::core::state::effect::{Carried, Effect};
+
+/// The insertions, and a new counter or the closings: an event that has no counter yet has nothing to close.
+const EFFECTS: u64 = INSERTIONS_PER_OPERATION + max(1, CLOSINGS_PER_OPERATION);
+/// What closed, and one sum.
+const UNDOS: u64 = CLOSINGS_PER_OPERATION + 1;
+/// A bit for each event.
+const BITMAP_BYTES: u64 = EVENTS_PER_NAMESPACE.default.div_ceil(8);
+/// What is carried, with its combination; the allocator's own bytes of either.
+const CARRIED_BYTES: u64 = size_of::<Carried>() as u64 + BITMAP_BYTES + 2 * 16;
+
+/// Kind, event, number of a week, fingerprint.
+const INSERTION_ROW_BYTES: u64 = 1 + 2 + 3 + 8;
+/// Kind, event, tag, fingerprint bits.
+const OTHER_ROW_BYTES: u64 = 1 + 2 + 8 + 1;
+/// Flags, value, length of the bitmap, bitmap.
+const CARRIED_ROW_BYTES: u64 = 1 + 8 + 2 + BITMAP_BYTES;
+/// An operation's part of a row.
+const OPERATION_ROW_BYTES: u64 = INSERTION_ROW_BYTES * INSERTIONS_PER_OPERATION
+    + OTHER_ROW_BYTES * (EFFECTS - INSERTIONS_PER_OPERATION)
+    + CARRIED_ROW_BYTES;
+
+/// Lists have up to twice the room that they need, and once more that while they are copied into more.
+const GROWING_LIST: u64 = 3;
+const GROWN_LIST: u64 = 2;
+/// A row that grows as a list does, and once sealed.
+const ROWS: u64 = 3;
+
+const EFFECTS_BYTES: u64 = EFFECTS * size_of::<Effect>() as u64;
+const CHANGING_BYTES: u64 = GROWING_LIST * (EFFECTS_BYTES + UNDOS * size_of::<Undo>() as u64);
+const JOURNALLING_BYTES: u64 = GROWN_LIST * EFFECTS_BYTES + ROWS * OPERATION_ROW_BYTES;
+
+const _: () = assert!(CARRIED_BYTES + max(CHANGING_BYTES, JOURNALLING_BYTES) <= OPERATION_BYTES);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::identity::Keys;
+    use crate::core::periods::day::Day;
+    use crate::core::periods::week::Week;
+    use crate::core::state::aggregator::{Aggregator, Operation};
+    use crate::core::state::journal;
+    use crate::core::state::shard_limits::ShardLimits;
+
+    /// A goal that everybody has reached behind the last event that a namespace has by default, in a week that closes another.
+    #[test]
+    fn no_operation_has_more_effects_or_a_longer_row() {
+        let keys = Keys::new(&[7; 32]);
+        let unlink = keys.unlink("default");
+        let last = EVENTS_PER_NAMESPACE.default as u32 - 1;
+        let record = |event: u32, user: &str, nth_week: i64| Operation::Record {
+            event,
+            tag: unlink.tag(&event.to_string()),
+            user: keys.user("default", user),
+            value: Some(2.5),
+            week: Week::of_unix_s(1_645_000_000 + nth_week * 604_800),
+        };
+        let limits = ShardLimits { weeks_per_event: 1, ..ShardLimits::NONE };
+        let mut state = Aggregator::default();
+        let mut apply = |operation: Operation| state.apply([operation], &unlink, &limits, Day::MAX).unwrap();
+        let goal = last - 1;
+        apply(Operation::Goal { event: goal, tag: unlink.tag(&goal.to_string()) });
+        let (mut effects_max, mut row_max) = (0, 0);
+        for (nth_week, user) in (0..).zip(["ann", "bob", "cid"]) {
+            for event in [last, goal] {
+                let effects = apply(record(event, user, nth_week));
+                effects_max = effects_max.max(effects.len() as u64);
+                row_max = row_max.max(journal::encode(&effects).len() as u64 - 8);
+            }
+        }
+        // Who reaches the goal is known by then: that operation has an insertion less, and a combination.
+        assert_eq!(effects_max, EFFECTS);
+        assert!((EVENTS_PER_NAMESPACE.default / 8..=OPERATION_ROW_BYTES).contains(&row_max), "{row_max} bytes");
+    }
+}
