@@ -126,8 +126,9 @@ test('a registry that is older than the shards is accepted for those that are na
 });
 
 /** Sends a round, and answers the epoch that pages learn from it. */
-async function epoch(server, namespace, round) {
-  const answer = (await server.post('/v0/analytics', { events: batch(namespace, round) })).expect(204);
+async function epoch(server, namespace, round, isSent = () => true) {
+  const events = batch(namespace, round).filter(({ event_name: name }) => isSent(name));
+  const answer = (await server.post('/v0/analytics', { events })).expect(204);
   return Number(answer.headers['kimball-epoch']);
 }
 
@@ -147,7 +148,8 @@ test('a registry from before a deletion is written to once it is accepted, and d
   let before;
   const meanwhile = async (running) => {
     (await running.request('DELETE', `/v0/events/${encodeURIComponent('shop 0')}?namespace=shop`)).expect(204);
-    before = await epoch(running, 'shop', 0);
+    // What is new since is lost with the registry's knowledge of it: here that is nothing.
+    before = await epoch(running, 'shop', 0, (name) => name !== 'shop 0');
   };
   const server = await older(t, { isRegistry: true, meanwhile });
   await server.restart({ env: { ACCEPT_OLDER_STATE: 'true' } });
