@@ -194,12 +194,10 @@ pub const COMPACTION_BYTES_MIN: u64 = 64 << 10;
 /// Seconds after the last compaction from which on it is always due: a journal tells who has the key which effects came
 /// together, and in which order, and a snapshot does not. Once a day, even a full shard writes some 100 bytes a second.
 pub const JOURNAL_AGE_S: u64 = 86_400;
-/// Bytes of journal that a small state may have before it is compacted at once, whatever its size, where
-/// [`JOURNAL_BYTES`] is not set.
+/// Bytes of journal that any state may have before it is compacted at once. Beyond, where [`JOURNAL_BYTES`] is not set, a
+/// journal may be as large as the memory of its state: a database keeps the room of its longest journal, which would be most
+/// of it where states are small.
 pub const JOURNAL_BYTES_SMALL: u64 = 256 << 10;
-/// The part of a state's memory that its journal may have. A database keeps the room of its longest journal, which would
-/// be most of it where states are small.
-pub const JOURNAL_SHARE: u64 = 2;
 /// Batches that one call carries out at once for itself and others.
 pub const GROUP_BATCHES: usize = 64;
 /// Operations of those batches, beyond which it waits for no further ones: until it is done, all are in memory, and so
@@ -343,8 +341,6 @@ const _: () = assert!(SMALL_BODY_BYTES < BODIES_BYTES.min / 4);
 const _: () = assert!(BODY_LEASE_MS > 2 * BODY_TICK_MS * BODY_PACE_TICKS as u64);
 const _: () = assert!(SHARD_MEMORY_BYTES.max <= ISOLATE_MEMORY_BYTES.max);
 const _: () = assert!(SHARD_MEMORY_BYTES.default <= ISOLATE_MEMORY_BYTES.default);
-// A compaction at once is no more often, for what it writes, than one by alarm: what is stored takes less than in memory.
-const _: () = assert!(JOURNAL_SHARE <= COMPACTION_SHARE);
 const _: () = assert!(JOURNAL_BYTES_SMALL * COMPACTION_SHARE >= COMPACTION_BYTES_MIN);
 const _: () = assert!(JOURNAL_BYTES_SMALL <= JOURNAL_BYTES.default);
 const _: () = assert!((USERS_PER_EVENT.max as f64) * VALUE_ABS < f64::MAX);

@@ -3,7 +3,7 @@
 use super::store::Store;
 use crate::core::identity::UnlinkKey;
 use crate::core::periods::day::Day;
-use crate::core::settings::limits::{JOURNAL_BYTES_SMALL, JOURNAL_SHARE};
+use crate::core::settings::limits::JOURNAL_BYTES_SMALL;
 use crate::core::state::aggregator::Aggregator;
 use crate::core::state::effect::Effect;
 use crate::core::state::error::Refusal;
@@ -81,8 +81,7 @@ impl Loaded {
         if config.is_journal_set {
             return config.journal_bytes_max;
         }
-        let share = self.state.memory_bytes() as u64 / JOURNAL_SHARE;
-        config.journal_bytes_max.min(share.max(JOURNAL_BYTES_SMALL))
+        config.journal_bytes_max.min((self.state.memory_bytes() as u64).max(JOURNAL_BYTES_SMALL))
     }
 
     pub fn inspect(&self) -> Outcome<Inspection> {

@@ -68,8 +68,16 @@ fn decode(reader: &mut Reader<'_>, fingerprint_bits: u8) -> Result<UserSet, Corr
     let stream_bytes = usize::try_from(stream_bytes).unwrap_or(usize::MAX);
     let stream = reader.slice(stream_bytes).within("gaps")?;
     let gaps = Gaps { stream, bit: 0, k, fingerprint_bits, left: len, next: 0 };
-    let mut check = gaps.clone();
-    let read = check.by_ref().count() as u64;
+    // Memory is taken for so many fingerprints only where the stream can hold them.
+    let is_possible = len * u64::from(k + 1) <= stream_bytes as u64 * 8;
+    let (users, check) = if is_possible {
+        UserSet::from_sorted(&gaps, len, fingerprint_bits)
+    } else {
+        let mut check = gaps;
+        check.by_ref().for_each(drop);
+        (empty, check)
+    };
+    let read = len - check.left;
     if read != len {
         let defect = if check.bit > stream_bytes * 8 { Defect::Short } else { Defect::Space };
         return Err(Corrupt::new(defect).within_nth("gap", read));
@@ -80,7 +88,7 @@ fn decode(reader: &mut Reader<'_>, fingerprint_bits: u8) -> Result<UserSet, Corr
     if !check.padding_is_zero() {
         return Err(Corrupt::new(Defect::Form).within("padding"));
     }
-    Ok(UserSet::from_sorted(&gaps, len, fingerprint_bits))
+    Ok(users)
 }
 
 fn gap_bits(len: u64, fingerprint_bits: u8) -> u32 {

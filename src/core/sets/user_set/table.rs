@@ -109,22 +109,22 @@ impl Table {
         Self { blocks, divisor: Divisor::new(divisor), slots: slots as u32, len: 0 }
     }
 
-    /// A table of at least `slots` slots that holds strictly ascending fingerprints.
-    pub(super) fn from_sorted(
-        fingerprints: &(impl Iterator<Item = u64> + Clone),
+    /// A table of at least `slots` slots that holds strictly ascending fingerprints, and their iterator, at its end.
+    pub(super) fn from_sorted<I: Iterator<Item = u64> + Clone>(
+        fingerprints: &I,
         mut slots: usize,
         fingerprint_bits: u8,
-    ) -> Self {
+    ) -> (Self, I) {
         loop {
-            let mut table = Self::with_slots(slots, fingerprint_bits);
-            if table.fill(fingerprints.clone()) {
-                return table;
+            let (mut table, mut fingerprints) = (Self::with_slots(slots, fingerprint_bits), fingerprints.clone());
+            if table.fill(&mut fingerprints) {
+                return (table, fingerprints);
             }
             slots = table.grown_slots();
         }
     }
 
-    fn fill(&mut self, fingerprints: impl Iterator<Item = u64>) -> bool {
+    fn fill(&mut self, fingerprints: &mut impl Iterator<Item = u64>) -> bool {
         let (mut next, mut last_home) = (0, usize::MAX);
         for fingerprint in fingerprints {
             let (home, remainder) = self.divisor.divide(fingerprint);

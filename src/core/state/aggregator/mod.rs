@@ -29,6 +29,7 @@ use crate::core::sets::user_set::{Full, UserSet};
 use crate::core::settings::limits::EVENTS_PER_NAMESPACE;
 use crate::core::state::shard_limits::{ShardLimits, Sizing};
 pub use merge::Unmergeable;
+pub use restore::Replay;
 use undo::Undo;
 
 /// One thing that a batch asks for.

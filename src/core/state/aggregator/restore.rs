@@ -1,11 +1,15 @@
 //! The way from what is stored to a state, and what of a state has to be stored.
 
-use super::{Aggregator, Section};
+use std::collections::BTreeMap;
+
+use super::undo::Undo;
+use super::{Aggregator, Section, full};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::sets::user_set::UserSet;
 use crate::core::settings::limits::EVENTS_PER_NAMESPACE;
 use crate::core::state::counter::Counter;
 use crate::core::state::effect::Effect;
+use crate::core::state::error::Refusal;
 use crate::core::state::set_key::SetKey;
 use crate::core::state::shard_limits::ShardLimits;
 
@@ -15,13 +19,9 @@ impl Aggregator {
     /// # Errors
     /// [`Defect::Misfit`] where they do not fit the state, naming the effect.
     pub fn restore(&mut self, effects: &[Effect]) -> Result<(), Corrupt> {
-        let mut undo = Vec::new();
-        for (effect, nth) in effects.iter().zip(0..) {
-            self.execute(effect, &ShardLimits::NONE, &mut undo)
-                .map_err(|_| effect.corrupt(Corrupt::new(Defect::Misfit), nth))?;
-            undo.clear();
-        }
-        Ok(())
+        let mut replay = Replay::of(self);
+        replay.add(effects)?;
+        replay.finish()
     }
 
     /// Puts a stored set in place, behind the counter of its event. One that is stored otherwise than it would be today counts
@@ -70,5 +70,69 @@ impl Aggregator {
     pub fn mark_stored(&mut self) {
         self.changed.clear();
         self.sets.mark_stored();
+    }
+}
+
+/// Carries out journalled effects, many at a time: users who are only added to a set come into it at the end, all together and
+/// in the order of their fingerprints. That takes a fraction of the time that one after the other takes.
+pub struct Replay<'a> {
+    state: &'a mut Aggregator,
+    /// Upper bits of fingerprints, by the set that they come into.
+    added: BTreeMap<SetKey, Vec<u64>>,
+}
+
+impl<'a> Replay<'a> {
+    /// Begins to carry effects out on a state.
+    pub const fn of(state: &'a mut Aggregator) -> Self {
+        Self { state, added: BTreeMap::new() }
+    }
+
+    /// Bytes of memory that the state takes, and what has yet to come into it.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let added: usize = self.added.values().map(|added| added.capacity() * size_of::<u64>()).sum();
+        self.state.memory_bytes() + added
+    }
+
+    /// Takes the effects of a row. Effects that are in the state already change nothing.
+    ///
+    /// # Errors
+    /// [`Defect::Misfit`] where they do not fit the state, naming the effect.
+    pub fn add(&mut self, effects: &[Effect]) -> Result<(), Corrupt> {
+        let mut undo = Vec::new();
+        for (effect, nth) in effects.iter().zip(0..) {
+            let done = match *effect {
+                Effect::Insert { set, fingerprint, carried: None } => {
+                    self.state.fingerprint_bits(set).map(|_| self.added.entry(set).or_default().push(fingerprint))
+                }
+                Effect::Close { .. } => self.insert_all().and_then(|()| self.execute(effect, &mut undo)),
+                _ => self.execute(effect, &mut undo),
+            };
+            done.map_err(|_| effect.corrupt(Corrupt::new(Defect::Misfit), nth))?;
+            undo.clear();
+        }
+        Ok(())
+    }
+
+    /// Adds the users that were left for the end.
+    ///
+    /// # Errors
+    /// [`Defect::Misfit`] where a set has no room for them.
+    pub fn finish(mut self) -> Result<(), Corrupt> {
+        self.insert_all().map_err(|_| Corrupt::new(Defect::Misfit).within("user set"))
+    }
+
+    fn execute(&mut self, effect: &Effect, undo: &mut Vec<Undo>) -> Result<(), Refusal> {
+        self.state.execute(effect, &ShardLimits::NONE, undo).map(|_| ())
+    }
+
+    fn insert_all(&mut self) -> Result<(), Refusal> {
+        for (set, added) in std::mem::take(&mut self.added) {
+            if !self.state.has_closed(set) {
+                let users = UserSet::of(added, self.state.fingerprint_bits(set)?);
+                self.state.sets.merge(set, &users).map_err(full)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -5,7 +5,7 @@ use worker::{Error, Result, SqlStorageValue};
 use super::{PARTS, Store, has_table, marked_within, setting};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::settings::limits::{JOURNAL_GROWTH, SNAPSHOT_GROWTH};
-use crate::core::state::aggregator::Aggregator;
+use crate::core::state::aggregator::{Aggregator, Replay};
 use crate::core::state::effect::Effect;
 use crate::core::state::journal;
 use crate::core::state::snapshot;
@@ -29,10 +29,13 @@ impl Store {
             make_room(state.memory_bytes());
             Ok(())
         })?;
+        let mut replay = Replay::of(&mut state);
         let (rows, bytes) = self.each_row(|sealed| {
-            make_room(state.memory_bytes() + JOURNAL_GROWTH * sealed.len());
-            state.restore(&self.effects(sealed)?)
+            make_room(replay.memory_bytes() + JOURNAL_GROWTH * sealed.len());
+            replay.add(&self.effects(sealed)?)
         })?;
+        replay.finish().map_err(|corrupt| fail(&corrupt.within("journal")))?;
+        make_room(state.memory_bytes());
         (self.journal_rows, self.journal_bytes) = (rows, bytes);
         self.marked_rows = marked_within(rows, Some(self.marked_rows));
         Ok(state)
