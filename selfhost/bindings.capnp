@@ -65,5 +65,5 @@ const bindings :List(Workerd.Worker.Binding) = [
   (name = "OPEN_SHARDS_MAX", fromEnvironment = "OPEN_SHARDS_MAX"),
   (name = "JOURNAL_BYTES_MAX", fromEnvironment = "JOURNAL_BYTES_MAX"),
   (name = "JOURNAL_ROWS_MAX", fromEnvironment = "JOURNAL_ROWS_MAX"),
-  (name = "COMPACTION_IDLE_MS", fromEnvironment = "COMPACTION_IDLE_MS"),
+  (name = "COMPACTION_DELAY_MS", fromEnvironment = "COMPACTION_DELAY_MS"),
 ];

@@ -91,7 +91,7 @@ fn what_was_stored_by_an_earlier_version_counts_as_changed() {
         let all = loaded.counters().count() + loaded.sets().iter().count();
         // The set of all users is where it was.
         assert_eq!(changed.len(), if version < 4 { all - 1 } else { 0 }, "version {version}");
-        loaded.mark_stored();
+        loaded.note_stored();
         assert_eq!(loaded.changed().count(), 0);
     }
 }

@@ -2,7 +2,7 @@
 //
 // The stream: every user comes back over four weeks and does 50 things, of 12 kinds that are ever rarer (Zipf). Raw, all of it is
 // sent; pre-aggregated, what the page's own aggregator passes on. Events arrive evenly over the month, so that a shard's journal
-// rows and compactions follow from the time between them: a compaction comes COMPACTION_IDLE_MS after the first row behind the
+// rows and compactions follow from the time between them: a compaction comes COMPACTION_DELAY_MS after the first row behind the
 // last one. Reads, storage (some bytes a user and event) and refused requests are not in it.
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -110,13 +110,13 @@ async function post(server, events, size) {
 
 /** Requests and rows of a stream without compactions; and the rows of a compaction after every batch. */
 async function measure(events, size) {
-  const dense = await withServer({ COMPACTION_IDLE_MS: '3600000', JOURNAL_ROWS_MAX: '65536', JOURNAL_BYTES_MAX: String(8 << 20) }, async (server) => {
+  const dense = await withServer({ COMPACTION_DELAY_MS: '3600000', JOURNAL_ROWS_MAX: '65536', JOURNAL_BYTES_MAX: String(8 << 20) }, async (server) => {
     const before = cpuMs(server);
     const requests = await post(server, events, size);
     const rows = await metric(server, 'kimball_rows_written_total');
     return { requests, objectRequests: await metric(server, 'kimball_shard_batches_total'), journalRows: rows - ROWS_OF_A_NEW_SHARD * SHARDS, cpuMs: cpuMs(server) - before };
   });
-  const rowsPerCompaction = await withServer({ COMPACTION_IDLE_MS: '10' }, async (server) => {
+  const rowsPerCompaction = await withServer({ COMPACTION_DELAY_MS: '10' }, async (server) => {
     const rows = [];
     for (let nth = 0; nth < COMPACTIONS; nth += 1) {
       const news = events.slice(nth * size, (nth + 1) * size).map((event, index) => ({ ...event, user_id: `new ${nth} ${index}` }));

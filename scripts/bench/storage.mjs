@@ -3,7 +3,7 @@
 //   node scripts/bench/storage.mjs [--part trickle|rest] [--build PATH] [--users 1000,100000,1000000] [--events N] [--pairs 500000,10000000]
 //
 // trickle: one new user after the other into a namespace of one shard that has so many users already. After every ten of them the
-// server is left alone until its alarm has come: as with one a second and the default COMPACTION_IDLE_MS, in less time.
+// server is left alone until its alarm has come: as with one a second and the default COMPACTION_DELAY_MS, in less time.
 // Bytes are those that the process of the server has written (`wchar` of /proc/PID/io): databases, logs, and some 300 for each
 // answer. Rows are those that Cloudflare bills.
 // rest: users who did ten events each, in batches of ten thousand, over four shards; the bytes of all files of the state directory
@@ -50,7 +50,7 @@ async function trickle(sizes, events) {
     head: ['users of the shard', 'events', 'bytes an event', 'rows an event', 'compactions'], colAligns: Array(5).fill('right'),
   });
   for (const users of sizes) {
-    const run = await withServer({ SHARDS: '1', COMPACTION_IDLE_MS: String(IDLE_MS) }, async (server) => {
+    const run = await withServer({ SHARDS: '1', COMPACTION_DELAY_MS: String(IDLE_MS) }, async (server) => {
       const client = new Client(server.url);
       for (let from = 0; from < users; from += BATCH) await client.postEvents(visits(from, Math.min(BATCH, users - from)));
       await untilQuiet(server.pid, 2 * IDLE_MS, POLL_MS);

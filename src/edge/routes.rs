@@ -17,7 +17,7 @@ use crate::edge::http::call::Call;
 use crate::edge::http::cors;
 use crate::edge::http::error::ApiError;
 use crate::edge::http::response::{Reply, without_body};
-use crate::messages::shard::Fault;
+use crate::messages::shard::Injection;
 
 /// Answers a request, whatever it is.
 ///
@@ -121,7 +121,7 @@ async fn dispatch(
             record::refused(1, error.code);
         }
     })?;
-    let fault = Fault::of(&request);
+    let fault = Injection::of(&request);
     let call = Call { request, query, principal, config, env, fault };
     match route.endpoint {
         Endpoint::Record => analytics::record(call).await,

@@ -11,8 +11,8 @@ use super::registry::{
     RemoveFlag, Renew, RolloutTimes, Unreadable, Watermark,
 };
 use super::shard::{
-    AcceptOlder, Apply, CarryOutDeletion, Check, Close, Compact, Durations, EventNumbers, EventsOf, Fault, GetCounts,
-    GetNumbers, GetStatus, GoalNumbers, Inspect, Inspection, Limits, Numbers, Status, Totals,
+    AcceptOlder, Apply, CarryOutDeletion, Check, Close, Compact, Durations, EventNumbers, EventsOf, GetCounts,
+    GetNumbers, GetStatus, GoalNumbers, Injection, Inspect, Inspection, Limits, Numbers, Status, Totals,
 };
 use super::{
     Failure, FlagLimit, Question, Refusal, decode_answer, decode_question, encode_answer, encode_question,
@@ -168,7 +168,7 @@ fn batch() -> Apply {
             EventEntry { number: 300, tag: 8, sizing: Some((100, 0.01)) },
         ],
         operations,
-        fault: Fault::None,
+        fault: Injection::None,
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Apply {
     /// What to do, in order.
     pub operations: Operations,
     /// A fault to inject, in test builds.
-    pub fault: Fault,
+    pub fault: Injection,
 }
 question!(0, Apply => (), SHARD);
 
@@ -68,7 +68,7 @@ impl Apply {
 /// A fault, named by the header `x-kimball-fault` in builds with the feature `faults`. In every other build it has one
 /// value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Fault {
+pub enum Injection {
     /// None.
     #[default]
     None,

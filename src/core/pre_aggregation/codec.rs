@@ -12,7 +12,7 @@
 //! Equal content has equal bytes, but for the order in which namespaces and event names were first seen.
 
 use super::pending::{Pending, get_bytes, get_text, put_text};
-use super::{Bounds, Namespace, PreAggregator};
+use super::{Bounds, Part, PreAggregator};
 use crate::core::format::bytes::{Reader, frame, put_varint, unframe};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::identity::LocalKey;
@@ -48,7 +48,7 @@ impl PreAggregator {
         let mut decoded = Self::new(LocalKey::new(&reader.array().within("key")?), bounds);
         decoded.passed_unseen = reader.varint().within("events passed unseen")?;
         for nth in 0..reader.varint().within("number of namespaces")? {
-            let namespace = Namespace::decode(&mut reader, &decoded.key).within_nth("namespace", nth)?;
+            let namespace = Part::decode(&mut reader, &decoded.key).within_nth("namespace", nth)?;
             if decoded.namespaces.iter().any(|other| other.name == namespace.name) {
                 return Err(Corrupt::new(Defect::Repeated).within("name").within_nth("namespace", nth));
             }
@@ -59,7 +59,7 @@ impl PreAggregator {
     }
 }
 
-impl Namespace {
+impl Part {
     fn encode(&self, out: &mut Vec<u8>) {
         put_text(out, &self.name);
         put_varint(out, self.names.len() as u64);

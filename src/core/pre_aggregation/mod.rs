@@ -120,14 +120,14 @@ impl fmt::Display for MergeError {
 pub struct PreAggregator {
     key: LocalKey,
     bounds: Bounds,
-    namespaces: Vec<Namespace>,
+    namespaces: Vec<Part>,
     pending: Pending,
     passed_unseen: u64,
 }
 
 /// What was seen of one namespace.
 #[derive(Debug, Clone)]
-struct Namespace {
+struct Part {
     name: String,
     /// Event names by number.
     names: Vec<String>,
@@ -196,7 +196,7 @@ impl PreAggregator {
     /// Bytes of memory that what was seen takes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.namespaces.iter().map(Namespace::memory_bytes).sum()
+        self.namespaces.iter().map(Part::memory_bytes).sum()
     }
 
     /// Adds what another one has seen and passed on under the same key: exactly, or not at all.
@@ -220,7 +220,7 @@ impl PreAggregator {
         for theirs in &other.namespaces {
             let at =
                 merged.namespaces.iter().position(|namespace| namespace.name == theirs.name).unwrap_or_else(|| {
-                    merged.namespaces.push(Namespace::new(&theirs.name));
+                    merged.namespaces.push(Part::new(&theirs.name));
                     merged.namespaces.len() - 1
                 });
             let mine = merged.namespaces.get_mut(at).ok_or(MergeError::Full)?;
@@ -266,7 +266,7 @@ impl PreAggregator {
     fn remember(&mut self, event: &Event<'_>) -> Result<(), Refusal> {
         let room = self.bounds.memory_bytes.saturating_sub(self.memory_bytes());
         let at = self.namespaces.iter().position(|namespace| namespace.name == event.namespace);
-        let mut new = at.is_none().then(|| Namespace::new(event.namespace));
+        let mut new = at.is_none().then(|| Part::new(event.namespace));
         let Some(namespace) = at.and_then(|at| self.namespaces.get_mut(at)).or(new.as_mut()) else {
             return Err(Refusal::Memory);
         };
@@ -301,7 +301,7 @@ enum Known {
     All,
 }
 
-impl Namespace {
+impl Part {
     fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),

@@ -177,8 +177,8 @@ pub const JOURNAL_ROWS: Limit =
 pub const OPEN_SHARDS: Limit =
     Limit { name: "OPEN_SHARDS_MAX", unit: "shards open at once", default: 1_000_000, min: 4, max: 1_000_000 };
 /// Milliseconds from the first journal row that has no mark to the alarm, which compacts where that is due and else marks.
-pub const COMPACTION_IDLE_MS: Limit = Limit {
-    name: "COMPACTION_IDLE_MS",
+pub const COMPACTION_DELAY_MS: Limit = Limit {
+    name: "COMPACTION_DELAY_MS",
     unit: "milliseconds from a write to its mark or compaction",
     default: 10_000,
     min: 10,

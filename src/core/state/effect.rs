@@ -111,11 +111,11 @@ impl Effect {
                 };
                 out.push(kind + set.kind());
                 set.encode_parts(out);
-                let [a, b, c, d, e, f, g, h] = fingerprint.to_le_bytes();
+                let bytes = fingerprint.to_le_bytes();
                 if is_short {
-                    out.extend_from_slice(&[d, e, f, g, h]);
+                    out.extend_from_slice(bytes.split_at(bytes.len() - SHORT_BYTES).1);
                 } else {
-                    out.extend_from_slice(&[a, b, c, d, e, f, g, h]);
+                    out.extend_from_slice(&bytes);
                 }
                 if let Some(carried) = carried {
                     carried.encode(out);
@@ -170,8 +170,8 @@ impl Effect {
             INSERT => reader.u64().within("fingerprint")?,
             INSERT_CARRYING if matches!(set, SetKey::Event(_)) => reader.u64().within("fingerprint")?,
             INSERT_SHORT => {
-                let [a, b, c, d, e] = reader.array().within("fingerprint")?;
-                u64::from_le_bytes([0, 0, 0, a, b, c, d, e])
+                let kept: [u8; SHORT_BYTES] = reader.array().within("fingerprint")?;
+                kept.into_iter().rev().fold(0, |upper, byte| upper << 8 | u64::from(byte)) << SHORT_SHIFT
             }
             _ => return Err(Corrupt::new(Defect::Unknown).within("kind")),
         };
@@ -193,8 +193,12 @@ impl Effect {
 
 /// Whether the upper 5 bytes say everything, as with [`UserSet::FINGERPRINT_BITS`].
 const fn is_short(fingerprint: u64) -> bool {
-    fingerprint << 40 == 0
+    fingerprint.trailing_zeros() >= SHORT_SHIFT
 }
+
+const SHORT_BYTES: usize = 5;
+const SHORT_SHIFT: u32 = u64::BITS - 8 * SHORT_BYTES as u32;
+const _: () = assert!(UserSet::FINGERPRINT_BITS as usize <= 8 * SHORT_BYTES);
 
 const COUNTER_OF: &str = "counter of event";
 const GOAL_OF: &str = "goal of event";

@@ -12,7 +12,7 @@ pub struct Sets {
     /// Those of no event at 0, those of event `n` at `1 + n`.
     slots: Vec<Slot>,
     memory_bytes: usize,
-    /// Sets that were dropped since [`Self::mark_stored`].
+    /// Sets that were dropped since [`Self::note_stored`].
     dropped: Vec<SetKey>,
 }
 
@@ -197,14 +197,14 @@ impl Sets {
         self.get(set).map_or_else(new, |users| users.growth_bytes(insertions))
     }
 
-    /// The sets that have changed since [`Self::mark_stored`], or were dropped.
+    /// The sets that have changed since [`Self::note_stored`], or were dropped.
     pub fn changed(&self) -> impl Iterator<Item = SetKey> {
         let changed = self.entries().filter(|(_, entry)| entry.has_changed).map(|(set, _)| set);
         changed.chain(self.dropped.iter().copied().filter(|&set| self.get(set).is_none()))
     }
 
     /// Notes that every set is stored as it is now.
-    pub fn mark_stored(&mut self) {
+    pub fn note_stored(&mut self) {
         self.dropped.clear();
         for slot in &mut self.slots {
             slot.first.iter_mut().for_each(|entry| entry.has_changed = false);

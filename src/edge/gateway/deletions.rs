@@ -13,7 +13,7 @@ use super::ask::{ask_registry, ask_shard, shard_name};
 use crate::core::settings::limits::FAN_OUT;
 use crate::edge::http::error::ApiError;
 use crate::messages::registry::{Deletable, Delete, Deleted, Deletion, EndDeletion, NamesReply, PendingDeletions};
-use crate::messages::shard::{CarryOutDeletion, Fault};
+use crate::messages::shard::{CarryOutDeletion, Injection};
 
 thread_local! {
     static IS_RESUMED: Cell<bool> = const { Cell::new(false) };
@@ -24,7 +24,7 @@ thread_local! {
 ///
 /// # Errors
 /// When the registry or a shard cannot be reached; deleting again goes on with it.
-pub async fn delete(env: &Env, namespace: &str, what: Deletable, fault: Fault) -> Result<(), ApiError> {
+pub async fn delete(env: &Env, namespace: &str, what: Deletable, fault: Injection) -> Result<(), ApiError> {
     let question = Delete { namespace: namespace.to_owned(), what };
     let deletions = ask_registry(env, &question).await?;
     fault.strike_worker();

@@ -19,7 +19,7 @@ use crate::edge::http::error::ApiError;
 use crate::messages::Failure;
 use crate::messages::operations::{EventEntry, Operations};
 use crate::messages::registry::{NameRefusal, Registrant};
-use crate::messages::shard::{Apply, Fault};
+use crate::messages::shard::{Apply, Injection};
 
 /// An event that was not recorded, while others of its batch may have been.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +49,7 @@ pub async fn apply(
     keys: &Keys,
     batch: &Batch,
     registrant: Registrant,
-    fault: Fault,
+    fault: Injection,
 ) -> Result<Applied, ApiError> {
     let wanted: Vec<(&str, &[String])> =
         batch.namespaces.iter().map(|part| (part.namespace.as_str(), part.names.as_slice())).collect();
@@ -109,7 +109,7 @@ async fn apply_part(
     config: &Config,
     Resolved { target, events }: &Resolved,
     part: &NamespaceBatch,
-    fault: Fault,
+    fault: Injection,
 ) -> Result<Sent, ApiError> {
     let Some(target) = target else {
         return Ok(Sent::Done);
@@ -199,7 +199,7 @@ async fn make_goal(env: &Env, config: &Config, Resolved { target, events }: &Res
         return Err(ApiError::storage(&"the registry did not name the goal".into()));
     };
     let goal = goals_only(target, events, &BTreeSet::from([event.number]));
-    match send(env, config, target, goal, events, clock::today(), Fault::None).await? {
+    match send(env, config, target, goal, events, clock::today(), Injection::None).await? {
         Sent::Done => directory::list_goals(env, target, vec![event.number]).await,
         Sent::OtherIncarnation => Ok(Sent::OtherIncarnation),
     }
@@ -214,7 +214,7 @@ async fn send(
     operations: Vec<Operations>,
     events: &[Result<Event, NameRefusal>],
     today: Day,
-    fault: Fault,
+    fault: Injection,
 ) -> Result<Sent, ApiError> {
     let entry = |event: &Result<Event, NameRefusal>, index| {
         // One that was refused keeps its position, and no operation is on it.

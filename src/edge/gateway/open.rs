@@ -44,7 +44,7 @@ pub async fn enter(env: &Env, name: &str) -> Result<Call, ApiError> {
         return Ok(Call(None));
     };
     let id = id_of(env, name).map_err(|error| ApiError::storage(&error))?;
-    let window_ms = OPEN_SHARD_IDLE_MS.saturating_add_signed(config.compaction_idle_ms);
+    let window_ms = OPEN_SHARD_IDLE_MS.saturating_add_signed(config.compaction_delay_ms);
     let deadline_ms = clock::now_ms() + OPEN_SHARD_WAIT_MS;
     let ask = || OPEN.with_borrow_mut(|open| open.enter(&id, max, window_ms, clock::now_ms()));
     let mut entry = ask();

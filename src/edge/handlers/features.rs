@@ -11,7 +11,7 @@ use crate::edge::host::{clock, record};
 use crate::edge::http::call::Call;
 use crate::edge::http::error::ApiError;
 use crate::edge::http::response::Reply;
-use crate::messages::shard::Fault;
+use crate::messages::shard::Injection;
 
 /// GET: every flag, on or off; the event is recorded behind the response.
 ///
@@ -33,7 +33,7 @@ pub async fn read(call: Call<'_>, context: &Context) -> Result<Reply, ApiError> 
         let registrant = call.principal.registrant();
         context.wait_until(async move {
             let applied = match Config::of(&env) {
-                Ok(config) => ingest::apply(&env, &config, &keys, &batch, registrant, Fault::None).await,
+                Ok(config) => ingest::apply(&env, &config, &keys, &batch, registrant, Injection::None).await,
                 Err(invalid) => Err(invalid.into()),
             };
             match applied {

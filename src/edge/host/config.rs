@@ -79,7 +79,7 @@ pub struct Config {
     /// Journal rows after which a shard compacts.
     pub journal_rows_max: u64,
     /// Milliseconds after which the alarm compacts.
-    pub compaction_idle_ms: i64,
+    pub compaction_delay_ms: i64,
     /// The least users of a group of which answers show the number; a namespace may ask for more.
     pub group_users_min: u64,
     /// Users of an event, over all shards.
@@ -165,7 +165,7 @@ impl Config {
             journal_bytes_max: limit(limits::JOURNAL_BYTES)?,
             is_journal_set: !variable(limits::JOURNAL_BYTES.name).trim().is_empty(),
             journal_rows_max: limit(limits::JOURNAL_ROWS)?,
-            compaction_idle_ms: limit(limits::COMPACTION_IDLE_MS)? as i64,
+            compaction_delay_ms: limit(limits::COMPACTION_DELAY_MS)? as i64,
             group_users_min: limit(limits::GROUP_USERS)?,
             users_per_event_max: limit(limits::USERS_PER_EVENT)?,
             shard_memory_bytes_max: limit(limits::SHARD_MEMORY_BYTES)?,

@@ -1,9 +1,9 @@
 //! Faults that a test build injects on request. In every other build they do nothing.
 
-use crate::messages::shard::Fault;
+use crate::messages::shard::Injection;
 
 #[cfg(feature = "faults")]
-impl Fault {
+impl Injection {
     /// Reads the header.
     pub fn of(request: &worker::Request) -> Self {
         match request.headers().get("x-kimball-fault").ok().flatten().as_deref() {
@@ -65,7 +65,7 @@ fn fail_allocation() {
 
 #[cfg(not(feature = "faults"))]
 #[allow(clippy::unused_self, clippy::unused_async)]
-impl Fault {
+impl Injection {
     /// Always none.
     pub const fn of(_: &worker::Request) -> Self {
         Self::None

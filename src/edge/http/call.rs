@@ -5,7 +5,7 @@ use worker::{Env, Request};
 use super::auth::Principal;
 use crate::core::requests::Query;
 use crate::edge::host::config::Config;
-use crate::messages::shard::Fault;
+use crate::messages::shard::Injection;
 
 /// A request with everything that its handler needs.
 pub struct Call<'a> {
@@ -20,7 +20,7 @@ pub struct Call<'a> {
     /// The bindings.
     pub env: &'a Env,
     /// A fault to inject, in test builds.
-    pub fault: Fault,
+    pub fault: Injection,
 }
 
 impl Call<'_> {

@@ -114,7 +114,7 @@ impl DurableObject for Registry {
 /// Answers a question by what `work` makes of it.
 fn answer<Q: Question>(
     asked: &Incoming,
-    work: impl FnOnce(Q) -> std::result::Result<Q::Answer, Fault>,
+    work: impl FnOnce(Q) -> std::result::Result<Q::Answer, Cause>,
 ) -> Result<Response> {
     match asked.question() {
         Some(question) => reply::<Q>(&work(question).map_err(Failure::from)),
@@ -123,22 +123,22 @@ fn answer<Q: Question>(
 }
 
 /// Why a call failed: a refusal, or storage.
-enum Fault {
+enum Cause {
     Refused(Failure),
     Storage(worker::Error),
 }
 
-impl From<worker::Error> for Fault {
+impl From<worker::Error> for Cause {
     fn from(error: worker::Error) -> Self {
         Self::Storage(error)
     }
 }
 
-impl From<Fault> for Failure {
-    fn from(fault: Fault) -> Self {
+impl From<Cause> for Failure {
+    fn from(fault: Cause) -> Self {
         match fault {
-            Fault::Refused(failure) => failure,
-            Fault::Storage(error) => {
+            Cause::Refused(failure) => failure,
+            Cause::Storage(error) => {
                 worker::console_error!("registry storage: {error}");
                 Self::Storage
             }
@@ -162,7 +162,7 @@ impl Registry {
         Ok(sql)
     }
 
-    fn key(&self, check: Option<u64>) -> std::result::Result<Option<[u8; 32]>, Fault> {
+    fn key(&self, check: Option<u64>) -> std::result::Result<Option<[u8; 32]>, Cause> {
         let sql = self.sql()?;
         let stored_check = setting::<8>(&sql, "hash_key_check")?.map(u64::from_le_bytes);
         let generated = setting::<32>(&sql, "hash_key")?;
@@ -175,7 +175,7 @@ impl Registry {
                     put_setting(&sql, "hash_key_check", &check.to_le_bytes())?;
                     sql.exec("DELETE FROM setting WHERE name = 'hash_key'", None).map(|_| None)
                 })
-                .map_err(Fault::from)
+                .map_err(Cause::from)
             }
             (Some(check), None, None) => {
                 put_setting(&sql, "hash_key_check", &check.to_le_bytes())?;
@@ -187,17 +187,17 @@ impl Registry {
                 put_setting(&sql, "hash_key", &key)?;
                 Ok(Some(key))
             }
-            _ => Err(Fault::Refused(Failure::KeyChanged)),
+            _ => Err(Cause::Refused(Failure::KeyChanged)),
         }
     }
 
     /// Has `work` done on the names.
-    fn with_names<T>(&self, work: impl FnOnce(&Names<'_>) -> Result<T>) -> std::result::Result<T, Fault> {
-        let config = Config::of(&self.env).map_err(|_| Fault::Refused(Failure::Storage))?;
+    fn with_names<T>(&self, work: impl FnOnce(&Names<'_>) -> Result<T>) -> std::result::Result<T, Cause> {
+        let config = Config::of(&self.env).map_err(|_| Cause::Refused(Failure::Storage))?;
         Ok(work(&Names { storage: &self.state.storage(), sql: &self.sql()?, config: &config })?)
     }
 
-    fn list_goals(&self, namespace: &str, incarnation: u64, events: &[u32]) -> std::result::Result<(), Fault> {
+    fn list_goals(&self, namespace: &str, incarnation: u64, events: &[u32]) -> std::result::Result<(), Cause> {
         let sql = self.sql()?;
         let Some(id) = self.with_names(|names| match names.find(namespace)? {
             Some((id, _)) => Ok(Some(id).filter(|_| names.incarnation(id).is_ok_and(|now| now == incarnation))),
@@ -205,7 +205,7 @@ impl Registry {
         })?
         else {
             // It was deleted meanwhile, or something of it.
-            return Err(Fault::Refused(Failure::OtherIncarnation));
+            return Err(Cause::Refused(Failure::OtherIncarnation));
         };
         sql::transaction(&self.state.storage(), || {
             for &event in events {
@@ -217,12 +217,12 @@ impl Registry {
         Ok(())
     }
 
-    fn watermark(&self, shard: &str) -> std::result::Result<u64, Fault> {
+    fn watermark(&self, shard: &str) -> std::result::Result<u64, Cause> {
         let mark = sql::value(&self.sql()?, "SELECT generation FROM mark WHERE shard = ?", vec![shard.into()])?;
         Ok(mark.as_ref().map_or(0, sql::integer))
     }
 
-    fn raise_watermark(&self, shard: &str, generation: u64) -> std::result::Result<(), Fault> {
+    fn raise_watermark(&self, shard: &str, generation: u64) -> std::result::Result<(), Cause> {
         let put = "INSERT INTO mark(shard, generation) VALUES(?, ?)
                    ON CONFLICT DO UPDATE SET generation = max(generation, excluded.generation)";
         let cursor = self.sql()?.exec(put, vec![shard.into(), (generation as i64).into()])?;
@@ -241,12 +241,12 @@ impl Registry {
     }
 
     /// Reads a table too, so that an answer means that the registry's own storage can be read.
-    fn unreadable(&self) -> std::result::Result<u64, Fault> {
+    fn unreadable(&self) -> std::result::Result<u64, Cause> {
         sql::value(&self.sql()?, "SELECT count(*) FROM setting", vec![])?;
         Ok(self.unreadable.borrow().len() as u64)
     }
 
-    fn overview(&self) -> std::result::Result<OverviewReply, Fault> {
+    fn overview(&self) -> std::result::Result<OverviewReply, Cause> {
         let sql = self.sql()?;
         let mut namespaces = Vec::new();
         for row in sql::rows(&sql, "SELECT name, shards FROM namespace ORDER BY name", vec![])? {
@@ -263,7 +263,7 @@ impl Registry {
     }
 
     /// The encoded answer to a question for the flags.
-    fn flags(&self, known: Option<u64>) -> std::result::Result<Vec<u8>, Fault> {
+    fn flags(&self, known: Option<u64>) -> std::result::Result<Vec<u8>, Cause> {
         let sql = self.sql()?;
         let version = flags_version(&sql)?;
         if known == Some(version) {
@@ -283,10 +283,10 @@ impl Registry {
         Ok(answer)
     }
 
-    fn put_flag(&self, PutFlag { flag, rollout, now }: &PutFlag) -> std::result::Result<(), Fault> {
+    fn put_flag(&self, PutFlag { flag, rollout, now }: &PutFlag) -> std::result::Result<(), Cause> {
         let rollout = rollout.map(|RolloutTimes { start, end }| NewRollout { start, end });
         let flag = NewFlag { spec: stored_flag(flag)?, rollout };
-        let config = Config::of(&self.env).map_err(|_| Fault::Refused(Failure::Storage))?;
+        let config = Config::of(&self.env).map_err(|_| Cause::Refused(Failure::Storage))?;
         let sql = self.sql()?;
         let name = flag.spec.name.clone();
         let former = match sql::value(&sql, "SELECT spec FROM flag WHERE name = ?", vec![name.as_str().into()])? {
@@ -297,7 +297,7 @@ impl Registry {
         let spec = FlagJson::stored(&flag).to_text().ok_or_else(|| worker::Error::from("a flag has no JSON"))?;
         // One that cannot be read again would make all flags unreadable.
         if stored_flag(&spec)? != flag {
-            return Err(Fault::Storage("a flag would be stored as another one".into()));
+            return Err(Cause::Storage("a flag would be stored as another one".into()));
         }
         let number = |query: &str| -> Result<u64> {
             let value = sql::value(&sql, query, vec![name.as_str().into()])?;
@@ -305,11 +305,11 @@ impl Registry {
         };
         let others = number("SELECT count(*) FROM flag WHERE name <> ?")?;
         if others + 1 > config.flags.flags {
-            return Err(Fault::Refused(Failure::FlagsFull { limit: FlagLimit::Flags(config.flags.flags) }));
+            return Err(Cause::Refused(Failure::FlagsFull { limit: FlagLimit::Flags(config.flags.flags) }));
         }
         let bytes = number("SELECT sum(length(CAST(spec AS BLOB))) FROM flag WHERE name <> ?")?;
         if bytes + spec.len() as u64 > config.flags.bytes {
-            return Err(Fault::Refused(Failure::FlagsFull { limit: FlagLimit::Bytes(config.flags.bytes) }));
+            return Err(Cause::Refused(Failure::FlagsFull { limit: FlagLimit::Bytes(config.flags.bytes) }));
         }
         let version = flags_version(&sql)? + 1;
         self.flags_answer.take();
@@ -321,7 +321,7 @@ impl Registry {
         Ok(())
     }
 
-    fn remove_flag(&self, name: &str) -> std::result::Result<bool, Fault> {
+    fn remove_flag(&self, name: &str) -> std::result::Result<bool, Cause> {
         let sql = self.sql()?;
         if sql::value(&sql, "SELECT 1 FROM flag WHERE name = ?", vec![name.into()])?.is_none() {
             return Ok(false);
@@ -335,7 +335,7 @@ impl Registry {
         Ok(true)
     }
 
-    fn namespaces(&self) -> std::result::Result<Vec<String>, Fault> {
+    fn namespaces(&self) -> std::result::Result<Vec<String>, Cause> {
         let sql = self.sql()?;
         let mut names = BTreeSet::from([DEFAULT_NAMESPACE.to_owned()]);
         for row in sql::rows(&sql, "SELECT name FROM namespace", vec![])? {

@@ -101,7 +101,7 @@ impl DurableObject for Shard {
     async fn alarm(&self) -> Result<Response> {
         let _open = open::note(&self.env, self.state.id().to_string());
         self.has_alarm.set(false);
-        let outcome = self.settle().await;
+        let outcome = self.compact_or_mark().await;
         self.report_readable(outcome.as_ref().err()).await;
         match outcome {
             Ok(()) => Response::empty(),
@@ -278,7 +278,7 @@ impl Shard {
     /// for a day: a shard that nobody asks does not wake itself.
     async fn ensure_alarm(&self, config: &Config, is_needed: bool) -> Outcome<()> {
         if is_needed && !self.has_alarm.replace(true) {
-            let set = self.state.storage().set_alarm(config.compaction_idle_ms).await;
+            let set = self.state.storage().set_alarm(config.compaction_delay_ms).await;
             set.map_err(|error| storage(&error)).inspect_err(|_| self.has_alarm.set(false))?;
             // Setting one is billed as a row.
             record::wrote(1);
@@ -311,8 +311,8 @@ impl Shard {
     }
 
     /// What is due when an alarm comes.
-    async fn settle(&self) -> Outcome<()> {
-        self.renew(Store::settle).await
+    async fn compact_or_mark(&self) -> Outcome<()> {
+        self.renew(Store::compact_or_mark).await
     }
 
     /// Does what may make a new generation, and tells the registry of it.
@@ -329,7 +329,7 @@ impl Shard {
     /// Makes ready to be closed: where all has its mark, no alarm opens it again. Where that fails, the alarm stays set.
     async fn close(&self) {
         let has_unmarked = Store::measure(&self.state.storage().sql()).is_ok_and(|measures| measures.has_unmarked);
-        if has_unmarked && self.settle().await.is_ok() && self.state.storage().delete_alarm().await.is_ok() {
+        if has_unmarked && self.compact_or_mark().await.is_ok() && self.state.storage().delete_alarm().await.is_ok() {
             self.has_alarm.set(false);
         }
         // Being closed takes back what is not durable yet, which is nothing that was acknowledged.

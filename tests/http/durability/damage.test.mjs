@@ -176,7 +176,7 @@ const PLACES = {
 };
 
 test('the log and /v0/status say which shard, which section or journal row, and which field', { timeout: 180_000 }, async (t) => {
-  const env = { SHARDS: '1', JOURNAL_ROWS_MAX: '1', COMPACTION_IDLE_MS: '3600000' };
+  const env = { SHARDS: '1', JOURNAL_ROWS_MAX: '1', COMPACTION_DELAY_MS: '3600000' };
   const server = await serve(t, { env });
   const user = 'Zq8-marked-user';
   const did = (name, user_id) => ({ event_name: name, user_id, namespace: SHOP });

@@ -20,7 +20,7 @@ const users = (from, count, more = {}) => Array.from({ length: count }, (_, i) =
 
 /** A server with so many users in one shard that its compactions and loads take a while. */
 async function grown(t, env) {
-  const server = await serve(t, { env: { SHARDS: '1', COMPACTION_IDLE_MS: '3600000', ...env }, build: FAULTS });
+  const server = await serve(t, { env: { SHARDS: '1', COMPACTION_DELAY_MS: '3600000', ...env }, build: FAULTS });
   for (let from = 0; from < 200_000; from += 10_000) await server.ingest(users(from, 10_000));
   (await server.post('/faults/compact?namespace=default&index=0')).expect(204);
   return server;
@@ -138,7 +138,7 @@ test('a full disk: 503, reads go on or say so, and all is well once there is roo
 });
 
 test('the clock jumps back and forth: nothing is lost, counted twice or stuck', { timeout: 60_000 }, async (t) => {
-  const server = await serve(t, { env: { SHARDS: '1', COMPACTION_IDLE_MS: '200' }, build: FAULTS });
+  const server = await serve(t, { env: { SHARDS: '1', COMPACTION_DELAY_MS: '200' }, build: FAULTS });
   const days = (count) => count * 86_400_000;
   const model = new Model();
   const ages = [];

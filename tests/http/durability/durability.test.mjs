@@ -110,7 +110,7 @@ async function killAfter(server, writers, acknowledgements) {
 }
 
 test(`${ROUNDS} times SIGKILL in the middle of ${WRITERS} writers: all acknowledged is there, once`, { timeout: 600_000 }, async (t) => {
-  const env = { SHARDS: '4', JOURNAL_ROWS_MAX: '7', COMPACTION_IDLE_MS: '50' };
+  const env = { SHARDS: '4', JOURNAL_ROWS_MAX: '7', COMPACTION_DELAY_MS: '50' };
   const server = await serve(t, { env, build: PRODUCT });
   for (const namespace of NAMESPACES) await server.goal(GOAL, namespace);
   const writers = Array.from({ length: WRITERS }, (_, i) => new Writer(i));
@@ -197,7 +197,7 @@ const work = (round) => Array.from({ length: 60 }, (_, i) => ({
 }));
 
 test('an idle shard is compacted by its alarm: the journal is empty, the state equal', async (t) => {
-  const server = await serve(t, { env: { SHARDS: '1', COMPACTION_IDLE_MS: '1000' }, build: FAULTS });
+  const server = await serve(t, { env: { SHARDS: '1', COMPACTION_DELAY_MS: '1000' }, build: FAULTS });
   const model = new Model();
   let before;
   for (let round = 0; round < 4; round += 1) {
@@ -227,7 +227,7 @@ test('an idle shard is compacted by its alarm: the journal is empty, the state e
 });
 
 test('an alarm that was set before a kill fires after the restart', async (t) => {
-  const server = await serve(t, { env: { SHARDS: '1', COMPACTION_IDLE_MS: '3000' }, build: FAULTS });
+  const server = await serve(t, { env: { SHARDS: '1', COMPACTION_DELAY_MS: '3000' }, build: FAULTS });
   await server.ingest(work(0));
   const { digest, journal_rows } = await server.shard();
   assert.equal(journal_rows, 1);
@@ -261,7 +261,7 @@ for (const [limit, value] of [['JOURNAL_ROWS_MAX', '4'], ['JOURNAL_BYTES_MAX', '
 }
 
 test('a batch of repeats writes nothing', async (t) => {
-  const server = await serve(t, { env: { SHARDS: '1', COMPACTION_IDLE_MS: '3600000' }, build: FAULTS });
+  const server = await serve(t, { env: { SHARDS: '1', COMPACTION_DELAY_MS: '3600000' }, build: FAULTS });
   await server.ingest(work(0));
   const before = await server.shard();
   for (let i = 0; i < 5; i += 1) await server.ingest(work(0));

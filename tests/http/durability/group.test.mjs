@@ -8,7 +8,7 @@ import { parse, total } from '../harness/prometheus.mjs';
 import { FAULTS, serve } from '../harness/server.mjs';
 
 const TOGETHER = 60;
-const ENV = { SHARDS: '1', COMPACTION_IDLE_MS: '3600000' };
+const ENV = { SHARDS: '1', COMPACTION_DELAY_MS: '3600000' };
 
 const batch = (number, size = 5) => Array.from({ length: size }, (_, i) => ({
   event_name: ['view', 'cart', 'purchase'][i % 3], user_id: `${number}-${i >> 1}`, value: i, ensure_goal: i % 3 === 2,

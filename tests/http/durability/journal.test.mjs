@@ -23,11 +23,11 @@ const compact = async (server) => (await server.post('/faults/compact?namespace=
 
 /** A server with one shard whose snapshot is large, and no journal. */
 async function grown(t, idleMs, env = {}) {
-  const server = await serve(t, { env: { SHARDS: '1', ...env, COMPACTION_IDLE_MS: LATER }, build: FAULTS });
+  const server = await serve(t, { env: { SHARDS: '1', ...env, COMPACTION_DELAY_MS: LATER }, build: FAULTS });
   for (let from = 0; from < USERS; from += BATCH) await server.ingest(visits(from, BATCH));
   await compact(server);
   // Only now, so that no alarm of these batches is still to come.
-  await server.restart({ env: { COMPACTION_IDLE_MS: idleMs } });
+  await server.restart({ env: { COMPACTION_DELAY_MS: idleMs } });
   return server;
 }
 
@@ -74,7 +74,7 @@ test('what a trickle changes decides, not what else the shard holds', { timeout:
   const server = await grown(t, LATER);
   // Users who are known do something else: its set is small, and the one of all users stays as it is.
   await server.ingest(visits(0, 10, 'Cart'));
-  await server.restart({ env: { COMPACTION_IDLE_MS: '50' } });
+  await server.restart({ env: { COMPACTION_DELAY_MS: '50' } });
   await server.ingest(visits(10, 1, 'Cart'));
   await until('a compaction', async () => (await server.shard()).journal_rows === 0);
   assert.deepEqual(await counts(server), { users: USERS, Visit: USERS, Cart: 11 });
@@ -99,9 +99,9 @@ test('a journal that stays survives any end, sets no alarm, and is counted witho
   await server.stop();
   assert.deepEqual(alarms(server), []);
   // What comes behind the marked rows has no mark, and is as durable.
-  await server.restart({ env: { COMPACTION_IDLE_MS: LATER } });
+  await server.restart({ env: { COMPACTION_DELAY_MS: LATER } });
   await server.ingest(visits(USERS + 3, 1));
-  await server.restart({ signal: 'SIGKILL', env: { COMPACTION_IDLE_MS: LATER } });
+  await server.restart({ signal: 'SIGKILL', env: { COMPACTION_DELAY_MS: LATER } });
   const metrics = parse((await server.get('/metrics/counters')).expect(200).text);
   assert.equal(total(metrics, 'kimball_counter', { name: 'Visit' }), USERS + 4);
   assert.deepEqual(await counts(server), { users: USERS + 4, Visit: USERS + 4 });
@@ -112,7 +112,7 @@ test('a log that lost its end behind an alarm that only marked is refused, or al
   await server.stop();
   checkpoint(server.stateDir);
   const path = database(server);
-  await server.restart({ env: { COMPACTION_IDLE_MS: '50' } });
+  await server.restart({ env: { COMPACTION_DELAY_MS: '50' } });
   await marked(server, USERS);
   await server.stop('SIGKILL');
   const log = `${path}-wal`;
@@ -148,11 +148,11 @@ test('a deletion with a journal that stays: it is gone, and the rest is exact', 
   await marked(server, USERS);
   await marked(server, USERS + 1);
   // Of the journal alone, and of the snapshot.
-  await server.restart({ env: { COMPACTION_IDLE_MS: LATER } });
+  await server.restart({ env: { COMPACTION_DELAY_MS: LATER } });
   await server.ingest(visits(USERS, 2, 'Cart'));
   (await server.request('DELETE', '/v0/events/Cart')).expect(204);
   assert.equal((await server.shard()).journal_rows, 0);
-  await server.restart({ signal: 'SIGKILL', env: { COMPACTION_IDLE_MS: '50' } });
+  await server.restart({ signal: 'SIGKILL', env: { COMPACTION_DELAY_MS: '50' } });
   assert.deepEqual(await counts(server), { users: USERS + 2, Visit: USERS + 2 });
   await marked(server, USERS + 2);
   (await server.request('DELETE', '/v0/events/Visit')).expect(204);
@@ -199,14 +199,14 @@ test('what a version leaves behind that knows no marked rows is read exactly', {
   await server.stop();
   const path = database(server);
   // It has compacted: the journal is empty, the generation one more, and the marked rows are still there.
-  await server.restart({ env: { COMPACTION_IDLE_MS: LATER } });
+  await server.restart({ env: { COMPACTION_DELAY_MS: LATER } });
   await compact(server);
   await server.stop();
   sql(path, "INSERT OR REPLACE INTO setting(name, value) VALUES('marked_rows', 7)");
   await server.start();
   const metrics = parse((await server.get('/metrics/counters')).expect(200).text);
   assert.equal(total(metrics, 'kimball_counter', { name: 'Visit' }), USERS + 1);
-  await server.restart({ env: { COMPACTION_IDLE_MS: '50' } });
+  await server.restart({ env: { COMPACTION_DELAY_MS: '50' } });
   for (let nth = 1; nth < 3; nth += 1) await marked(server, USERS + nth);
   await server.restart({ signal: 'SIGKILL' });
   assert.deepEqual(await counts(server), { users: USERS + 3, Visit: USERS + 3 });

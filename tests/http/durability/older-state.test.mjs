@@ -13,7 +13,7 @@ import { tables } from '../harness/sqlite.mjs';
 const COMMA = 'black, white: 50 %';
 const NAMESPACES = ['shop', 'sound', COMMA];
 // Every batch is compacted, so that every one that is acknowledged has its mark.
-const ENV = { SHARDS: '1', JOURNAL_ROWS_MAX: '1', COMPACTION_IDLE_MS: '3600000' };
+const ENV = { SHARDS: '1', JOURNAL_ROWS_MAX: '1', COMPACTION_DELAY_MS: '3600000' };
 
 const batch = (namespace, round) => Array.from({ length: 20 }, (_, i) => ({
   event_name: `${namespace} ${i % 3}`, user_id: `${round}-${i >> 1}`, namespace,

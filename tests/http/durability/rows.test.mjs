@@ -11,7 +11,7 @@ const USERS = 2_000;
 
 test('a batch of many long combinations is stored in several rows, all or none', { timeout: 60_000 }, async (t) => {
   const env = {
-    SHARDS: '1', EVENTS_PER_NAMESPACE_MAX: String(EVENTS), SHARD_MEMORY_BYTES_MAX: '1000000', COMPACTION_IDLE_MS: '3600000',
+    SHARDS: '1', EVENTS_PER_NAMESPACE_MAX: String(EVENTS), SHARD_MEMORY_BYTES_MAX: '1000000', COMPACTION_DELAY_MS: '3600000',
     JOURNAL_BYTES_MAX: '8388608',
   };
   const server = await serve(t, { env, build: FAULTS });

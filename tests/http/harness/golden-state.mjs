@@ -14,7 +14,7 @@ import { HASH_KEY, PRODUCT, Server } from './server.mjs';
 export const NAMESPACES = ['default', 'späti'];
 export const COUNTERS = JSON.stringify([{ pattern: '^Visit$', date_cohort: 'weekly', error_probability: 0.01 }]);
 export const FLAG = { name: 'beta', boolean: true, rollout_start: '2026-01-01T00:00:00Z', rollout_end: '2026-02-01T00:00:00Z' };
-export const ENV = { HASH_KEY, SHARDS: '2', COUNTERS, COMPACTION_IDLE_MS: '3600000' };
+export const ENV = { HASH_KEY, SHARDS: '2', COUNTERS, COMPACTION_DELAY_MS: '3600000' };
 
 const BATCHES = 6;
 

@@ -91,7 +91,7 @@ test('hundreds of namespaces where a few dozen shards may be open', async (t) =>
 });
 
 test('where all shards that may be open are in use, a request waits and is refused in the end, naming the limit', async (t) => {
-  const { script, client } = await started(t, await temporaryDirectory(t), { OPEN_SHARDS_MAX: '4', COMPACTION_IDLE_MS: '3600000' });
+  const { script, client } = await started(t, await temporaryDirectory(t), { OPEN_SHARDS_MAX: '4', COMPACTION_DELAY_MS: '3600000' });
   assert.match(script.output.stdout, /\b4 open shards/);
   const answers = await Promise.all(names.slice(0, 60).map((namespace) => client.post('/v0/analytics', batch(namespace, 'A'))));
   for (const answer of answers) {

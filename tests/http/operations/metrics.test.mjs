@@ -111,7 +111,7 @@ test('predictions are those of GET /v0/predictions', async () => {
 });
 
 test('the service itself, after traffic that is known', async (t) => {
-  const env = { SHARDS: '1', COMPACTION_IDLE_MS: '3600000', SHARD_MEMORY_BYTES_MAX: '1048576' };
+  const env = { SHARDS: '1', COMPACTION_DELAY_MS: '3600000', SHARD_MEMORY_BYTES_MAX: '1048576' };
   const own = await serve(t, { env });
   const batches = 5;
   for (let i = 0; i < batches; i += 1) await own.ingest([did('A', i), did('B', i), did('A', i)]);
@@ -247,7 +247,7 @@ test('a write without the right counts as a refused event', async (t) => {
 });
 
 test('compactions and loads take the time that they take', async (t) => {
-  const own = await serve(t, { env: { SHARDS: '1', COMPACTION_IDLE_MS: '3600000', JOURNAL_ROWS_MAX: '1' } });
+  const own = await serve(t, { env: { SHARDS: '1', COMPACTION_DELAY_MS: '3600000', JOURNAL_ROWS_MAX: '1' } });
   for (let i = 0; i < 10; i += 1) {
     await own.ingest(Array.from({ length: 5_000 }, (_, user) => did(`E${user % 20}`, `${i} ${user}`)));
   }

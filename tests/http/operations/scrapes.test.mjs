@@ -17,7 +17,7 @@ const SHARDS = 3;
 const SCRAPES = 5;
 const COUNTERS = JSON.stringify([{ pattern: '^Visit$', date_cohort: 'weekly' }]);
 const TIMES = ['2022-02-16T08:26:40Z', '2021-01-03T23:59:59Z', '2021-01-04T00:00:00Z', '2024-12-30T12:00:00Z'];
-const ENV = { SHARDS: String(SHARDS), COUNTERS, COMPACTION_IDLE_MS: '3600000', JOURNAL_ROWS_MAX: '3' };
+const ENV = { SHARDS: String(SHARDS), COUNTERS, COMPACTION_DELAY_MS: '3600000', JOURNAL_ROWS_MAX: '3' };
 
 const isWeekly = (name) => name === 'Visit';
 const read = async (server, path) => parse((await server.get(path)).expect(200).text);

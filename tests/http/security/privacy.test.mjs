@@ -43,7 +43,7 @@ async function exercise(server) {
 
 for (const key of ['given', 'generated']) {
   test(`a marked user id is nowhere in the state or the log, with a ${key} key`, async (t) => {
-    const env = { COMPACTION_IDLE_MS: '3600000', ...(key === 'generated' ? { HASH_KEY: '' } : {}) };
+    const env = { COMPACTION_DELAY_MS: '3600000', ...(key === 'generated' ? { HASH_KEY: '' } : {}) };
     const server = await serve(t, { env, build: FAULTS });
     const absent = (moment) => {
       assert.deepEqual(occurrences(MARK, server.stateDir, server.log), [], moment);
@@ -86,7 +86,7 @@ const blobs = (server, table) => tables(server.stateDir, table)
 
 test('two events with the same users share no stored value, and the journal holds none in the clear', async (t) => {
   const users = 4_000;
-  const env = { SHARDS: '1', COMPACTION_IDLE_MS: '3600000' };
+  const env = { SHARDS: '1', COMPACTION_DELAY_MS: '3600000' };
   const server = await serve(t, { env, build: FAULTS });
   const event = (name, i, more) => ({ event_name: name, user_id: `user-${i}`, namespace: 'linked', ...more });
   for (let from = 0; from < users; from += 500) {

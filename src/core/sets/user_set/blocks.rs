@@ -16,7 +16,7 @@ pub(super) const BLOCK_SLOTS: usize = 64;
 pub(super) struct Blocks {
     words: Vec<u64>,
     remainder_bits: u32,
-    blocks: u32,
+    len: u32,
 }
 
 impl Blocks {
@@ -28,7 +28,7 @@ impl Blocks {
     /// Unused slots, a multiple of [`BLOCK_SLOTS`].
     pub(super) fn new(slots: usize, remainder_bits: u32) -> Self {
         let words = vec![0; Self::bytes(slots, remainder_bits) / 8];
-        Self { words, remainder_bits, blocks: (slots / BLOCK_SLOTS) as u32 }
+        Self { words, remainder_bits, len: (slots / BLOCK_SLOTS) as u32 }
     }
 
     pub(super) fn allocated_bytes(&self) -> usize {
@@ -39,8 +39,8 @@ impl Blocks {
         BITMAPS + self.remainder_bits as usize
     }
 
-    const fn blocks(&self) -> usize {
-        self.blocks as usize
+    const fn len(&self) -> usize {
+        self.len as usize
     }
 
     fn word(&self, bitmap: usize, block: usize) -> u64 {
@@ -102,7 +102,7 @@ impl Blocks {
     pub(super) fn next_unused(&self, slot: usize) -> Option<usize> {
         let mut block = slot / BLOCK_SLOTS;
         let mut unused = !self.word(USED, block) & (u64::MAX << (slot % BLOCK_SLOTS));
-        while block < self.blocks() {
+        while block < self.len() {
             if unused != 0 {
                 return Some(block * BLOCK_SLOTS + unused.trailing_zeros() as usize);
             }
@@ -116,7 +116,7 @@ impl Blocks {
     pub(super) fn ones(&self, bitmap: usize, slot: usize) -> Ones<'_> {
         let block = slot / BLOCK_SLOTS;
         let bits = self.word(bitmap, block) & (u64::MAX << (slot % BLOCK_SLOTS));
-        Ones { blocks: self, bitmap, block, end: self.blocks(), bits }
+        Ones { blocks: self, bitmap, block, end: self.len(), bits }
     }
 
     /// Set bits of a bitmap in `from..to`.
@@ -140,7 +140,7 @@ impl Blocks {
     pub(super) fn select_run_end(&self, from: usize, mut n: usize) -> usize {
         let mut block = from / BLOCK_SLOTS;
         let mut word = self.word(RUN_END, block) & (u64::MAX << (from % BLOCK_SLOTS));
-        while block < self.blocks() {
+        while block < self.len() {
             let ones = word.count_ones() as usize;
             if ones >= n {
                 for _ in 1..n {
@@ -152,7 +152,7 @@ impl Blocks {
             block += 1;
             word = self.word(RUN_END, block);
         }
-        self.blocks() * BLOCK_SLOTS
+        self.len() * BLOCK_SLOTS
     }
 
     pub(super) fn remainder(&self, slot: usize) -> u64 {
@@ -281,7 +281,7 @@ impl Iterator for UsedSlots<'_> {
     fn next(&mut self) -> Option<(u64, bool)> {
         while self.used == 0 {
             self.block += 1;
-            if self.block >= self.blocks.blocks() {
+            if self.block >= self.blocks.len() {
                 return None;
             }
             self.used = self.blocks.word(USED, self.block);

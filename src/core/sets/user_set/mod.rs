@@ -86,7 +86,9 @@ impl UserSet {
     /// The set of these fingerprints, of which it keeps so many bits.
     pub(crate) fn of(mut fingerprints: Vec<u64>, fingerprint_bits: u8) -> Self {
         let empty = Self::empty(fingerprint_bits);
-        fingerprints.iter_mut().for_each(|fingerprint| *fingerprint = empty.truncate(*fingerprint));
+        for fingerprint in &mut fingerprints {
+            *fingerprint = empty.truncate(*fingerprint);
+        }
         fingerprints.sort_unstable();
         fingerprints.dedup();
         Self::from_sorted(&fingerprints.iter().copied(), fingerprints.len() as u64, fingerprint_bits).0

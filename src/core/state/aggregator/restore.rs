@@ -60,16 +60,16 @@ impl Aggregator {
         Ok(())
     }
 
-    /// The sections that changed since the last call of [`Self::mark_stored`]; those that are gone have no encoding.
+    /// The sections that changed since the last call of [`Self::note_stored`]; those that are gone have no encoding.
     pub fn changed(&self) -> impl Iterator<Item = Section> + '_ {
         let counters = (0..).zip(&self.changed).filter(|&(_, &changed)| changed).map(|(event, _)| event);
         counters.map(Section::Counter).chain(self.sets.changed().map(Section::Set))
     }
 
     /// Notes that every section is stored as it is now.
-    pub fn mark_stored(&mut self) {
+    pub fn note_stored(&mut self) {
         self.changed.clear();
-        self.sets.mark_stored();
+        self.sets.note_stored();
     }
 }
 

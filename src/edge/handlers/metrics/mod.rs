@@ -36,8 +36,8 @@ pub async fn service(call: Call<'_>) -> Result<Reply, ApiError> {
         shards.iter().filter_map(|(_, _, status)| Some((status.as_ref()?.isolate, status.as_ref()?.totals))),
     );
     let mut families = Families::new(call.config.metrics_bytes_max);
-    of_counters(&mut families, counters, &shards)?;
-    of_isolate(&mut families)?;
+    write_counters(&mut families, counters, &shards)?;
+    write_isolate(&mut families)?;
     let mut events =
         families.counters("kimball_events_total", "Events that shards took: first occurrences, and repeats.");
     events.sample(&[("outcome", "accepted")], totals.accepted as f64)?;
@@ -50,7 +50,7 @@ pub async fn service(call: Call<'_>) -> Result<Reply, ApiError> {
     families.summary("kimball_shard_load_duration_seconds", help, totals.loads, 1_000.0)?;
     let help = "Compactions of a shard's journal.";
     families.summary("kimball_shard_compaction_duration_seconds", help, totals.compactions, 1_000.0)?;
-    of_shards(&mut families, &shards, call.config.shard_memory_bytes_max)?;
+    write_shards(&mut families, &shards, call.config.shard_memory_bytes_max)?;
     Ok(families.reply())
 }
 
@@ -91,7 +91,7 @@ pub async fn counters(call: Call<'_>) -> Result<Reply, ApiError> {
         }
     }
     named_families.append(&weekly_families);
-    of_unreadable(&mut named_families, &unreadable)?;
+    write_unreadable(&mut named_families, &unreadable)?;
     Ok(named_families.reply())
 }
 
@@ -119,7 +119,7 @@ pub async fn predictions(call: Call<'_>) -> Result<Reply, ApiError> {
             }
         }
     }
-    of_unreadable(&mut families, &unreadable)?;
+    write_unreadable(&mut families, &unreadable)?;
     Ok(families.reply())
 }
 
@@ -134,7 +134,7 @@ async fn readable(call: &Call<'_>, keys: &Keys, name: &str, unreadable: &mut Vec
     }
 }
 
-fn of_unreadable(families: &mut Families, unreadable: &[String]) -> Result<(), ApiError> {
+fn write_unreadable(families: &mut Families, unreadable: &[String]) -> Result<(), ApiError> {
     let help = "1 where a namespace is left out because one of its shards cannot be read; absent else.";
     let mut family = families.gauges("kimball_namespace_unreadable", help);
     unreadable.iter().try_for_each(|name| family.sample(&[("kimball_namespace", name)], 1.0))
@@ -173,7 +173,7 @@ async fn statuses<'a>(env: &Env, namespaces: &'a [(String, u32)]) -> Vec<Told<'a
     statuses
 }
 
-fn of_counters(families: &mut Families, counters: u64, shards: &[Told<'_>]) -> Result<(), ApiError> {
+fn write_counters(families: &mut Families, counters: u64, shards: &[Told<'_>]) -> Result<(), ApiError> {
     let help = "Events that have a counter, over all namespaces.";
     families.gauges("kimball_counters", help).sample(&[], counters as f64)?;
     let stored: u64 = shards.iter().filter_map(|(_, _, status)| Some(status.as_ref()?.stored_counters)).sum();
@@ -181,7 +181,7 @@ fn of_counters(families: &mut Families, counters: u64, shards: &[Told<'_>]) -> R
     families.gauges("kimball_persist_counters_managed", help).sample(&[], stored as f64)
 }
 
-fn of_isolate(families: &mut Families) -> Result<(), ApiError> {
+fn write_isolate(families: &mut Families) -> Result<(), ApiError> {
     let (worker, began_ms) = record::worker();
     let help = "Events of acknowledged requests; microseconds that their requests took.";
     families.summary("kimball_event_add_duration_microseconds", help, worker.added, 0.001)?;
@@ -214,7 +214,7 @@ pub const fn wasm_memory_bytes() -> usize {
     0
 }
 
-fn of_shards(families: &mut Families, shards: &[Told<'_>], memory_max: u64) -> Result<(), ApiError> {
+fn write_shards(families: &mut Families, shards: &[Told<'_>], memory_max: u64) -> Result<(), ApiError> {
     type Read = fn(&Status, u64) -> Option<u64>;
     let labelled = |family: &mut text::Family<'_>, namespace: &str, index: u32, value: u64| {
         family.sample(&[("kimball_namespace", namespace), ("shard", &*index.to_string())], value as f64)

@@ -31,7 +31,7 @@ impl Store {
     ///
     /// # Errors
     /// When storage is then as before.
-    pub fn settle(&mut self, state: &mut Aggregator, mark: u64) -> Result<()> {
+    pub fn compact_or_mark(&mut self, state: &mut Aggregator, mark: u64) -> Result<()> {
         if self.is_due(state)? { self.compact(state, mark) } else { self.raise(mark) }
     }
 

@@ -184,7 +184,7 @@ impl Store {
         record::timed(Work::Compaction, || sql::transaction(&self.storage, rewrite))?;
         self.generation += 1;
         self.compacted_s = u64::try_from(now_s).unwrap_or(0);
-        state.mark_stored();
+        state.note_stored();
         (self.journal_rows, self.journal_bytes, self.marked_rows) = (0, 0, 0);
         Ok(())
     }
