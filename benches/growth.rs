@@ -13,7 +13,7 @@ use kimball_edge::core::answers::gate::{Gate, Gated};
 use kimball_edge::core::format::seal::Seal;
 use kimball_edge::core::periods::day::Day;
 use kimball_edge::core::settings::limits::{JOURNAL_BYTES, JOURNAL_ROWS, SHARD_MEMORY_BYTES};
-use kimball_edge::core::state::aggregator::{Aggregator, Operation};
+use kimball_edge::core::state::aggregator::{Aggregator, Operation, Replay};
 use kimball_edge::core::state::journal;
 use kimball_edge::core::state::shard_limits::ShardLimits;
 use kimball_edge::core::state::snapshot;
@@ -24,7 +24,7 @@ const BATCH: u64 = 1_000;
 /// Events that each user has done.
 const DONE: u64 = 2;
 /// Bytes that a new user's event takes in a journal row, as far as the row is long.
-const JOURNAL_BYTES_PER_EVENT: u64 = 18;
+const JOURNAL_BYTES_PER_EVENT: u64 = 12;
 /// Users that complete the goal, the same whatever the number of users, so that reads have the same to tell.
 const COMPLETIONS: u64 = 500;
 
@@ -167,10 +167,12 @@ fn full_reload() -> (usize, usize, f64) {
     let clock = || start.elapsed().as_secs_f64() * 1e3;
     let ms = per_item(&clock, 1, || {
         let mut state = decoded(&sections);
+        let mut replay = Replay::of(&mut state);
         for row in &journal {
             let effects = seal.open(row).and_then(|row| journal::decode(&row));
-            black_box(effects.and_then(|effects| state.restore(&effects)).is_ok());
+            black_box(effects.and_then(|effects| replay.add(&effects)).is_ok());
         }
+        black_box(replay.finish().is_ok());
         black_box(state);
     });
     (state.memory_bytes(), journal.iter().map(Vec::len).sum(), ms)

@@ -81,7 +81,7 @@ impl Sets {
     }
 
     /// Adds a fingerprint to a set, which is made with `fingerprint_bits` where there is none, and says whether it was
-    /// absent. The sets grow by at most `growth_bytes`.
+    /// absent. The set gets at most `users_max` users, and the sets grow by at most `growth_bytes`.
     ///
     /// # Errors
     /// [`Full`] when there is no room; nothing has changed.
@@ -90,15 +90,24 @@ impl Sets {
         set: SetKey,
         fingerprint: u64,
         fingerprint_bits: u8,
+        users_max: u64,
         growth_bytes: usize,
     ) -> Result<bool, Full> {
         if let Some(entry) = self.get_mut(set) {
+            if entry.users.len() >= users_max {
+                return if entry.users.contains(fingerprint) { Ok(false) } else { Err(Full::Capacity) };
+            }
             let before = entry.users.memory_bytes();
-            let is_new = entry.users.insert(fingerprint, growth_bytes)?;
-            entry.has_changed |= is_new;
+            if !entry.users.insert(fingerprint, growth_bytes)? {
+                return Ok(false);
+            }
+            entry.has_changed = true;
             let after = entry.users.memory_bytes();
             self.memory_bytes = self.memory_bytes + after - before;
-            return Ok(is_new);
+            return Ok(true);
+        }
+        if users_max == 0 {
+            return Err(Full::Capacity);
         }
         let mut users = UserSet::with_fingerprint_bits(fingerprint_bits).ok_or(Full::Capacity)?;
         users.insert(fingerprint, growth_bytes.checked_sub(own_bytes(set)).ok_or(Full::Memory)?)?;

@@ -231,17 +231,23 @@ impl Aggregator {
         key: &UnlinkKey,
         limits: &ShardLimits,
     ) -> Result<Option<u64>, Refusal> {
-        let fingerprint = self.fingerprint(set, user, key).ok_or(Refusal::Tag)?;
-        Ok(self.insert(set, fingerprint, limits)?.then_some(fingerprint))
+        let (tag, bits) = self.derivation(set).ok_or(Refusal::Tag)?;
+        let fingerprint = key.fingerprint(user, set.tag(key, tag)) & UserSet::kept_bits(bits);
+        Ok(self.insert_kept(set, fingerprint, bits, limits)?.then_some(fingerprint))
     }
 
     /// The fingerprint of a user in a set: its upper bits, as many as the set keeps.
     fn fingerprint(&self, set: SetKey, user: UserKey, key: &UnlinkKey) -> Option<u64> {
-        let (event_tag, bits) = match set.event() {
-            Some(event) => self.counter(event).map(|counter| (counter.tag, counter.fingerprint_bits))?,
-            None => (0, UserSet::FINGERPRINT_BITS),
+        let (tag, bits) = self.derivation(set)?;
+        Some(key.fingerprint(user, set.tag(key, tag)) & UserSet::kept_bits(bits))
+    }
+
+    /// What the fingerprints of a set are derived with: the tag of its event, and how many bits it keeps.
+    fn derivation(&self, set: SetKey) -> Option<(u64, u8)> {
+        let Some(event) = set.event() else {
+            return Some((0, UserSet::FINGERPRINT_BITS));
         };
-        Some(key.fingerprint(user, set.tag(key, event_tag)) & UserSet::kept_bits(bits))
+        self.counter(event).map(|counter| (counter.tag, counter.fingerprint_bits))
     }
 
     /// Whether a set has become a number.
@@ -350,25 +356,26 @@ impl Aggregator {
     /// Adds a user to a set, and says whether they are new in it.
     fn insert(&mut self, set: SetKey, fingerprint: u64, limits: &ShardLimits) -> Result<bool, Refusal> {
         let bits = self.fingerprint_bits(set)?;
+        self.insert_kept(set, fingerprint, bits, limits)
+    }
+
+    /// Adds a user to a set that keeps so many bits of their fingerprint.
+    fn insert_kept(&mut self, set: SetKey, fingerprint: u64, bits: u8, limits: &ShardLimits) -> Result<bool, Refusal> {
         if self.has_closed(set) {
             return Ok(false);
         }
-        if let Some(event) = set.event() {
-            let (users_max, refusal) = limits.users(event, bits);
-            if self.sets.len(set) >= users_max {
-                return if self.sets.contains(set, fingerprint) { Ok(false) } else { Err(refusal) };
-            }
-        }
+        let (users_max, refusal) = set.event().map_or((u64::MAX, Refusal::Users), |event| limits.users(event, bits));
         let room = self.room(limits);
-        self.sets.insert(set, fingerprint, bits, room).map_err(full)
+        self.sets.insert(set, fingerprint, bits, users_max, room).map_err(|full| match full {
+            Full::Capacity if self.sets.len(set) >= users_max => refusal,
+            Full::Capacity => Refusal::Users,
+            Full::Memory => Refusal::Memory,
+        })
     }
 
     /// Bits of a fingerprint that a set keeps.
     fn fingerprint_bits(&self, set: SetKey) -> Result<u8, Refusal> {
-        let Some(event) = set.event() else {
-            return Ok(UserSet::FINGERPRINT_BITS);
-        };
-        self.counter(event).map(|counter| counter.fingerprint_bits).ok_or(Refusal::Tag)
+        self.derivation(set).map(|(_, bits)| bits).ok_or(Refusal::Tag)
     }
 
     /// Counts what came with a first occurrence that was inserted; where that is refused, so is the insertion.
