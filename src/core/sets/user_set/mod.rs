@@ -276,7 +276,7 @@ impl UserSet {
         if self.fingerprint_bits() != other.fingerprint_bits() {
             return Err(Full::Capacity);
         }
-        if other.len() < self.len() / MERGED_AT_ONCE {
+        if !LAYS_ANEW || other.len() < self.len() / MERGED_AT_ONCE {
             for fingerprint in other.fingerprints() {
                 self.insert_truncated(fingerprint, usize::MAX)?;
             }
@@ -322,6 +322,8 @@ impl Iterator for Fingerprints<'_> {
 /// From this share of a set on, others are merged into it by laying it anew. Below, inserting them in their order takes less
 /// time than two walks over all of it.
 const MERGED_AT_ONCE: u64 = 4;
+/// A page merges small sets, once: it does not fetch the code for large ones.
+const LAYS_ANEW: bool = cfg!(not(feature = "browser"));
 
 /// Walks two sets in ascending order, what both have once.
 #[derive(Clone)]
