@@ -161,6 +161,7 @@ soak: $(NODE_MODULES) build/.stamp build/assets.stamp ## Mixed load beside the e
 
 bill: $(NODE_MODULES) build/.stamp build/assets.stamp ## Print what a month on Cloudflare costs, from its prices and runs of its own
 	node scripts/bench/bill.mjs
+	node scripts/bench/storage.mjs --part trickle
 
 clean: ## Remove all that was built; tools and state stay
 	rm -rf build target www/dist pkg/dist pkg/LICENSE $(EMPTY_WORKER)/build $(EMPTY_WORKER)/target

@@ -20,7 +20,7 @@ const DAY_S: i64 = 86_400;
 /// Says of a batch that some of its events are of a later week than is taken: whoever has noted them as seen, as pages do,
 /// has to forget that, because they may count once their week has come.
 const WEEKS: &str = "kimball-weeks";
-/// Rises when something is deleted: whoever has noted what was sent, as pages do, has to forget that.
+/// Rises when something is deleted or older state accepted: whoever has noted what was sent, as pages do, has to forget that.
 const EPOCH: &str = "kimball-epoch";
 
 /// POST: records a batch.
