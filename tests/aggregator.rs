@@ -288,7 +288,7 @@ proptest! {
         let _ = journal::decode(&bytes);
         let _ = snapshot::decode(&mut Aggregator::default(), &bytes);
         // The same behind a valid frame, where the checksum no longer protects.
-        for version in 1..=4 {
+        for version in 1..=5 {
             let _ = journal::decode(&kimball_edge::core::format::bytes::frame(b'J', version, &bytes));
             let _ = snapshot::decode(&mut Aggregator::default(), &kimball_edge::core::format::bytes::frame(b'S', version, &bytes));
         }

@@ -240,3 +240,34 @@ fn other_numbers_of_bits_keep_their_rate_and_their_encoding() {
     }
     assert!(UserSet::with_fingerprint_bits(15).is_none() && UserSet::with_fingerprint_bits(57).is_none());
 }
+
+/// Keyed hashes never lie like this; a damaged or hostile encoding may.
+#[test]
+fn fingerprints_that_no_table_of_their_number_takes_are_refused_without_growing_for_them() {
+    const BITS: u8 = UserSet::FINGERPRINT_BITS_MAX;
+    const N: u64 = 1_000;
+    let at_the_end = |n: u64| u64::MAX - (n << (u64::BITS - u32::from(BITS)));
+    let mut set = UserSet::with_fingerprint_bits(BITS).unwrap();
+    let refused = (0..N).find_map(|n| Some((n, set.insert(at_the_end(n), usize::MAX).err()?)));
+    let (taken, full) = refused.unwrap();
+    assert_eq!((full, set.len()), (Full::Capacity, taken));
+    assert!((0..taken).all(|n| set.contains(at_the_end(n))));
+    assert!(set.memory_bytes() < 100_000, "{}", set.memory_bytes());
+
+    // The encoding: the first gap leads close to the end, all others are 0.
+    let k = ((1_u64 << BITS) / N).ilog2();
+    let first = (1_u64 << BITS) - N;
+    let mut bits = vec![true; (first >> k) as usize];
+    bits.push(false);
+    bits.extend((0..k).map(|bit| first >> bit & 1 == 1));
+    bits.extend(vec![false; (N as usize - 1) * (k as usize + 1)]);
+    let stream: Vec<u8> =
+        bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |byte, &bit| byte << 1 | u8::from(bit))).collect();
+    let mut bytes = Vec::new();
+    kimball_edge::core::format::bytes::put_varint(&mut bytes, N);
+    bytes.push(k as u8);
+    kimball_edge::core::format::bytes::put_varint(&mut bytes, stream.len() as u64);
+    bytes.extend_from_slice(&stream);
+    let refused = UserSet::decode(&mut Reader::new(&bytes), BITS).unwrap_err();
+    assert_eq!(refused.to_string(), "user set, gaps: out of range");
+}

@@ -225,8 +225,8 @@ pub const CLOSINGS_PER_OPERATION: u64 = 1;
 pub const OPERATION_BYTES: u64 = 704 + 112 * INSERTIONS_PER_OPERATION;
 /// Bytes by which an operation may make a state grow, beside its user sets: a counter, a goal, a week, or a combination.
 pub const NEW_ENTRY_BYTES: usize = 512;
-/// The most by which a state grows for a byte of its journal: 25 bytes may begin a user set of 280.
-pub const JOURNAL_GROWTH: usize = 12;
+/// The most by which a state grows for a byte of its journal: 9 bytes may begin a user set of some 180.
+pub const JOURNAL_GROWTH: usize = 20;
 /// Bytes of memory that a byte of a snapshot becomes, where nothing says it better: 25 bits a user for at least 13.
 pub const SNAPSHOT_GROWTH: u64 = 2;
 /// Bytes of names that one isolate caches.

@@ -133,8 +133,8 @@ impl Effect {
         matches!(self, Self::Insert { fingerprint, carried: None, .. } if is_short(*fingerprint))
     }
 
-    /// Reads the effect at this position.
-    pub(super) fn decode(reader: &mut Reader<'_>, nth: u64) -> Result<Self, Corrupt> {
+    /// Reads the effect at this position of a row in which fingerprints that can be short are so, or none is.
+    pub(super) fn decode(reader: &mut Reader<'_>, nth: u64, has_short: bool) -> Result<Self, Corrupt> {
         let kind = reader.u8().within("kind").within_nth("effect", nth)?;
         if kind < INSERT {
             let noun = noun(kind).ok_or_else(|| Corrupt::new(Defect::Unknown).within("kind"));
@@ -144,7 +144,7 @@ impl Effect {
         }
         let set = SetKey::decode_parts(kind & SET_KINDS, reader).within_nth("effect", nth)?;
         let (noun, event) = (SetKey::noun(set.kind()), set.event().map(u64::from));
-        Self::decode_change(reader, kind & !SET_KINDS, set).within_noted("effect", nth, noun, event)
+        Self::decode_change(reader, kind & !SET_KINDS, set, has_short).within_noted("effect", nth, noun, event)
     }
 
     /// Reads what is behind the event of a counter or a goal.
@@ -162,14 +162,17 @@ impl Effect {
         Ok(Self::Counter { event, tag, fingerprint_bits })
     }
 
-    fn decode_change(reader: &mut Reader<'_>, kind: u8, set: SetKey) -> Result<Self, Corrupt> {
+    fn decode_change(reader: &mut Reader<'_>, kind: u8, set: SetKey, has_short: bool) -> Result<Self, Corrupt> {
         if kind == CLOSE {
             return Ok(Self::Close { last: set });
         }
         let fingerprint = match kind {
-            INSERT => reader.u64().within("fingerprint")?,
+            INSERT => match reader.u64().within("fingerprint")? {
+                long if has_short && is_short(long) => return Err(Corrupt::new(Defect::Form).within("fingerprint")),
+                long => long,
+            },
             INSERT_CARRYING if matches!(set, SetKey::Event(_)) => reader.u64().within("fingerprint")?,
-            INSERT_SHORT => {
+            INSERT_SHORT if has_short => {
                 let kept: [u8; SHORT_BYTES] = reader.array().within("fingerprint")?;
                 kept.into_iter().rev().fold(0, |upper, byte| upper << 8 | u64::from(byte)) << SHORT_SHIFT
             }

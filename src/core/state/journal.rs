@@ -1,7 +1,7 @@
 //! Rows of the journal: the effects of one batch, in their order.
 //!
 //! A row is a [`crate::core::format::bytes::frame`] of kind `J` around effects until the end ([`super::effect`]): version 5 where one of
-//! them has a short fingerprint, else 4. Where it is stored it is sealed ([`crate::core::format::seal`]), because a row tells
+//! them has a short fingerprint, else 4. Before there was a version 5, a fingerprint that could have been short was written as a long one. Where it is stored it is sealed ([`crate::core::format::seal`]), because a row tells
 //! which effects came together. Rows of versions 1 to 3 are read by `effect_older.rs`.
 
 use super::effect::Effect;
@@ -30,15 +30,18 @@ pub fn encode(effects: &[Effect]) -> Vec<u8> {
 /// [`Corrupt`] for anything that [`encode`] does not write, in this version or an earlier one.
 pub fn decode(row: &[u8]) -> Result<Vec<Effect>, Corrupt> {
     let mut reader = Reader::new(unframe(KIND, VERSION, row)?);
-    if version_of(row) < VERSION_WITHOUT_SHORT {
+    let found = version_of(row);
+    if found < VERSION_WITHOUT_SHORT {
         return effect_older::decode(row, reader);
     }
     let (mut effects, mut nth) = (Vec::new(), 0);
     while !reader.is_empty() {
-        effects.push(Effect::decode(&mut reader, nth)?);
+        effects.push(Effect::decode(&mut reader, nth, found == VERSION)?);
         nth += 1;
     }
-    check_version(row, version(&effects))?;
+    if found == VERSION {
+        check_version(row, version(&effects))?;
+    }
     Ok(effects)
 }
 

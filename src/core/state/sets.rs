@@ -121,6 +121,9 @@ impl Sets {
     /// [`Full`] when there is no room for it, the set then holding a part of it.
     pub fn merge(&mut self, set: SetKey, users: &UserSet) -> Result<(), Full> {
         let Some(entry) = self.get_mut(set) else {
+            if users.len() > users.capacity_max() {
+                return Err(Full::Capacity);
+            }
             self.put(set, Entry::new(users.clone(), true));
             return Ok(());
         };

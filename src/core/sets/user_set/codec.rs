@@ -71,7 +71,8 @@ fn decode(reader: &mut Reader<'_>, fingerprint_bits: u8) -> Result<UserSet, Corr
     // Memory is taken for so many fingerprints only where the stream can hold them.
     let is_possible = len * u64::from(k + 1) <= stream_bytes as u64 * 8;
     let (users, check) = if is_possible {
-        UserSet::from_sorted(&gaps, len, fingerprint_bits)
+        let laid = UserSet::from_sorted(&gaps, len, fingerprint_bits);
+        laid.ok_or_else(|| Corrupt::new(Defect::Range).within("gaps"))?
     } else {
         let mut check = gaps;
         check.by_ref().for_each(drop);

@@ -25,7 +25,8 @@ use table::{Insertion, Table};
 /// Why a fingerprint was not inserted. The set is unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
-    /// [`UserSet::capacity_max`] is reached: the fingerprints have no bits for more.
+    /// [`UserSet::capacity_max`] is reached, the fingerprints having no bits for more, or they lie so close to each other that no
+    /// table of their number takes them, as those of users never do.
     Capacity,
     /// The table would have to grow by more bytes than allowed.
     Memory,
@@ -84,26 +85,35 @@ impl UserSet {
     }
 
     /// The set of these fingerprints, of which it keeps so many bits.
-    pub(crate) fn of(mut fingerprints: Vec<u64>, fingerprint_bits: u8) -> Self {
+    ///
+    /// # Errors
+    /// [`Full::Capacity`] where they lie so close to each other that no table of their number takes them.
+    pub(crate) fn of(mut fingerprints: Vec<u64>, fingerprint_bits: u8) -> Result<Self, Full> {
         let empty = Self::empty(fingerprint_bits);
         for fingerprint in &mut fingerprints {
             *fingerprint = empty.truncate(*fingerprint);
         }
         fingerprints.sort_unstable();
         fingerprints.dedup();
-        Self::from_sorted(&fingerprints.iter().copied(), fingerprints.len() as u64, fingerprint_bits).0
+        let set = Self::from_sorted(&fingerprints.iter().copied(), fingerprints.len() as u64, fingerprint_bits);
+        set.map(|(set, _)| set).ok_or(Full::Capacity)
     }
 
     /// The set of strictly ascending fingerprints of so many bits, of which there are `len`, and their iterator, at its end.
-    fn from_sorted<I: Iterator<Item = u64> + Clone>(fingerprints: &I, len: u64, fingerprint_bits: u8) -> (Self, I) {
+    /// `None` where they lie so close to each other that no table of their number takes them.
+    fn from_sorted<I: Iterator<Item = u64> + Clone>(
+        fingerprints: &I,
+        len: u64,
+        fingerprint_bits: u8,
+    ) -> Option<(Self, I)> {
         let (content, end) = if len < LIST_MAX as u64 {
             let mut fingerprints = fingerprints.clone();
             (Content::List(List::from_sorted(&mut fingerprints, len as usize)), fingerprints)
         } else {
-            let (table, end) = Table::from_sorted(fingerprints, Table::slots_for(len), fingerprint_bits);
+            let (table, end) = Table::from_sorted(fingerprints, Table::slots_for(len), fingerprint_bits)?;
             (Content::Table(table), end)
         };
-        (Self { content, fingerprint_bits }, end)
+        Some((Self { content, fingerprint_bits }, end))
     }
 
     /// Bits kept of each fingerprint.
@@ -199,7 +209,8 @@ impl UserSet {
                     }
                     let mut table = Table::with_slots(slots, self.fingerprint_bits);
                     while !list.iter().all(|known| table.insert(known) == Insertion::Done) {
-                        table = Table::with_slots(table.grown_slots(), self.fingerprint_bits);
+                        let grown = table.grown_slots().ok_or(Full::Capacity)?;
+                        table = Table::with_slots(grown, self.fingerprint_bits);
                     }
                     self.content = Content::Table(table);
                 }
@@ -209,11 +220,12 @@ impl UserSet {
                         Insertion::Present => return Ok(false),
                         Insertion::NoRoom => {}
                     }
-                    let grown = table.grown_slots();
+                    let grown = table.grown_slots().ok_or(Full::Capacity)?;
                     if Table::bytes(grown, self.fingerprint_bits).saturating_sub(allocated) > growth_bytes {
                         return Err(Full::Memory);
                     }
-                    *table = Table::from_sorted(&table.iter(), grown, self.fingerprint_bits).0;
+                    let laid = Table::from_sorted(&table.iter(), grown, self.fingerprint_bits);
+                    *table = laid.ok_or(Full::Capacity)?.0;
                 }
             }
         }
@@ -227,7 +239,11 @@ impl UserSet {
         }
         match &mut self.content {
             Content::List(list) => list.shrink(),
-            Content::Table(table) => *self = Self::from_sorted(&table.iter(), len, self.fingerprint_bits).0,
+            Content::Table(table) => {
+                if let Some((laid, _)) = Self::from_sorted(&table.iter(), len, self.fingerprint_bits) {
+                    *self = laid;
+                }
+            }
         }
     }
 
@@ -270,8 +286,8 @@ impl UserSet {
     /// Adds everything that `other` holds. Commutative and associative in its content.
     ///
     /// # Errors
-    /// [`Full::Capacity`] when the union has more than [`Self::capacity_max`], `self` then holding a part of it or none, or when
-    /// the sets keep different numbers of bits.
+    /// [`Full::Capacity`] when the union has more than [`Self::capacity_max`] or lies too close together, `self` then holding a
+    /// part of it or none, or when the sets keep different numbers of bits.
     pub fn merge(&mut self, other: &Self) -> Result<(), Full> {
         if self.fingerprint_bits() != other.fingerprint_bits() {
             return Err(Full::Capacity);
@@ -287,7 +303,7 @@ impl UserSet {
         if len > self.capacity_max() {
             return Err(Full::Capacity);
         }
-        *self = Self::from_sorted(&union, len, self.fingerprint_bits).0;
+        *self = Self::from_sorted(&union, len, self.fingerprint_bits).ok_or(Full::Capacity)?.0;
         Ok(())
     }
 

@@ -61,6 +61,11 @@ const fn next_slots(slots: usize) -> usize {
     (slots + slots / 4 + 1).next_multiple_of(BLOCK_SLOTS)
 }
 
+/// The most slots for fingerprints that should do with so many.
+const fn slots_max(slots: usize) -> usize {
+    16 * slots + 1024
+}
+
 impl Table {
     /// Bytes that a table of `slots`, which are some, allocates.
     pub(super) fn bytes(slots: usize, fingerprint_bits: u8) -> usize {
@@ -79,9 +84,10 @@ impl Table {
         self.slots as usize
     }
 
-    /// The next greater size.
-    pub(super) fn grown_slots(&self) -> usize {
-        next_slots(self.slots())
+    /// The next greater size; `None` where that would be out of all proportion: fingerprints that are spread as those of
+    /// users are fit long before.
+    pub(super) fn grown_slots(&self) -> Option<usize> {
+        Some(next_slots(self.slots())).filter(|&slots| slots <= slots_max(Self::slots_for(self.len() + 1)))
     }
 
     /// The least size that takes `len` fingerprints by count (a long last cluster may want the next one).
@@ -109,19 +115,22 @@ impl Table {
         Self { blocks, divisor: Divisor::new(divisor), slots: slots as u32, len: 0 }
     }
 
-    /// A table of at least `slots` slots that holds strictly ascending fingerprints, and their iterator, at its end.
+    /// A table of at least `slots` slots that holds strictly ascending fingerprints, and their iterator, at its end. `None`
+    /// where they would take slots out of all proportion.
     pub(super) fn from_sorted<I: Iterator<Item = u64> + Clone>(
         fingerprints: &I,
         mut slots: usize,
         fingerprint_bits: u8,
-    ) -> (Self, I) {
-        loop {
+    ) -> Option<(Self, I)> {
+        let slots_max = slots_max(slots);
+        while slots <= slots_max {
             let (mut table, mut fingerprints) = (Self::with_slots(slots, fingerprint_bits), fingerprints.clone());
             if table.fill(&mut fingerprints) {
-                return (table, fingerprints);
+                return Some((table, fingerprints));
             }
-            slots = table.grown_slots();
+            slots = next_slots(slots);
         }
+        None
     }
 
     fn fill(&mut self, fingerprints: &mut impl Iterator<Item = u64>) -> bool {

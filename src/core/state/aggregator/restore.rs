@@ -94,6 +94,12 @@ impl<'a> Replay<'a> {
         self.state.memory_bytes() + added
     }
 
+    /// Bytes by which the state may grow when what has yet to come into it does.
+    #[must_use]
+    pub fn growth_bytes(&self) -> usize {
+        self.added.iter().map(|(&set, added)| self.state.sets.growth_bytes(set, added.len() as u64)).sum()
+    }
+
     /// Takes the effects of a row. Effects that are in the state already change nothing.
     ///
     /// # Errors
@@ -129,10 +135,31 @@ impl<'a> Replay<'a> {
     fn insert_all(&mut self) -> Result<(), Refusal> {
         for (set, added) in std::mem::take(&mut self.added) {
             if !self.state.has_closed(set) {
-                let users = UserSet::of(added, self.state.fingerprint_bits(set)?);
+                let users = UserSet::of(added, self.state.fingerprint_bits(set)?).map_err(full)?;
                 self.state.sets.merge(set, &users).map_err(full)?;
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A set of more would be stored, and could not be read.
+    #[test]
+    fn more_users_than_their_fingerprints_have_bits_for_are_a_misfit() {
+        let users = |count: u64| {
+            let counter = Effect::Counter { event: 0, tag: 1, fingerprint_bits: 16 };
+            let insert = |user: u64| Effect::insert(SetKey::Event(0), user << 48);
+            std::iter::once(counter).chain((0..count).map(insert)).collect::<Vec<_>>()
+        };
+        let capacity = UserSet::with_fingerprint_bits(16).unwrap().capacity_max();
+        let mut state = Aggregator::default();
+        state.restore(&users(capacity)).unwrap();
+        assert_eq!(state.sets().len(SetKey::Event(0)), capacity);
+        let refused = Aggregator::default().restore(&users(capacity + 1)).unwrap_err();
+        assert_eq!(refused.to_string(), "user set: does not fit what comes before it");
     }
 }

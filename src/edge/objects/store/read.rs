@@ -34,6 +34,7 @@ impl Store {
             make_room(replay.memory_bytes() + JOURNAL_GROWTH * sealed.len());
             replay.add(&self.effects(sealed)?)
         })?;
+        make_room(replay.memory_bytes() + replay.growth_bytes());
         replay.finish().map_err(|corrupt| fail(&corrupt.within("journal")))?;
         make_room(state.memory_bytes());
         (self.journal_rows, self.journal_bytes) = (rows, bytes);
