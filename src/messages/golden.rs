@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use super::operations::{EventEntry, Operations};
 use super::registry::{
-    Deletable, Delete, Deleted, Deletion, EndDeletion, EventRecord, Flags, FlagsReply, Key, ListGoals, Lookup,
+    Deletable, Delete, Deleted, Deletion, EndDeletion, EventRecord, Flags, FlagsReply, Key, ListGoals, Lookup, Marks,
     NameRefusal, NamesReply, NamespacePut, NamespaceRecord, Namespaces, NoteReadable, Overview, OverviewReply,
     PendingDeletions, PutFlag, PutNamespace, RaiseWatermark, Register, Registered, Registrant, Registration,
     RemoveFlag, Renew, RolloutTimes, Unreadable, Watermark,
@@ -86,7 +86,11 @@ fn of_registry(all: &mut Messages) {
     let full = Registered::Full { refusal: NameRefusal::EventsFull, at: 0, names_total: 1_000, namespaces_total: 3 };
     all.add("Register by an admin", &register(Registrant::Admin), Ok(full));
     all.add("ListGoals", &ListGoals { namespace: "shop".into(), incarnation: 300, events: vec![1, 300] }, Ok(()));
-    all.add("Watermark", &Watermark { shard: "id".into() }, Ok(300));
+    all.add(
+        "Watermark",
+        &Watermark { shard: "id".into(), namespace: Some("shop".into()) },
+        Ok(Marks { generation: 300, incarnation: 2 }),
+    );
     all.add("RaiseWatermark", &RaiseWatermark { shard: "id".into(), generation: 300 }, Ok(()));
     all.add("Renew", &Renew { namespace: "shop".into(), incarnation: 299 }, Ok(300));
     all.add("NoteReadable", &NoteReadable { shard: "id".into(), is_readable: true }, Ok(()));

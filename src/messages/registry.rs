@@ -216,13 +216,24 @@ pub struct ListGoals {
 }
 question!(3, ListGoals => (), REGISTRY);
 
-/// Asks for the watermark of a shard: the greatest generation of storage that it has told; 0 where it told none.
+/// Asks what the storage of a shard is measured by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watermark {
     /// The id of the shard's object.
     pub shard: String,
+    /// The name of its namespace, where it is known.
+    pub namespace: Option<String>,
 }
-question!(4, Watermark => u64, REGISTRY);
+question!(4, Watermark => Marks, REGISTRY);
+
+/// The answer to [`Watermark`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marks {
+    /// The watermark: the greatest generation of storage that the shard has told; 0 where it told none.
+    pub generation: u64,
+    /// The incarnation of the namespace, or where there is none, the greatest number that anything was given.
+    pub incarnation: u64,
+}
 
 /// Raises the watermark of a shard: storage of this generation is durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -76,7 +76,7 @@ impl Names<'_> {
             Deleted::Event(event) => (EVENT, event),
             Deleted::Goal(event) => (GOAL, event),
         };
-        let number = self.last_deletion()? + 1;
+        let number = self.next_incarnation(0)?;
         let of_event = || vec![id.into(), i64::from(event).into()];
         match what {
             Deleted::Namespace => {
@@ -100,7 +100,7 @@ impl Names<'_> {
         if what != Deleted::Namespace {
             self.put_incarnation(id, number)?;
         }
-        self.put_last_deletion(number)?;
+        self.put_last_incarnation(number)?;
         let bindings = vec![
             (number as i64).into(),
             namespace.into(),
@@ -135,8 +135,24 @@ impl Names<'_> {
         self.sql.exec(put, vec![id.into(), (number as i64).into()]).map(|_| ())
     }
 
-    /// The number of the last deletion of all.
-    pub(super) fn last_deletion(&self) -> Result<u64> {
+    /// What the incarnation of a namespace can be at most; of one that is not there or not known, that of any.
+    pub(super) fn incarnation_of(&self, namespace: Option<&str>) -> Result<u64> {
+        match namespace.map_or(Ok(None), |namespace| self.find(namespace))? {
+            Some((id, _)) => self.incarnation(id),
+            None => self.last_incarnation(),
+        }
+    }
+
+    /// A number for a deletion or an incarnation, greater than all before and than this one, and not the next one: a registry that
+    /// was restored must not give those again that shards have heard of.
+    fn next_incarnation(&self, above: u64) -> Result<u64> {
+        let mut apart = [0; 2];
+        getrandom::fill(&mut apart).map_err(|error| worker::Error::from(error.to_string()))?;
+        Ok(self.last_incarnation()?.max(above) + 1 + u64::from(u16::from_le_bytes(apart)))
+    }
+
+    /// The greatest number that a deletion or an incarnation has got.
+    pub(super) fn last_incarnation(&self) -> Result<u64> {
         let value =
             sql::value(self.sql, "SELECT number FROM incarnation WHERE namespace = ?", vec![NAMESPACES.into()])?;
         Ok(value.as_ref().map_or(0, sql::integer))
@@ -147,16 +163,16 @@ impl Names<'_> {
     /// # Errors
     /// When storage fails; nothing was changed then.
     pub fn renew(&self, namespace: &str, incarnation: u64) -> Result<u64> {
-        let number = self.last_deletion()?.max(incarnation) + 1;
+        let number = self.next_incarnation(incarnation)?;
         let id = self.find(namespace)?.map(|(id, _)| id);
         sql::transaction(self.storage, || {
-            self.put_last_deletion(number)?;
+            self.put_last_incarnation(number)?;
             id.map_or(Ok(()), |id| self.put_incarnation(id, number))
         })?;
         Ok(number)
     }
 
-    fn put_last_deletion(&self, number: u64) -> Result<()> {
+    fn put_last_incarnation(&self, number: u64) -> Result<()> {
         self.put_incarnation(NAMESPACES, number)
     }
 }

@@ -235,7 +235,7 @@ impl Names<'_> {
         }
         let incarnation = match id {
             Some(id) => self.incarnation(id)?,
-            None => self.last_deletion()?,
+            None => self.last_incarnation()?,
         };
         let deletions = self.deletions(Some(namespace))?;
         Ok(Plan::Known { id, shards, incarnation, deletions, tally, new, events })
@@ -297,7 +297,7 @@ impl Names<'_> {
         self.sql.exec("INSERT INTO namespace(name, shards) VALUES(?, ?)", bindings)?;
         let id = self.find(namespace)?.map(|(id, _)| id).ok_or("an added namespace is not there")?;
         // Its shards may be those of a deleted one, which have carried out deletions up to that.
-        self.put_incarnation(id, self.last_deletion()?)?;
+        self.put_incarnation(id, self.last_incarnation()?)?;
         Ok(id)
     }
 

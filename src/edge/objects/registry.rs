@@ -35,9 +35,9 @@ use crate::edge::host::record;
 use crate::edge::host::sql;
 use crate::edge::host::wire::{Incoming, encoded, refuse, reply, respond};
 use crate::messages::registry::{
-    Delete, EndDeletion, Flags, FlagsReply, Key, ListGoals, Lookup, Namespaces, NoteReadable, Overview, OverviewReply,
-    PendingDeletions, PutFlag, PutNamespace, RaiseWatermark, Register, RemoveFlag, Renew, RolloutTimes, Unreadable,
-    Watermark,
+    Delete, EndDeletion, Flags, FlagsReply, Key, ListGoals, Lookup, Marks, Namespaces, NoteReadable, Overview,
+    OverviewReply, PendingDeletions, PutFlag, PutNamespace, RaiseWatermark, Register, RemoveFlag, Renew, RolloutTimes,
+    Unreadable, Watermark,
 };
 use crate::messages::{Failure, FlagLimit, Question};
 
@@ -71,7 +71,9 @@ impl DurableObject for Registry {
             Some(ListGoals::KIND) => answer(&asked, |ListGoals { namespace, incarnation, events }| {
                 self.list_goals(&namespace, incarnation, &events)
             }),
-            Some(Watermark::KIND) => answer(&asked, |Watermark { shard }| self.watermark(&shard)),
+            Some(Watermark::KIND) => {
+                answer(&asked, |Watermark { shard, namespace }| self.marks(&shard, namespace.as_deref()))
+            }
             Some(RaiseWatermark::KIND) => {
                 answer(&asked, |RaiseWatermark { shard, generation }| self.raise_watermark(&shard, generation))
             }
@@ -217,9 +219,10 @@ impl Registry {
         Ok(())
     }
 
-    fn watermark(&self, shard: &str) -> std::result::Result<u64, Cause> {
+    fn marks(&self, shard: &str, namespace: Option<&str>) -> std::result::Result<Marks, Cause> {
         let mark = sql::value(&self.sql()?, "SELECT generation FROM mark WHERE shard = ?", vec![shard.into()])?;
-        Ok(mark.as_ref().map_or(0, sql::integer))
+        let incarnation = self.with_names(|names| names.incarnation_of(namespace))?;
+        Ok(Marks { generation: mark.as_ref().map_or(0, sql::integer), incarnation })
     }
 
     fn raise_watermark(&self, shard: &str, generation: u64) -> std::result::Result<(), Cause> {

@@ -35,7 +35,7 @@ use crate::edge::host::record::{self, Work};
 use crate::edge::host::wire::{Incoming, ready_to_close, refuse, reply};
 use crate::edge::http::error::ApiError;
 use crate::isolate::budget::{Budget, Slot};
-use crate::messages::registry::{NoteReadable, RaiseWatermark, Renew, Watermark};
+use crate::messages::registry::{Marks, NoteReadable, RaiseWatermark, Renew, Watermark};
 use crate::messages::shard::{
     AcceptOlder, Apply, CarryOutDeletion, Check, Close, Compact, EventsOf, GetCounts, GetNumbers, GetStatus, Inspect,
     Inspection, Numbers, Status,
@@ -53,8 +53,9 @@ pub struct Shard {
     env: Env,
     slot: Rc<Slot<Loaded>>,
     has_alarm: Cell<bool>,
-    watermark: Cell<Option<u64>>,
+    marks: Cell<Option<Marks>>,
     is_raising: Cell<bool>,
+    is_renewing: Cell<bool>,
     is_unreadable: Cell<bool>,
     group: Group,
 }
@@ -66,8 +67,9 @@ impl DurableObject for Shard {
             env,
             slot: BUDGET.with(Budget::slot),
             has_alarm: Cell::new(false),
-            watermark: Cell::new(None),
+            marks: Cell::new(None),
             is_raising: Cell::new(false),
+            is_renewing: Cell::new(false),
             is_unreadable: Cell::new(false),
             group: Group::default(),
         }
@@ -182,11 +184,9 @@ impl Shard {
     async fn prepare(&self) -> Outcome<(Rc<Config>, Rc<Keys>)> {
         let config = Config::of(&self.env).map_err(|invalid| Failure::Configuration(invalid.what))?;
         let keys = keys(&self.env, &config).await.map_err(|error| unprepared(&error))?;
-        if self.watermark.get().is_none() {
-            let question = Watermark { shard: self.state.id().to_string() };
-            let watermark = ask_registry(&self.env, &question).await.map_err(|_| Failure::Storage)?;
-            // Another call may have gone on to a greater one meanwhile.
-            self.watermark.set(self.watermark.get().max(Some(watermark)));
+        if self.marks.get().is_none() {
+            let question = Watermark { shard: self.state.id().to_string(), namespace: self.namespace() };
+            self.raise(ask_registry(&self.env, &question).await.map_err(|_| Failure::Storage)?);
         }
         Ok((config, keys))
     }
@@ -233,11 +233,15 @@ impl Shard {
     /// Has the registry give the namespace a new incarnation, because older storage was accepted. Where it cannot be reached,
     /// the next call asks again, as it does where the runtime does not say what the shard is called.
     async fn ensure_renewed(&self, config: &Config, keys: &Keys, incarnation: u64) -> Outcome<()> {
-        let name = self.state.id().name();
-        let Some((namespace, _)) = name.as_deref().and_then(|name| name.rsplit_once('/')) else {
+        let Some(namespace) = self.namespace() else {
             return Ok(());
         };
-        match ask_registry(&self.env, &Renew { namespace: namespace.to_owned(), incarnation }).await {
+        if self.is_renewing.replace(true) {
+            return Ok(());
+        }
+        let renewed = ask_registry(&self.env, &Renew { namespace, incarnation }).await;
+        self.is_renewing.set(false);
+        match renewed {
             Ok(incarnation) => self.with(config, keys, |loaded| {
                 let renewed = incarnation.max(loaded.store.incarnation());
                 loaded.store.renew(renewed).map_err(|error| storage(&error))
@@ -249,12 +253,12 @@ impl Shard {
     /// Tells the registry of the generation that is stored. The runtime lets the message out once the generation is
     /// durable. Where the registry cannot be reached, the next call tells it.
     async fn ensure_watermark(&self, generation: u64) {
-        if self.watermark.get() < Some(generation) && !self.is_raising.replace(true) {
+        if self.known_watermark() < generation && !self.is_raising.replace(true) {
             let question = RaiseWatermark { shard: self.state.id().to_string(), generation };
             let told = ask_registry(&self.env, &question).await;
             self.is_raising.set(false);
             if told.is_ok() {
-                self.watermark.set(self.watermark.get().max(Some(generation)));
+                self.raise(Marks { generation, ..self.known_marks() });
             }
         }
     }
@@ -341,7 +345,19 @@ impl Shard {
     }
 
     fn known_watermark(&self) -> u64 {
-        self.watermark.get().unwrap_or(0)
+        self.known_marks().generation
+    }
+
+    fn known_marks(&self) -> Marks {
+        self.marks.get().unwrap_or(Marks { generation: 0, incarnation: 0 })
+    }
+
+    /// Notes what the registry knows, as far as another call has not gone on to more meanwhile.
+    fn raise(&self, marks: Marks) {
+        let Marks { generation, incarnation } = self.known_marks();
+        let raised =
+            Marks { generation: generation.max(marks.generation), incarnation: incarnation.max(marks.incarnation) };
+        self.marks.set(Some(raised));
     }
 
     /// Runs `work` on the loaded state, in one synchronous stretch. Where it fails for storage, the state is dropped
@@ -353,6 +369,8 @@ impl Shard {
             None => self.load(config, keys)?,
         };
         let outcome = work(&mut loaded);
+        // What it has heard of meanwhile the registry has given out.
+        self.raise(Marks { incarnation: loaded.store.incarnation(), ..self.known_marks() });
         let bytes = if matches!(outcome, Err(Failure::Storage)) {
             0
         } else {
@@ -381,7 +399,6 @@ impl Shard {
     fn load(&self, config: &Config, keys: &Keys) -> Outcome<Loaded> {
         let load = || {
             let (mut store, _) = self.open(config, keys)?;
-            store.read_incarnation()?;
             let state = store.load(|bytes| self.make_room(bytes, config))?;
             Ok(Loaded { state, store })
         };
@@ -392,7 +409,7 @@ impl Shard {
     fn open(&self, config: &Config, keys: &Keys) -> Result<(Store, bool)> {
         let mut store = Store::open(self.state.storage(), Seal::new(&keys.seal()))?;
         let name = self.name();
-        let accepted = store.check_age(self.known_watermark(), config.older_state.accepts(&name))?;
+        let accepted = store.check_age(self.known_marks(), config.older_state.accepts(&name))?;
         if let Some(older) = &accepted {
             worker::console_warn!("ACCEPT_OLDER_STATE: shard {name} is taken as it is, from now on: {older}");
         }
@@ -434,6 +451,12 @@ impl Shard {
     fn name(&self) -> String {
         let id = self.state.id();
         id.name().unwrap_or_else(|| id.to_string())
+    }
+
+    /// The name of the namespace, where the runtime says what the shard is called.
+    fn namespace(&self) -> Option<String> {
+        let name = self.state.id().name()?;
+        name.rsplit_once('/').map(|(namespace, _)| namespace.to_owned())
     }
 
     /// Tells the log what cannot be read, where, and in whose database.

@@ -35,9 +35,9 @@ const put = (path, bytes) => {
   writeFileSync(path, bytes);
 };
 
-/** A stopped server whose shards (or, with `isRegistry`, whose registry) are two rounds, and what was done
+/** A stopped server whose shards (or, with `isRegistry`, whose registry) are these rounds, and what was done
  * `meanwhile`, older than the rest. */
-async function older(t, { isRegistry = false, meanwhile = async () => {} } = {}) {
+async function older(t, { isRegistry = false, rounds = [1, 2], meanwhile = async () => {} } = {}) {
   const server = await serve(t, { env: { ...ENV } });
   await ingest(server, 0);
   await server.stop();
@@ -48,7 +48,7 @@ async function older(t, { isRegistry = false, meanwhile = async () => {} } = {})
   assert.equal(paths.length, isRegistry ? 1 : NAMESPACES.length);
   const earlier = paths.map((path) => readFileSync(path));
   await server.start();
-  for (const round of [1, 2]) await ingest(server, round);
+  for (const round of rounds) await ingest(server, round);
   await meanwhile(server);
   await server.stop();
   checkpoint(server.stateDir);
@@ -161,6 +161,29 @@ test('a registry from before a deletion is written to once it is accepted, and d
   const { counts } = await server.analytics('shop');
   assert.deepEqual(counts.map(({ name }) => name).filter((name) => name === 'shop 1'), []);
   assert.ok(await epoch(server, 'shop', 1) > accepted);
+});
+
+test('a registry from before the last deletion is noticed where nothing else was done since, or gives other numbers', { timeout: 60_000 }, async (t) => {
+  const remove = (server, name) => server.request('DELETE', `/v0/events/${encodeURIComponent(name)}?namespace=shop`);
+  const server = await older(t, { isRegistry: true, rounds: [], meanwhile: async (running) => (await remove(running, 'shop 0')).expect(204) });
+  await server.start();
+  (await server.post('/v0/analytics', batch('shop', 1))).refused(503, 'storage_unavailable');
+  const [shard] = (await server.get('/v0/status?namespace=shop')).json().namespace.shards;
+  assert.match(shard.what, /^shard shop\/0, age: the registry is older than it: of incarnation 0, and \d+ was acknowledged$/);
+  // What it deletes meanwhile has a number of its own. Where that is the greater one, it is carried out, and all is in order.
+  const { status } = await remove(server, 'shop 1');
+  assert.ok([204, 503].includes(status), status);
+  await server.restart({ env: { ACCEPT_OLDER_STATE: 'true' }, signal: 'SIGKILL' });
+  (await remove(server, 'shop 1')).expect(204);
+  await server.restart({ env: { ACCEPT_OLDER_STATE: '' }, signal: 'SIGKILL' });
+  const { counts } = await server.analytics('shop');
+  assert.deepEqual(counts.filter(({ count }) => count > 0).map(({ name }) => name), ['shop 2']);
+  (await remove(server, 'shop 2')).expect(204);
+  assert.ok(await epoch(server, 'shop', 1) > 0);
+  const after = await server.analytics('shop');
+  const expected = new Model();
+  expected.applyAll(batch('shop', 1));
+  assert.deepEqual([...after.counts].sort((x, y) => x.name < y.name ? -1 : 1), expected.analytics('shop').counts);
 });
 
 test('a shard that is gone is accepted as an empty one, and what was there before is refused after it', { timeout: 60_000 }, async (t) => {

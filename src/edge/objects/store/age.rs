@@ -2,22 +2,25 @@
 
 use worker::Result;
 
-use super::{STATE_TABLES, Store, has_table, setting, write};
+use super::{STATE_TABLES, Store, has_table, marked_rows, setting, write};
 use crate::edge::host::sql;
+use crate::messages::registry::Marks;
 
 impl Store {
-    /// Compares what is stored with the registry's mark. Where one of them is older than it was, it is refused, or with
+    /// Compares what is stored with what the registry knows. Where one of them is older than it was, it is refused, or with
     /// `accept_older` taken as it is: that is stored at once, so that it holds from then on. Answers what was taken.
     ///
     /// # Errors
-    /// When storage cannot be read, is older than the mark, or the mark older than it.
-    pub fn check_age(&mut self, mark: u64, accept_older: bool) -> Result<Option<String>> {
+    /// When storage cannot be read, is older than the registry, or the registry older than it.
+    pub fn check_age(&mut self, marks: Marks, accept_older: bool) -> Result<Option<String>> {
+        let mark = marks.generation;
         let mut marked = 0;
         if self.has_tables && has_table(&self.sql, "setting")? {
             self.generation = setting(&self.sql, "generation")?.unwrap_or(0);
             marked = setting(&self.sql, "marked")?.unwrap_or(0);
             self.compacted_s = setting(&self.sql, "compacted_s")?.unwrap_or(0);
-            self.marked_rows = setting(&self.sql, "marked_rows")?.unwrap_or(0);
+            self.marked_rows = marked_rows(&self.sql)?;
+            self.incarnation = setting(&self.sql, "incarnation")?.unwrap_or(0);
             self.has_accepted = setting(&self.sql, "accepted")?.is_some();
         }
         let generation = self.generation;
@@ -25,6 +28,9 @@ impl Store {
             format!("it is of generation {generation}, and generation {mark} was acknowledged")
         } else if marked > mark {
             format!("the registry is older than it: {mark}, and {marked} was acknowledged")
+        } else if self.incarnation > marks.incarnation && !self.has_accepted {
+            let (known, heard) = (marks.incarnation, self.incarnation);
+            format!("the registry is older than it: of incarnation {known}, and {heard} was acknowledged")
         } else {
             return Ok(None);
         };
@@ -35,6 +41,8 @@ impl Store {
         Ok(Some(older))
     }
 
+    /// The last deletion is forgotten: the registry may have given lesser numbers meanwhile, and all that it asks for has yet to
+    /// be done.
     fn put_age(&mut self, generation: u64, marked: u64) -> Result<()> {
         sql::transaction(&self.storage, || {
             if !self.has_tables {
@@ -42,7 +50,8 @@ impl Store {
             }
             self.put_generation(generation)?;
             let put = "INSERT OR REPLACE INTO setting(name, value) VALUES('marked', ?), ('accepted', 1)";
-            write(&self.sql, put, vec![(marked as i64).into()])
+            write(&self.sql, put, vec![(marked as i64).into()])?;
+            write(&self.sql, "DELETE FROM setting WHERE name = 'deleted'", vec![])
         })?;
         self.has_tables = true;
         self.has_accepted = true;

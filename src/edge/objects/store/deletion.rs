@@ -17,17 +17,6 @@ impl Store {
         self.incarnation
     }
 
-    /// Reads the incarnation.
-    ///
-    /// # Errors
-    /// When storage cannot be read.
-    pub fn read_incarnation(&mut self) -> Result<()> {
-        if self.has_tables && has_table(&self.sql, "setting")? {
-            self.incarnation = setting(&self.sql, "incarnation")?.unwrap_or(0);
-        }
-        Ok(())
-    }
-
     /// Notes a later incarnation. Without tables, whatever makes them stores it.
     ///
     /// # Errors
@@ -42,7 +31,8 @@ impl Store {
     /// # Errors
     /// When storage is then as before, and the state is of no use.
     pub fn delete(&mut self, state: &mut Aggregator, number: u64, what: Deleted, mark: u64) -> Result<()> {
-        let is_done = self.has_tables && setting(&self.sql, "deleted")?.is_some_and(|deleted| deleted >= number);
+        let has_settings = self.has_tables && has_table(&self.sql, "setting")?;
+        let is_done = has_settings && setting(&self.sql, "deleted")?.is_some_and(|deleted| deleted >= number);
         if is_done {
             return Ok(());
         }

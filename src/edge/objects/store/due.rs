@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use worker::Result;
 
-use super::{PARTS, SETTING_TABLE, Store, write};
+use super::{MARKED_ROWS_BITS, PARTS, SETTING_TABLE, Store, write};
 use crate::core::settings::limits::{COMPACTION_BYTES_MIN, COMPACTION_SHARE, JOURNAL_AGE_S};
 use crate::core::state::aggregator::{Aggregator, Section};
 use crate::edge::host::{clock, sql};
@@ -65,7 +65,7 @@ impl Store {
         self.sql.exec(SETTING_TABLE, None)?;
         let put =
             "INSERT OR REPLACE INTO setting(name, value) VALUES('generation', ?), ('marked_rows', ?), ('marked', ?)";
-        let values = [generation, self.journal_rows, mark];
+        let values = [generation, generation << MARKED_ROWS_BITS | self.journal_rows, mark];
         write(&self.sql, put, values.map(|value| (value as i64).into()).to_vec())?;
         (self.generation, self.marked_rows) = (generation, self.journal_rows);
         Ok(())

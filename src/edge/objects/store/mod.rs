@@ -5,14 +5,15 @@
 //! | `snapshot` | `id INTEGER` primary key = section number * 256 + part; `row BLOB`, at most 1 MiB of the section's bytes |
 //! | `journal` | `seq INTEGER` primary key; `row BLOB`, the sealed effects of a group of batches, or a part of them |
 //! | `counts` | `id INTEGER` primary key = part; `row BLOB`, of the counts of the snapshot ([`crate::core::state::counts`]) |
-//! | `setting` | `name TEXT` primary key, `value INTEGER`: `compacted_s`, when the snapshot was written, in Unix seconds; `memory_bytes`, what the state took then; `generation`, `marked_rows` and `marked`, see below; `accepted`, that older storage was, for which the namespace has no new incarnation yet |
+//! | `setting` | `name TEXT` primary key, `value INTEGER`: `compacted_s`, when the snapshot was written, in Unix seconds; `memory_bytes`, what the state took then; `generation`, `marked_rows` and `marked`, see below; `incarnation` and `deleted`, see `deletion`; `accepted`, that older storage was, for which the namespace has no new incarnation yet |
 //!
 //! The journal holds exactly what came after the snapshot: a compaction writes the one and empties the other in one
 //! transaction. When an alarm compacts, `due` says.
 //!
 //! The generation is 1 once there are tables, and rises with every compaction by one. An alarm that does not compact raises
 //! it alone, by the number of journal rows that came since: it then counts `marked_rows` rows of the journal, and that of
-//! the snapshot, which `counts` names, is less by so many. A version that does not know `marked_rows` counts anew.
+//! the snapshot, which `counts` names, is less by so many. The number in the table has
+//! that generation above its lower 20 bits: a version that does not know it leaves it as it is.
 //!
 //! The registry keeps the greatest generation that it was told of, the mark; `marked` is the mark as the shard knew it when
 //! it raised the generation last. So storage that has lost its end shows, which `SQLite` cannot tell: it takes a damaged
@@ -31,7 +32,7 @@ use std::ops::Range;
 use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
 
 use crate::core::format::seal::{NONCE_BYTES, Seal};
-use crate::core::settings::limits::ROW_BYTES;
+use crate::core::settings::limits::{JOURNAL_ROWS, ROW_BYTES};
 use crate::core::state::aggregator::{Aggregator, Section};
 use crate::core::state::effect::Effect;
 use crate::core::state::journal;
@@ -42,6 +43,9 @@ use crate::edge::host::record::{self, Work};
 use crate::edge::host::sql;
 
 const PARTS: u64 = 256;
+/// Above these is the generation of the marked rows.
+const MARKED_ROWS_BITS: u32 = 20;
+const _: () = assert!(JOURNAL_ROWS.max < 1 << MARKED_ROWS_BITS);
 
 /// The rows of a section.
 fn ids_of(section: Section) -> Range<u64> {
@@ -200,15 +204,15 @@ impl Store {
         if !has_table(sql, "journal")? {
             return Ok(Measures::default());
         }
-        let (mut compacted_s, mut marked_rows) = (None, None);
+        let (mut compacted_s, mut marked) = (None, 0);
         if has_table(sql, "setting")? {
             compacted_s = setting(sql, "compacted_s")?;
-            marked_rows = setting(sql, "marked_rows")?;
+            marked = marked_rows(sql)?;
         }
         let journal_rows = number("SELECT count(*) FROM journal")?;
         Ok(Measures {
             journal_rows,
-            has_unmarked: journal_rows > marked_within(journal_rows, marked_rows),
+            has_unmarked: journal_rows > marked,
             journal_bytes: number("SELECT sum(length(row)) FROM journal")?,
             counters: number(&format!(
                 "SELECT count(*) FROM snapshot WHERE id >= {PARTS} AND id < {} AND id % {PARTS} = 0",
@@ -281,10 +285,12 @@ fn has_table(sql: &SqlStorage, name: &str) -> Result<bool> {
     Ok(sql::value(sql, "SELECT 1 FROM sqlite_master WHERE name = ?", vec![name.into()])?.is_some())
 }
 
-/// The rows of the journal that the generation counts. More than there are is what a version left that does not know
-/// them, and has compacted.
-fn marked_within(journal_rows: u64, stored: Option<u64>) -> u64 {
-    stored.filter(|&marked| marked <= journal_rows).unwrap_or(0)
+/// The rows of the journal that the generation counts. Those of another generation are what a version left that does not
+/// know them, and has compacted.
+fn marked_rows(sql: &SqlStorage) -> Result<u64> {
+    let generation = setting(sql, "generation")?.unwrap_or(0);
+    let marked = setting(sql, "marked_rows")?.filter(|marked| marked >> MARKED_ROWS_BITS == generation);
+    Ok(marked.map_or(0, |marked| marked & ((1 << MARKED_ROWS_BITS) - 1)))
 }
 
 fn setting(sql: &SqlStorage, name: &str) -> Result<Option<u64>> {

@@ -2,7 +2,7 @@
 
 use worker::{Error, Result, SqlStorageValue};
 
-use super::{PARTS, Store, has_table, marked_within, setting};
+use super::{PARTS, Store, has_table, setting};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::settings::limits::{JOURNAL_GROWTH, SNAPSHOT_GROWTH};
 use crate::core::state::aggregator::{Aggregator, Replay};
@@ -38,7 +38,6 @@ impl Store {
         replay.finish().map_err(|corrupt| fail(&corrupt.within("journal")))?;
         make_room(state.memory_bytes());
         (self.journal_rows, self.journal_bytes) = (rows, bytes);
-        self.marked_rows = marked_within(rows, Some(self.marked_rows));
         Ok(state)
     }
 
