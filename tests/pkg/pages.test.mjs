@@ -2,12 +2,14 @@
 // the README's own; the server's numbers say whether it has worked.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
-import { build, createServer } from 'vite';
+import { build } from 'vite';
 import webpack from 'webpack';
 
 import { until } from '../http/harness/deadline.mjs';
@@ -63,17 +65,39 @@ test('Vite: build', async (context) => {
   await assertWorks(context, server, `${await files(context, join(directory, 'dist'))}/index.html`);
 });
 
+/**
+ * Vite's development server over a project, in a process of its own: within this one, files that it goes on watching after its
+ * end would keep the tests from ending.
+ */
+function develop(directory) {
+  const vite = spawn(process.execPath, [join(ROOT, 'node_modules/vite/bin/vite.js'), '--port', '0', '--host', '127.0.0.1'], {
+    cwd: directory, env: { ...process.env, NO_COLOR: '1' }, stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = once(vite, 'exit');
+  let output = '';
+  vite.stdout.setEncoding('utf8').on('data', (text) => { output += text; });
+  return {
+    url: () => until('Vite listens', () => {
+      assert.equal(vite.exitCode, null, output);
+      return /http:\/\/127\.0\.0\.1:\d+\//.exec(output)?.[0];
+    }),
+    async stop() {
+      vite.kill();
+      await ended;
+    },
+  };
+}
+
 for (const [how, configuration] of [['as the README says', 'vite.config.js'], ['without a configuration', undefined]]) {
   test(`Vite: development server, ${how}`, async (context) => {
     const { server, directory, write } = await begin(context, { 'index.html': PAGE });
     if (configuration) await write({ [configuration]: await start(configuration) });
-    const vite = await createServer({ root: directory, logLevel: 'warn', server: { port: 0, host: '127.0.0.1' } });
+    const vite = develop(directory);
     try {
-      await vite.listen();
-      await assertWorks(context, server, `http://127.0.0.1:${vite.httpServer.address().port}/`);
+      await assertWorks(context, server, await vite.url());
     } finally {
       // Behind the page, which looks for the server as long as it is open.
-      context.after(() => vite.close());
+      context.after(vite.stop);
     }
   });
 }
