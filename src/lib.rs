@@ -19,7 +19,7 @@ pub mod isolate;
 #[cfg(all(feature = "openapi", not(target_arch = "wasm32")))]
 pub mod openapi;
 
-#[cfg(any(feature = "edge", test))]
+#[cfg(any(feature = "edge", all(test, not(feature = "browser"))))]
 #[cfg_attr(not(feature = "edge"), allow(dead_code, reason = "the tests without the Worker use a part of it"))]
 mod messages;
 

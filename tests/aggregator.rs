@@ -39,7 +39,14 @@ impl World {
 
     fn record(&self, event: u32, user: u32, value: Option<f64>) -> Operation {
         let user = self.keys.user("default", &user.to_string());
-        Operation::Record { event, tag: self.unlink.tag(&format!("event {event}")), user, value, week: None }
+        Operation::Record {
+            event,
+            tag: self.unlink.tag(&format!("event {event}")),
+            user,
+            value,
+            week: None,
+            time: None,
+        }
     }
 
     fn operation(&self, step: &Step) -> Operation {

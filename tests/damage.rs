@@ -18,6 +18,10 @@ use kimball_edge::core::state::set_key::SetKey;
 use kimball_edge::core::state::shard_limits::{ShardLimits, Sizing};
 use kimball_edge::core::state::snapshot;
 
+#[path = "golden/state.rs"]
+#[allow(dead_code)]
+mod golden;
+
 const FRAME_BYTES: usize = 8;
 const GOAL: u32 = 4;
 
@@ -34,6 +38,7 @@ fn state() -> (Aggregator, Vec<Vec<u8>>) {
         user: keys.user("shop", &user.to_string()),
         value: (event == GOAL).then_some(2.5),
         week: if event == GOAL { Week::of_unix_s(1_645_000_000 + i64::from(user % 2) * 604_800) } else { None },
+        time: None,
     };
     let mut state = Aggregator::default();
     let batches = [
@@ -49,7 +54,8 @@ fn state() -> (Aggregator, Vec<Vec<u8>>) {
 /// The section of a number.
 fn section(state: &Aggregator, number: u64) -> Vec<u8> {
     let counters = state.counters().map(|(event, _)| Section::Counter(event));
-    let mut sections = counters.chain(state.sets().iter().map(|(set, _)| Section::Set(set)));
+    let sets = state.sets().iter().map(|(set, _)| Section::Set(set));
+    let mut sections = counters.chain(sets).chain(state.series().places().map(Section::Series));
     snapshot::encode(state, sections.find(|section| section.number() == number).unwrap()).unwrap()
 }
 
@@ -210,6 +216,40 @@ fn a_flipped_bit_is_told_by_place_and_field() {
     assert!(said.iter().all(|text| text.starts_with("section 0 (all users)")));
 }
 
+/// Sections and rows about periods, cut off anywhere or with any bit flipped: refused by place, or other content, never a panic.
+#[test]
+fn what_is_stored_of_periods_is_refused_by_place_or_is_other_content() {
+    let (state, rows) = golden::state_4();
+    let sets = state.sets().of_periods().map(|(set, _)| Section::Set(set));
+    let sections: Vec<Section> = sets.chain(state.series().places().map(Section::Series)).collect();
+    assert!(sections.len() > 8);
+    let mut said = BTreeSet::new();
+    for number in sections.into_iter().map(Section::number) {
+        let stored_section = section(&state, number);
+        said.extend(flips(&stored_section, again(&state, number)));
+        said.extend(cuts(&stored_section, stored(&state, number)));
+    }
+    for row in &rows {
+        said.extend(flips(row, |bytes| journal::decode(bytes).map(|effects| journal::encode(&effects))));
+        said.extend(cuts(row, |bytes| journal::decode(bytes).map(|_| ())));
+    }
+    for expected in [
+        "period: out of range",
+        "series, place",
+        "series, missed day: out of range",
+        "series, point 1, period: out of order",
+        "series, point 0, flags: out of range",
+        "series, point 3, first users",
+        "units: out of range",
+        "day: out of range",
+        "fingerprint: out of order",
+        "number of fingerprints",
+        "fingerprints: not in the form that is written",
+    ] {
+        assert!(said.iter().any(|text| text.contains(expected)), "{expected} is not among {said:#?}");
+    }
+}
+
 #[test]
 fn the_gap_that_leaves_the_space_of_fingerprints_is_named() {
     // The set of event 16: 300 users, and gap 212 has too many one bits.
@@ -222,6 +262,7 @@ fn the_gap_that_leaves_the_space_of_fingerprints_is_named() {
         user: keys.user("shop", &user.to_string()),
         value: None,
         week: None,
+        time: None,
     };
     let batch: Vec<Operation> = (0..300).map(record).collect();
     state.apply(&batch, &unlink, &ShardLimits::NONE, Day::MAX).unwrap();
@@ -257,14 +298,14 @@ fn a_damaged_frame_is_told_as_such() {
         let field = match bit / 8 {
             0 | 1 => "first bytes: unknown to this version",
             2 => "kind: unknown to this version",
-            3 if flipped[3] == 0 || flipped[3] > 4 => "version: unknown to this version",
+            3 if flipped[3] == 0 || flipped[3] > 5 => "version: unknown to this version",
             3 => "version: not in the form that is written",
             _ => "checksum: does not match the content",
         };
         assert_eq!(said(&flipped), format!("section 5 (event 4), frame, {field}"));
     }
     assert_eq!(said(&section[..7]), "section 5 (event 4), frame: the bytes end before it does");
-    let later = frame(b'J', 6, &rows[0][FRAME_BYTES..]);
+    let later = frame(b'J', 7, &rows[0][FRAME_BYTES..]);
     assert_eq!(journal::decode(&later).unwrap_err().to_string(), "frame, version: unknown to this version");
     assert_eq!(
         said(&[&section[..], &[0]].concat()),
@@ -356,7 +397,7 @@ fn only_the_users_of_an_event_carry_something() {
     let week = Week::of_unix_s(1_645_000_000).unwrap();
     let decode = |set: SetKey| {
         let carried = Carried::of(Some(2.5), None);
-        journal::decode(&journal::encode(&[Effect::Insert { set, fingerprint: 7, carried }]))
+        journal::decode(&journal::encode(&[Effect::Insert { set, fingerprint: 7, first: None, carried }]))
     };
     assert_eq!(decode(SetKey::Event(4)).unwrap().len(), 1);
     for (set, place) in

@@ -12,7 +12,7 @@ mod golden;
 type State = fn() -> (Aggregator, Vec<Vec<u8>>);
 
 /// Version of the journal, the state, its snapshot and its journal.
-const FILES: [(u8, State, &[u8], &[u8]); 7] = [
+const FILES: [(u8, State, &[u8], &[u8]); 8] = [
     (1, golden::state, include_bytes!("golden/snapshot-1.bin"), include_bytes!("golden/journal-1.bin")),
     (2, golden::state_2, SNAPSHOT_2, JOURNAL_2),
     (3, golden::state_3, include_bytes!("golden/snapshot-3.bin"), include_bytes!("golden/journal-3.bin")),
@@ -21,6 +21,13 @@ const FILES: [(u8, State, &[u8], &[u8]); 7] = [
     // The snapshots of version 4 go on.
     (5, golden::state, SNAPSHOT_4_OF_1, include_bytes!("golden/journal-5-of-state-1.bin")),
     (5, golden::state_3, SNAPSHOT_4_OF_3, include_bytes!("golden/journal-5-of-state-3.bin")),
+    // A journal of version 6 belongs to a snapshot of version 5.
+    (
+        6,
+        golden::state_4,
+        include_bytes!("golden/snapshot-5-of-state-4.bin"),
+        include_bytes!("golden/journal-6-of-state-4.bin"),
+    ),
 ];
 const SNAPSHOT_2: &[u8] = include_bytes!("golden/snapshot-2.bin");
 const JOURNAL_2: &[u8] = include_bytes!("golden/journal-2.bin");
@@ -29,8 +36,7 @@ const SNAPSHOT_4_OF_3: &[u8] = include_bytes!("golden/snapshot-4-of-state-3.bin"
 
 /// Splits concatenated frames: each begins with `KE`, its kind and a version.
 fn frames(bytes: &'static [u8], kind: u8) -> Vec<&'static [u8]> {
-    let is_start =
-        |at: usize| [1, 2, 3, 4, 5].iter().any(|&version| bytes[at..].starts_with(&[b'K', b'E', kind, version]));
+    let is_start = |at: usize| (1..=6).any(|version| bytes[at..].starts_with(&[b'K', b'E', kind, version]));
     let starts: Vec<usize> = (0..bytes.len()).filter(|&at| is_start(at)).collect();
     let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
     starts.iter().zip(ends).map(|(&start, end)| &bytes[start..end]).collect()
@@ -38,20 +44,19 @@ fn frames(bytes: &'static [u8], kind: u8) -> Vec<&'static [u8]> {
 
 #[test]
 fn the_files_are_what_is_written_today() {
-    for (number, state, snapshot, journal) in
-        [(1, golden::state as State, FILES[5].2, FILES[5].3), (3, golden::state_3, FILES[6].2, FILES[6].3)]
-    {
+    for (number, (version, state, snapshot, journal)) in [(1, FILES[5]), (3, FILES[6]), (4, FILES[7])] {
         let (state, rows) = state();
         let sections = snapshot::encode_all(&state);
+        let of_snapshot = version - 1;
         if let Ok(dir) = std::env::var("WRITE_GOLDEN_FILES_OF_A_NEW_VERSION_TO") {
-            std::fs::write(format!("{dir}/snapshot-4-of-state-{number}.bin"), sections.concat()).unwrap();
-            std::fs::write(format!("{dir}/journal-5-of-state-{number}.bin"), rows.concat()).unwrap();
+            std::fs::write(format!("{dir}/snapshot-{of_snapshot}-of-state-{number}.bin"), sections.concat()).unwrap();
+            std::fs::write(format!("{dir}/journal-{version}-of-state-{number}.bin"), rows.concat()).unwrap();
             continue;
         }
         assert_eq!(sections.concat(), snapshot);
         assert_eq!(rows.concat(), journal);
-        assert!(sections.iter().all(|frame| frame[3] == 4));
-        assert!(rows.iter().all(|frame| matches!(frame[3], 4 | 5)));
+        assert!(sections.iter().all(|frame| (4..=of_snapshot).contains(&frame[3])));
+        assert!(rows.iter().all(|frame| (4..=version).contains(&frame[3])));
     }
 }
 
@@ -88,7 +93,7 @@ fn what_was_stored_by_an_earlier_version_counts_as_changed() {
             snapshot::decode(&mut loaded, section).unwrap();
         }
         let changed = loaded.changed().map(Section::number).collect::<Vec<_>>();
-        let all = loaded.counters().count() + loaded.sets().iter().count();
+        let all = loaded.counters().count() + loaded.sets().iter().count() + loaded.series().places().count();
         // The set of all users is where it was.
         assert_eq!(changed.len(), if version < 4 { all - 1 } else { 0 }, "version {version}");
         loaded.note_stored();

@@ -52,7 +52,7 @@ impl World {
         let at = key.shard(u32::try_from(self.shards.len()).unwrap()) as usize;
         for name in names {
             let (event, tag) = self.event(name);
-            let operation = Operation::Record { event, tag, user: key, value: None, week: None };
+            let operation = Operation::Record { event, tag, user: key, value: None, week: None, time: None };
             self.shards[at].apply([operation], &self.unlink, &ShardLimits::NONE, Day::MAX).unwrap();
         }
     }

@@ -41,6 +41,7 @@ fn a_large_set_reloads_to_the_same_state() {
             user: keys.user("n", &n.to_string()),
             value: Some(f64::from(n) / 8.0),
             week: None,
+            time: None,
         })
         .collect();
     let mut state = Aggregator::default();

@@ -7,9 +7,13 @@ use std::hint::black_box;
 use kimball_edge::core::flags::{Condition, FlagSpec, Rollout, Test, User, Value};
 use kimball_edge::core::identity::{Keys, UnlinkKey};
 use kimball_edge::core::periods::day::Day;
+use kimball_edge::core::periods::period::Units;
 use kimball_edge::core::sets::user_set::UserSet;
 use kimball_edge::core::state::aggregator::{Aggregator, Operation};
+use kimball_edge::core::state::series::Occurrence;
 use kimball_edge::core::state::shard_limits::ShardLimits;
+#[cfg(not(feature = "browser"))]
+use kimball_edge::core::state::shard_limits::TimeLimits;
 use kimball_edge::core::state::snapshot;
 
 /// Runs everything and answers the tables.
@@ -108,36 +112,93 @@ impl Stream {
     /// A user's event.
     pub fn record(&self, event: u32, user: u64) -> Operation {
         let tag = self.unlink.tag(&event.to_string());
-        Operation::Record { event, tag, user: self.keys.user("default", &user.to_string()), value: None, week: None }
+        Operation::Record {
+            event,
+            tag,
+            user: self.keys.user("default", &user.to_string()),
+            value: None,
+            week: None,
+            time: None,
+        }
+    }
+
+    /// The same event on a day, in the series that events have.
+    pub fn on_day(&self, event: u32, user: u64, day: Day) -> Operation {
+        let mut operation = self.record(event, user);
+        if let Operation::Record { time, .. } = &mut operation {
+            *time = Some(Occurrence { day, units: Units::OF_EVENTS });
+        }
+        operation
     }
 
     /// Applies a batch without limits.
     pub fn apply(&self, state: &mut Aggregator, operations: &[Operation]) {
-        let _ = black_box(state.apply(operations, &self.unlink, &ShardLimits::NONE, Day::MAX));
+        self.apply_on_day(state, operations, Day::MAX);
+    }
+
+    /// Applies a batch on a day, without limits.
+    pub fn apply_on_day(&self, state: &mut Aggregator, operations: &[Operation], today: Day) {
+        let _ = black_box(state.apply(operations, &self.unlink, &ShardLimits::NONE, today));
     }
 }
 
 fn events(clock: &dyn Fn() -> f64, out: &mut String) -> std::fmt::Result {
     const USERS: u64 = 100_000;
     let stream = Stream::new();
-    let batches: Vec<Vec<Operation>> = (0..USERS / 1_000)
-        .map(|batch| (batch * 1_000..(batch + 1) * 1_000).map(|user| stream.record((user % 12) as u32, user)).collect())
-        .collect();
+    let batches = |operation: &dyn Fn(u32, u64) -> Operation| -> Vec<Vec<Operation>> {
+        let batch =
+            |batch| (batch * 1_000..(batch + 1) * 1_000).map(|user| operation((user % 12) as u32, user)).collect();
+        (0..USERS / 1_000).map(batch).collect()
+    };
+    let day = Day::of_unix_s(1_795_500_000);
+    let sides: [(&str, Day, Vec<Vec<Operation>>); 3] = [
+        ("without series", day, batches(&|event, user| stream.record(event, user))),
+        ("with series", day, batches(&|event, user| stream.on_day(event, user, day))),
+        ("with series, on the next day", day.plus(1), batches(&|event, user| stream.on_day(event, user, day.plus(1)))),
+    ];
+    let apply_all = |state: &mut Aggregator, (_, today, batches): &(&str, Day, Vec<Vec<Operation>>)| {
+        for batch in batches {
+            stream.apply_on_day(state, batch, *today);
+        }
+    };
+    let [without, with, next_day] = &sides;
+    let first = |side| per_item(clock, USERS as usize, || apply_all(&mut Aggregator::default(), side));
+    let firsts = [first(without), first(with)];
     let mut state = Aggregator::default();
-    let first = per_item(clock, USERS as usize, || {
-        state = Aggregator::default();
-        for batch in &batches {
-            stream.apply(&mut state, batch);
+    apply_all(&mut state, without);
+    let mut repeat = |side| per_item(clock, USERS as usize, || apply_all(&mut state, side));
+    let repeat_without = repeat(without);
+    let mut states: Vec<Aggregator> = Vec::new();
+    apply_all(&mut state, with);
+    states.resize_with(5, || state.clone());
+    let repeat_with = per_item(clock, USERS as usize, || apply_all(&mut state, with));
+    let first_of_day = per_item(clock, USERS as usize, || {
+        if let Some(mut state) = states.pop() {
+            apply_all(&mut state, next_day);
         }
     });
-    let repeat = per_item(clock, USERS as usize, || {
-        for batch in &batches {
-            stream.apply(&mut state, batch);
-        }
-    });
+    let start = clock();
+    close(&mut state, day.plus(40));
+    let closing_ms = (clock() - start) / 1e6;
     writeln!(out, "\nAggregator, batches of 1,000, {USERS} users, 12 events\n")?;
-    writeln!(out, "| first occurrence ns/event | repeat ns/event |\n|---:|---:|\n| {first:.0} | {repeat:.0} |")
+    writeln!(
+        out,
+        "| | first occurrence ns/event | first of the next day ns/event | repeat within the day ns/event |\n|---|---:|---:|---:|"
+    )?;
+    writeln!(out, "| {} | {:.0} | | {repeat_without:.0} |", without.0, firsts[0])?;
+    writeln!(out, "| {} | {:.0} | {first_of_day:.0} | {repeat_with:.0} |", with.0, firsts[1])?;
+    writeln!(out, "| ratio | {:.2} | | {:.2} |", firsts[1] / firsts[0], repeat_with / repeat_without)?;
+    writeln!(out, "\nClosing all of that: {closing_ms:.2} ms")
 }
+
+#[cfg(not(feature = "browser"))]
+fn close(state: &mut Aggregator, today: Day) {
+    black_box(state.close_periods(today, TimeLimits::NONE));
+}
+
+/// A page has no periods.
+#[cfg(feature = "browser")]
+const fn close(_: &mut Aggregator, _: Day) {}
 
 fn goals(clock: &dyn Fn() -> f64, out: &mut String) -> std::fmt::Result {
     const USERS: u64 = 1_000;

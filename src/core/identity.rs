@@ -11,6 +11,7 @@ use sha2::Sha256;
 use siphasher::sip::SipHasher13;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
+use crate::core::periods::period::Period;
 use crate::core::periods::week::Week;
 use crate::core::state::error::Invalid;
 
@@ -227,6 +228,17 @@ impl UnlinkKey {
         let mut hasher = SipHasher13::new_with_key(&self.0);
         hasher.write(&tag.to_le_bytes());
         hasher.write(&week.index().to_le_bytes());
+        hasher.finish().max(ALL_USERS_TAG + 1)
+    }
+
+    /// The tag of the users of an event in one period, or with [`ALL_USERS_TAG`] of anybody in it. SipHash-1-3-64 over
+    /// `tag ‖ 1 ‖ period`: one byte more than [`Self::week_tag`] hashes, so that no two tags are of the same bytes.
+    #[must_use]
+    pub fn period_tag(&self, tag: u64, period: Period) -> u64 {
+        let mut hasher = SipHasher13::new_with_key(&self.0);
+        hasher.write(&tag.to_le_bytes());
+        hasher.write(&[1]);
+        hasher.write(&period.code().to_le_bytes());
         hasher.finish().max(ALL_USERS_TAG + 1)
     }
 

@@ -8,7 +8,7 @@ use crate::core::requests::Query;
 use crate::edge::gateway::{self, older_state};
 use crate::edge::handlers::{
     access, analytics, assets, deletions, feature_specs, features, goals, health, metrics, namespaces, nudges,
-    predictions, status,
+    predictions, series, status,
 };
 use crate::edge::host::config::Config;
 use crate::edge::host::record;
@@ -139,6 +139,7 @@ async fn dispatch(
         Endpoint::FeatureSpecs => feature_specs::read(call).await,
         Endpoint::RemoveFeatureSpec => feature_specs::remove(call).await,
         Endpoint::Predictions => predictions::read(call).await,
+        Endpoint::Series => series::read(call).await,
         Endpoint::Nudges => nudges::read(call).await,
         Endpoint::Access => access::read(&call),
         Endpoint::Status => status::read(call).await,

@@ -3,7 +3,7 @@
 use crate::core::settings::limits::{
     BATCH_EVENTS, BODIES_BYTES, BODY_BYTES, CLOUDFLARE_BYTES, EVENT_BYTES, FLAG_PART_BYTES, FLAG_PARTS, FLAGS_BYTES,
     GROUP_OPERATIONS, ISOLATE_BASE_BYTES, ISOLATE_MEMORY_BYTES, JOURNAL_GROWTH, METRICS_BYTES, NAME_CACHE_BYTES,
-    OPERATION_BYTES, ROW_BYTES, SHARD_MEMORY_BYTES, max,
+    OPEN_PERIODS, OPERATION_BYTES, PERIOD_EFFECT_BYTES, ROW_BYTES, SERIES_EVENTS, SHARD_MEMORY_BYTES, max,
 };
 
 /// The limits that bound the memory of an isolate.
@@ -23,6 +23,8 @@ pub struct Ceilings {
     pub body: u64,
     /// [`BATCH_EVENTS`].
     pub batch_events: u64,
+    /// [`SERIES_EVENTS`].
+    pub series_events: u64,
     /// [`FLAGS_BYTES`].
     pub flags: u64,
     /// [`METRICS_BYTES`].
@@ -37,6 +39,7 @@ impl Ceilings {
         bodies: BODIES_BYTES.default,
         body: BODY_BYTES.default,
         batch_events: BATCH_EVENTS.default,
+        series_events: SERIES_EVENTS.default,
         flags: FLAGS_BYTES.default,
         metrics: METRICS_BYTES.default,
     };
@@ -47,6 +50,7 @@ impl Ceilings {
         bodies: BODIES_BYTES.max,
         body: BODY_BYTES.max,
         batch_events: BATCH_EVENTS.max,
+        series_events: SERIES_EVENTS.max,
         flags: FLAGS_BYTES.max,
         metrics: METRICS_BYTES.max,
     };
@@ -60,8 +64,10 @@ impl Ceilings {
         // The stored bytes of one section beside the state that it becomes, or a row and its effects.
         let loading = max(self.shard, JOURNAL_GROWTH as u64 * row);
         // The greatest user set as it was while it grows, or sets that closed until that can no longer be refused; and what a
-        // group of operations takes: fewer than its bound, and one batch more.
-        let changing = self.shard + (GROUP_OPERATIONS as u64 + self.batch_events) * OPERATION_BYTES;
+        // group of operations takes: fewer than its bound, and one batch more. They enter every set of a period once.
+        let changing = self.shard
+            + (GROUP_OPERATIONS as u64 + self.batch_events) * OPERATION_BYTES
+            + (1 + self.series_events) * OPEN_PERIODS * PERIOD_EFFECT_BYTES;
         // The greatest section encoded, once as a list of gaps and once as a whole, and a row of it twice.
         let compacting = self.shard / 2 * 3 + 2 * row;
         // The body of a flag as text and as a tree; how many values it may have is asked before.
@@ -77,7 +83,7 @@ impl Ceilings {
 }
 
 /// The most that the greatest limits allow, as the README says.
-const MAX_BYTES: u64 = 640 << 20;
+const MAX_BYTES: u64 = 672 << 20;
 
 // On Cloudflare the defaults fit an isolate, and `edge::config` refuses what does not. A process of one's own may take
 // what its operator says: at most the greatest sum, beside what the runtime takes.

@@ -8,19 +8,23 @@ use super::registry::{
     Deletable, Delete, Deleted, Deletion, EndDeletion, EventRecord, Flags, FlagsReply, Key, ListGoals, Lookup, Marks,
     NameRefusal, NamesReply, NamespacePut, NamespaceRecord, Namespaces, NoteReadable, Overview, OverviewReply,
     PendingDeletions, PutFlag, PutNamespace, RaiseWatermark, Register, Registered, Registrant, Registration,
-    RemoveFlag, Renew, RolloutTimes, Unreadable, Watermark,
+    RemoveFlag, Renew, RolloutTimes, Since, Unreadable, Watermark,
 };
 use super::shard::{
     AcceptOlder, Apply, CarryOutDeletion, Check, Close, Compact, Durations, EventNumbers, EventsOf, GetCounts,
-    GetNumbers, GetStatus, GoalNumbers, Injection, Inspect, Inspection, Limits, Numbers, Status, Totals,
+    GetNumbers, GetSeries, GetStatus, GoalNumbers, Injection, Inspect, Inspection, Limits, Numbers, PointNumbers,
+    SeriesNumbers, SeriesOf, Status, Time, Totals,
 };
 use super::{
     Failure, FlagLimit, Question, Refusal, decode_answer, decode_question, encode_answer, encode_question,
     split_question,
 };
 use crate::core::identity::UserKey;
+use crate::core::periods::day::Day;
+use crate::core::periods::period::Units;
 use crate::core::periods::week::Week;
 use crate::core::state::aggregator::Operation;
+use crate::core::state::series::Occurrence;
 
 /// The messages as lines of text, and the kinds of the questions.
 #[derive(Default)]
@@ -63,6 +67,7 @@ fn of_registry(all: &mut Messages) {
         names: vec!["View".into(), "Buy".into()],
         goals: vec![1],
         group_users_min: 300,
+        since: Since { day: 740_311, has_earlier: true },
     };
     let names = NamesReply::Known {
         shards: 4,
@@ -131,6 +136,13 @@ fn of_shard(all: &mut Messages) {
     all.add("GetNumbers", &GetNumbers, Ok(numbers.clone()));
     all.add("GetCounts", &GetCounts, Ok(numbers));
     all.add("EventsOf", &EventsOf { unlink: [3; 16], user: [4; 16] }, Ok(vec![0, 300]));
+    let series = |of| GetSeries { today: 740_311, time: TIME, of, from: 738_567, to: 738_568 };
+    let point = PointNumbers { period: 738_567, users: 300, first_users: 1, value: Some((2.5, 0.0)), is_over: true };
+    let numbers = SeriesNumbers { series: vec![(Some(300), vec![point])], missed: vec![(738_567, 738_568)] };
+    all.add("GetSeries", &series(SeriesOf::Event(300)), Ok(numbers));
+    let numbers = SeriesNumbers { series: vec![(None, Vec::new())], missed: Vec::new() };
+    all.add("GetSeries of anybody", &series(SeriesOf::Anybody), Ok(numbers));
+    all.add("GetSeries of all events", &series(SeriesOf::Events), Err(Failure::Storage));
     let once = Durations { count: 1, sum_ms: 300 };
     let totals = Totals { accepted: 1, repeated: 2, batches: 3, rows_written: 4, loads: once, compactions: once };
     let status = Status {
@@ -152,11 +164,13 @@ fn of_shard(all: &mut Messages) {
     all.add("Inspect", &Inspect, Ok(inspection));
 }
 
+const TIME: Time = Time { lateness_days: 2, fingerprints: 300 };
+
 fn batch() -> Apply {
     let mut operations = Operations::default();
     operations.push_goal(1);
-    operations.push_record(0, UserKey::from_bytes([5; 16]), None, None);
-    operations.push_record(1, UserKey::from_bytes([6; 16]), Some(2.5), Some(Week::from(129_711)));
+    operations.push_record(0, UserKey::from_bytes([5; 16]), None, true, None);
+    operations.push_record(1, UserKey::from_bytes([6; 16]), Some(2.5), true, Day::of_number(738_567));
     Apply {
         incarnation: 300,
         unlink: [3; 16],
@@ -166,10 +180,11 @@ fn batch() -> Apply {
             combinations_per_goal: 1_000,
             memory_bytes: 1 << 24,
             weeks_per_event: 520,
+            time: TIME,
         },
         events: vec![
-            EventEntry { number: 0, tag: 1 << 60, sizing: None },
-            EventEntry { number: 300, tag: 8, sizing: Some((100, 0.01)) },
+            EventEntry { number: 0, tag: 1 << 60, sizing: None, units: 3 },
+            EventEntry { number: 300, tag: 8, sizing: Some((100, 0.01)), units: 0 },
         ],
         operations,
         fault: Injection::None,
@@ -179,7 +194,7 @@ fn batch() -> Apply {
 #[test]
 fn every_message_has_its_bytes_and_its_kind() {
     let Messages { lines, kinds } = messages();
-    assert_eq!(kinds.len(), 29, "a question is missing here, or two have one kind");
+    assert_eq!(kinds.len(), 30, "a question is missing here, or two have one kind");
     let golden = include_str!("golden.txt");
     for (line, expected) in lines.iter().zip(golden.lines()) {
         assert_eq!(line, expected);
@@ -191,13 +206,17 @@ fn every_message_has_its_bytes_and_its_kind() {
 fn operations_are_what_was_pushed_and_fit_only_lists_that_have_their_events() {
     let Apply { operations, events, .. } = batch();
     let [first, second] = [UserKey::from_bytes([5; 16]), UserKey::from_bytes([6; 16])];
-    let read: Vec<Operation> = operations.read(&events).collect();
+    let today = Day::of_number(740_311).unwrap();
+    let read: Vec<Operation> = operations.read(&events, today).collect();
+    let now = Some(Occurrence { day: today, units: Units::OF_EVENTS });
+    let then = Some(Occurrence { day: Day::of_number(738_567).unwrap(), units: Units::NONE });
+    let weeks = [Some(today.week()), Some(Week::from(129_479))];
     assert_eq!(
         read,
         [
             Operation::Goal { event: 300, tag: 8 },
-            Operation::Record { event: 0, tag: 1 << 60, user: first, value: None, week: None },
-            Operation::Record { event: 300, tag: 8, user: second, value: Some(2.5), week: Some(Week::from(129_711)) },
+            Operation::Record { event: 0, tag: 1 << 60, user: first, value: None, week: weeks[0], time: now },
+            Operation::Record { event: 300, tag: 8, user: second, value: Some(2.5), week: weeks[1], time: then },
         ]
     );
     assert_eq!((operations.len(), operations.fit(&events)), (3, true));
@@ -206,7 +225,7 @@ fn operations_are_what_was_pushed_and_fit_only_lists_that_have_their_events() {
     let decoded: Operations = postcard::from_bytes(&bytes).unwrap();
     assert_eq!((&decoded, decoded.fit(&events[..1])), (&operations, false));
     // Any other first byte of an operation, and any cut, is refused.
-    for kind in 8..=255 {
+    for kind in 16..=255 {
         let mut damaged = bytes.clone();
         damaged[1] = kind;
         assert!(postcard::from_bytes::<Operations>(&damaged).is_err(), "kind {kind}");

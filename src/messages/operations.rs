@@ -2,11 +2,11 @@
 //!
 //! | part of an operation | form |
 //! |---|---|
-//! | kind | 1 byte: `0` goal, `1 + flags` record (flags: 2 value, 4 week) |
+//! | kind | 1 byte: `0` goal, `1 + flags` record (flags: 2 value, 4 counts in its week, 8 day) |
 //! | event | LEB128, its position in the batch's list of events |
 //! | user | 16 bytes, records only |
 //! | value | 8 bytes, if flag 2 |
-//! | week | LEB128, its stored number, if flag 4 |
+//! | day | LEB128, its stored number, if flag 8; else it is the present day |
 
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -14,14 +14,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::core::format::bytes::{Reader, flags_of, put_varint};
 use crate::core::format::corrupt::{Corrupt, Defect};
 use crate::core::identity::UserKey;
+use crate::core::periods::day::Day;
+use crate::core::periods::period::Units;
 use crate::core::periods::week::Week;
 use crate::core::settings::limits::EVENTS_PER_NAMESPACE;
 use crate::core::state::aggregator::Operation;
+use crate::core::state::series::Occurrence;
 
 const GOAL: u8 = 0;
 const RECORD: u8 = 1;
 const HAS_VALUE: u8 = 2;
-const HAS_WEEK: u8 = 4;
+const IS_WEEKLY: u8 = 4;
+const HAS_DAY: u8 = 8;
 
 /// An event that occurs in a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -32,6 +36,8 @@ pub struct EventEntry {
     pub tag: u64,
     /// What a counter setting makes of its user set: unique users in this shard, and the false-positive rate.
     pub sizing: Option<(u64, f64)>,
+    /// The units that it has series of, as [`Units::bits`].
+    pub units: u8,
 }
 
 /// The operations of a batch.
@@ -50,17 +56,17 @@ impl Operations {
         self.push(GOAL, position);
     }
 
-    /// Records the event at this position of the list.
-    pub fn push_record(&mut self, position: u32, user: UserKey, value: Option<f64>, week: Option<Week>) {
-        let flags = flags_of([(HAS_VALUE, value.is_some()), (HAS_WEEK, week.is_some())]);
+    /// Records the event at this position of the list, on a day or on the present one; if it is weekly, in its week as well.
+    pub fn push_record(&mut self, position: u32, user: UserKey, value: Option<f64>, is_weekly: bool, day: Option<Day>) {
+        let flags = flags_of([(HAS_VALUE, value.is_some()), (IS_WEEKLY, is_weekly), (HAS_DAY, day.is_some())]);
         self.push(RECORD | flags, position);
         self.records += 1;
         self.bytes.extend_from_slice(&user.to_bytes());
         if let Some(value) = value {
             self.bytes.extend_from_slice(&value.to_le_bytes());
         }
-        if let Some(week) = week {
-            week.encode(&mut self.bytes);
+        if let Some(day) = day {
+            put_varint(&mut self.bytes, u64::from(day.number()));
         }
     }
 
@@ -95,18 +101,30 @@ impl Operations {
         self.positions <= events.len()
     }
 
-    /// The operations on these events, in order, as long as they [`Self::fit`].
-    pub fn read<'a>(&'a self, events: &'a [EventEntry]) -> impl Iterator<Item = Operation> + Clone + 'a {
+    /// The operations on these events, in order, as long as they [`Self::fit`]; `today` is the present day.
+    pub fn read<'a>(&'a self, events: &'a [EventEntry], today: Day) -> impl Iterator<Item = Operation> + Clone + 'a {
         let mut reader = Reader::new(&self.bytes);
+        let this_week = today.week();
         // All were read once when they were decoded, so only one that does not fit ends them.
-        std::iter::from_fn(move || if reader.is_empty() { None } else { next(&mut reader, events).ok() })
+        std::iter::from_fn(
+            move || {
+                if reader.is_empty() { None } else { next(&mut reader, events, today, this_week).ok() }
+            },
+        )
     }
 }
 
 /// The next operation of a message, its event still as a position.
 struct Read {
     position: usize,
-    record: Option<(UserKey, Option<f64>, Option<Week>)>,
+    record: Option<Record>,
+}
+
+struct Record {
+    user: UserKey,
+    value: Option<f64>,
+    is_weekly: bool,
+    day: Option<Day>,
 }
 
 fn read(reader: &mut Reader<'_>) -> Result<Read, Corrupt> {
@@ -114,23 +132,32 @@ fn read(reader: &mut Reader<'_>) -> Result<Read, Corrupt> {
     let position = reader.varint_below(EVENTS_PER_NAMESPACE.max)? as usize;
     let record = match kind {
         GOAL => None,
-        _ if kind & RECORD != 0 && kind & !(RECORD | HAS_VALUE | HAS_WEEK) == 0 => {
+        _ if kind & RECORD != 0 && kind & !(RECORD | HAS_VALUE | IS_WEEKLY | HAS_DAY) == 0 => {
             let user = UserKey::from_bytes(reader.array()?);
             let value = if kind & HAS_VALUE != 0 { Some(reader.f64()?) } else { None };
-            let week = if kind & HAS_WEEK != 0 { Some(Week::decode(reader)?) } else { None };
-            Some((user, value, week))
+            let day = if kind & HAS_DAY != 0 { Some(read_day(reader)?) } else { None };
+            Some(Record { user, value, is_weekly: kind & IS_WEEKLY != 0, day })
         }
         _ => return Err(Corrupt::new(Defect::Unknown)),
     };
     Ok(Read { position, record })
 }
 
-fn next(reader: &mut Reader<'_>, events: &[EventEntry]) -> Result<Operation, Corrupt> {
+fn read_day(reader: &mut Reader<'_>) -> Result<Day, Corrupt> {
+    Day::of_number(reader.varint()?).ok_or_else(|| Corrupt::new(Defect::Range))
+}
+
+fn next(reader: &mut Reader<'_>, events: &[EventEntry], today: Day, this_week: Week) -> Result<Operation, Corrupt> {
     let Read { position, record } = read(reader)?;
-    let &EventEntry { number: event, tag, .. } = events.get(position).ok_or_else(|| Corrupt::new(Defect::Range))?;
+    let &EventEntry { number: event, tag, units, .. } =
+        events.get(position).ok_or_else(|| Corrupt::new(Defect::Range))?;
     Ok(match record {
         None => Operation::Goal { event, tag },
-        Some((user, value, week)) => Operation::Record { event, tag, user, value, week },
+        Some(Record { user, value, is_weekly, day }) => {
+            let week = if is_weekly { Some(day.map_or(this_week, Day::week)) } else { None };
+            let time = Some(Occurrence { day: day.unwrap_or(today), units: Units::of_bits(units) });
+            Operation::Record { event, tag, user, value, week, time }
+        }
     })
 }
 

@@ -38,6 +38,17 @@ pub struct NamespaceRecord {
     pub goals: Vec<u32>,
     /// The least users of a group of which answers show the number, as set for this namespace; 0 where it is not.
     pub group_users_min: u64,
+    /// Since when it counts in periods.
+    pub since: Since,
+}
+
+/// Since when a namespace counts in periods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Since {
+    /// The number of the first day.
+    pub day: u32,
+    /// Whether it has counted events before that, in no period: an earlier version did.
+    pub has_earlier: bool,
 }
 
 /// Something that is deleted, or is being: the registry has it no more, and every shard has to drop it.

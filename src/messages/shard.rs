@@ -6,8 +6,13 @@ use serde::{Deserialize, Serialize};
 use super::operations::{EventEntry, Operations};
 use super::question;
 use super::registry::Deleted;
+use crate::core::periods::day::Day;
+use crate::core::periods::period::Period;
+use crate::core::state::aggregator::Operation;
+use crate::core::state::all_series::Missed;
 use crate::core::state::report::{CounterReport, GoalReport, Report};
-use crate::core::state::shard_limits::{ShardLimits, Sizing};
+use crate::core::state::series_report::{self as state, PeriodReport, SeriesReport};
+use crate::core::state::shard_limits::{ShardLimits, Sizing, TimeLimits};
 
 /// The binding of the shards' class.
 pub const SHARD: &str = "SHARD";
@@ -43,13 +48,41 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// Weekly cohorts of one event in this shard.
     pub weeks_per_event: u64,
+    /// What periods are held to.
+    pub time: Time,
+}
+
+/// What the periods of a shard are held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Time {
+    /// Days after its end for which a period takes late events.
+    pub lateness_days: u8,
+    /// Fingerprints in all sets of open periods.
+    pub fingerprints: u64,
+}
+
+impl From<Time> for TimeLimits {
+    fn from(Time { lateness_days, fingerprints }: Time) -> Self {
+        Self { lateness_days: lateness_days.into(), fingerprints }
+    }
 }
 
 impl Apply {
+    /// The present day.
+    #[must_use]
+    pub fn day(&self) -> Day {
+        Day::of_number(self.today.into()).unwrap_or(Day::MAX)
+    }
+
+    /// What to do, as long as that fits the events.
+    pub fn read(&self) -> impl Iterator<Item = Operation> + Clone + '_ {
+        self.operations.read(&self.events, self.day())
+    }
+
     /// What the core holds the shard to.
     #[must_use]
     pub fn shard_limits(&self) -> ShardLimits {
-        let Limits { users_per_event, combinations_per_goal, memory_bytes, weeks_per_event } = self.limits;
+        let Limits { users_per_event, combinations_per_goal, memory_bytes, weeks_per_event, time } = self.limits;
         let sizings = self.events.iter().filter_map(|event| {
             let (users_max, false_positive_rate) = event.sizing?;
             Some((event.number, Sizing { users_max, false_positive_rate }))
@@ -59,6 +92,7 @@ impl Apply {
             combinations_per_goal,
             memory_bytes,
             weeks_per_event,
+            time: time.into(),
             sizings: sizings.collect(),
             ..ShardLimits::NONE
         }
@@ -127,6 +161,103 @@ pub struct EventsOf {
     pub user: [u8; 16],
 }
 question!(3, EventsOf => Vec<u32>, SHARD);
+
+/// Asks for the series of a range of days.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetSeries {
+    /// The number of the present day: periods whose time is over close first.
+    pub today: u32,
+    /// What periods are held to.
+    pub time: Time,
+    /// Of what.
+    pub of: SeriesOf,
+    /// The stored number of the first period.
+    pub from: u32,
+    /// The stored number of the last period, of the same unit.
+    pub to: u32,
+}
+question!(11, GetSeries => SeriesNumbers, SHARD);
+
+/// Whose series is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SeriesOf {
+    /// Of anybody.
+    Anybody,
+    /// Of the event of this number.
+    Event(u32),
+    /// Of every event.
+    Events,
+}
+
+/// The answer to [`GetSeries`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeriesNumbers {
+    /// By event number, ascending; those of anybody without one.
+    pub series: Vec<(Option<u32>, Vec<PointNumbers>)>,
+    /// The numbers of the first and the last day of which something is missing, if it is.
+    pub missed: Vec<(u32, u32)>,
+}
+
+impl From<SeriesOf> for state::SeriesOf {
+    fn from(of: SeriesOf) -> Self {
+        match of {
+            SeriesOf::Anybody => Self::Anybody,
+            SeriesOf::Event(event) => Self::Event(event),
+            SeriesOf::Events => Self::Events,
+        }
+    }
+}
+
+impl From<SeriesReport> for SeriesNumbers {
+    fn from(SeriesReport { series, missed }: SeriesReport) -> Self {
+        let numbers = |(period, PeriodReport { users, first_users, value, is_over }): (Period, PeriodReport)| {
+            PointNumbers { period: period.code(), users, first_users, value: value.map(Into::into), is_over }
+        };
+        Self {
+            series: series
+                .into_iter()
+                .map(|(event, periods)| (event, periods.into_iter().map(numbers).collect()))
+                .collect(),
+            missed: missed.into_iter().map(|missed| (missed.from.number(), missed.to.number())).collect(),
+        }
+    }
+}
+
+impl From<SeriesNumbers> for SeriesReport {
+    /// Numbers of no period or day are left out: no shard sends any.
+    fn from(SeriesNumbers { series, missed }: SeriesNumbers) -> Self {
+        let report = |point: PointNumbers| {
+            let PointNumbers { period, users, first_users, value, is_over } = point;
+            Some((Period::of_code(period)?, PeriodReport { users, first_users, value: value.map(Into::into), is_over }))
+        };
+        let day = |number: u32| Day::of_number(number.into());
+        Self {
+            series: series
+                .into_iter()
+                .map(|(event, points)| (event, points.into_iter().filter_map(report).collect()))
+                .collect(),
+            missed: missed
+                .into_iter()
+                .filter_map(|(from, to)| Some(Missed { from: day(from)?, to: day(to)? }))
+                .collect(),
+        }
+    }
+}
+
+/// The numbers of a period in which somebody was.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PointNumbers {
+    /// The stored number of the period.
+    pub period: u32,
+    /// Its users.
+    pub users: u64,
+    /// Those whose first occurrence ever was in it.
+    pub first_users: u64,
+    /// The two parts of the sum of the values of these first occurrences, if there were any.
+    pub value: Option<(f64, f64)>,
+    /// Whether some users may be missing.
+    pub is_over: bool,
+}
 
 /// Asks how the shard is, without loading the state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

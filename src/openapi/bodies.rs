@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::core::answers::prediction::{EventPredictions, GoalPredictions};
+use crate::core::answers::series::{EverySeries, Series};
 
 /// A name: any printable text with a visible character, of at most 256 bytes of UTF-8.
 #[derive(Serialize, ToSchema)]
@@ -49,7 +50,7 @@ pub struct Event {
     /// Added to the event's sum if this is the user's first occurrence of it.
     #[schema(minimum = -1e300, maximum = 1e300)]
     pub value: Option<f64>,
-    /// Chooses the week of a weekly counter and nothing else; now where absent.
+    /// Chooses the day that it counts in, and its week and month; now where absent.
     pub datetime: Option<Time>,
 }
 
@@ -217,6 +218,14 @@ pub struct PropertyNumbers(Vec<WholeNumber>);
 pub struct FeatureSpecs {
     /// Ascending by name. Times are whole seconds of UTC.
     pub feature_specs: Vec<ShownFeatureSpec>,
+}
+
+/// The answer to GET /v0/series: of one event or of anybody, or of every event.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum AnySeries {
+    One(Series<'static>),
+    Every(EverySeries<'static>),
 }
 
 /// Per goal what single events say of it, or what several events, or a user's, say together.

@@ -73,6 +73,7 @@ const fn meaning(code: Code) -> &'static str {
         Code::Quota => "all events of the batch are new, and ingest tokens have registered what they may in a day",
         Code::NotFound => "there is nothing at this path",
         Code::NoNamespace => "there is no namespace of this name",
+        Code::NoEvent => "the namespace has no event of this name",
         Code::UserUnknown => "the user has done no event of the namespace",
         Code::FlagUnknown => "there is no flag of this name",
         Code::MethodNotAllowed => "the path does not take this method; `Allow` says which",

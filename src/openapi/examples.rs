@@ -24,7 +24,10 @@ pub fn of(schema: &str) -> Option<Value> {
         }
         "Goals" => json!({"goals": ["Completed purchase"]}),
         "Namespaces" => json!({"namespaces": ["default", "shop"]}),
-        "Namespace" => json!({"namespace": "shop", "shards": 4, "events": 12, "group_users_min": 5}),
+        "Namespace" => json!({
+            "namespace": "shop", "clock": "live", "today": "2026-11-28", "shards": 4, "since": "2026-11-01", "events": 12,
+            "group_users_min": 5,
+        }),
         "NewNamespace" => json!({"namespace": "shop", "group_users_min": 5}),
         "Features" => json!({"features": {"new-checkout": true, "old-search": false}}),
         "Health" => json!({"status": "ok", "version": env!("CARGO_PKG_VERSION"), "unreadable_shards": 0}),
@@ -94,6 +97,23 @@ pub fn of(schema: &str) -> Option<Value> {
         }),
         "ShownFeatureSpec" => of("FeatureSpec")?,
         "FeatureSpecs" => json!({"featureSpecs": [of("ShownFeatureSpec")?]}),
+        _ => return of_series(schema),
+    })
+}
+
+fn of_series(schema: &str) -> Option<Value> {
+    Some(match schema {
+        "SeriesPoint" => json!({
+            "period": "2026-11-28", "users": 412, "first_users": 96, "value": 49.5, "state": "open", "complete": true,
+        }),
+        "Previous" => json!({"from": "2026-11-27", "to": "2026-11-27", "points": [{
+            "period": "2026-11-27", "users": 397, "first_users": 101, "value": null, "state": "late", "complete": true,
+        }]}),
+        "Series" | "AnySeries" => json!({
+            "event": "Login", "unit": "day", "since": "2026-11-01", "points": [of("SeriesPoint")?], "previous": of("Previous")?,
+        }),
+        "EventSeries" => json!({"event": "Login", "points": [of("SeriesPoint")?]}),
+        "EverySeries" => json!({"unit": "day", "since": "2026-11-01", "series": [of("EventSeries")?]}),
         _ => return None,
     })
 }

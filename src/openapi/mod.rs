@@ -124,6 +124,7 @@ fn schemas() -> Map<String, Value> {
     add::<Features<'static>>(&mut found);
     add::<bodies::Predictions>(&mut found);
     add::<Nudges<'static>>(&mut found);
+    add::<bodies::AnySeries>(&mut found);
     add::<Health>(&mut found);
     add::<Access>(&mut found);
     add::<ServiceStatus<'static>>(&mut found);

@@ -111,6 +111,7 @@ pub fn docs(endpoint: Endpoint) -> Docs {
             .taking(user_id(true))
             .taking(namespace())
             .refusing(&[Code::FieldMissing]),
+        Endpoint::Series => series(),
         Endpoint::Access => read("getAccess", "service", "What may I do?", ACCESS, "Access"),
         Endpoint::Status => {
             read("getStatus", "service", "How is the service?", STATUS, "ServiceStatus").taking(namespace())
@@ -153,6 +154,28 @@ fn put_namespace() -> Docs {
     docs.answering("200", &json_ok("Namespace", false)).answering("201", &json_ok("Namespace", false))
 }
 
+fn series() -> Docs {
+    let choice = |name: &str, description: &str, choices: &[&str]| {
+        json!({
+            "name": name, "in": "query", "description": description, "schema": {"type": "string", "enum": choices},
+            "example": choices.first(),
+        })
+    };
+    let day = |name: &str, description: &str| json!({"name": name, "in": "query", "description": description, "schema": {"type": "string", "format": "date"}});
+    let event = json!({
+        "name": "event", "in": "query", "schema": {"$ref": "#/components/schemas/Name"},
+        "description": "The event, or `*` for every one; anybody where absent.",
+    });
+    read("getSeries", "events", "Users by day, week or month", SERIES, "AnySeries")
+        .taking(event)
+        .taking(choice("unit", "What to count by; `day` where absent.", &["day", "week", "month"]))
+        .taking(day("from", "A day of the first period; where absent, 30 days, 12 weeks or 12 months are listed."))
+        .taking(day("to", "A day of the last period; today where absent."))
+        .taking(choice("compare", "Asks for as many periods before them too.", &["previous"]))
+        .taking(namespace())
+        .refusing(&[Code::NoNamespace, Code::NoEvent])
+}
+
 /// DELETE of something by its name, which stands in the path or in the query.
 fn deletion(id: &'static str, summary: &'static str, description: &'static str) -> Docs {
     Docs {
@@ -182,6 +205,7 @@ const RECORD: &str = "One event, `{\"events\": […]}`, or a bare list, applied 
     or 429 with the same list.";
 const ANALYTICS: &str = "Unique users per event; for goals also what users had done before. A namespace without events \
     has no counts. Numbers of fewer users than the namespace shows are `null`.";
+const SERIES: &str = "Unique users of every day, ISO week or month (UTC) of a range, by the `datetime` of their events, else by when     they came. A period is `open` until it ends, `late` as long as it takes late events, then `closed`: a number, of which no     server knows any more who was in it. An event beyond `SERIES_EVENTS_MAX`, and one by month, has no series.";
 const ADD_GOAL: &str = "From now on, a user's first occurrence of the event records which other events the user had \
     done before. Idempotent; the event need not exist yet.";
 const NAMESPACES: &str =

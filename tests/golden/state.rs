@@ -20,6 +20,7 @@ pub fn state() -> (Aggregator, Vec<Vec<u8>>) {
         user: keys.user("default", &format!("user-{user}")),
         value,
         week: None,
+        time: None,
     };
     let mut state = Aggregator::default();
     let goal = Operation::Goal { event: 2, tag: tag(2) };
@@ -58,6 +59,40 @@ pub fn state_3() -> (Aggregator, Vec<Vec<u8>>) {
     apply(&mut Aggregator::default(), &batches)
 }
 
+/// Events in series, one of them with values and fingerprints of its own size: some days have closed, some are open, one set is over,
+/// and of one day something is missing.
+#[cfg(not(feature = "browser"))]
+#[allow(dead_code, reason = "not every test has it")]
+pub fn state_4() -> (Aggregator, Vec<Vec<u8>>) {
+    use kimball_edge::core::periods::period::Units;
+    use kimball_edge::core::state::series::Occurrence;
+    use kimball_edge::core::state::shard_limits::TimeLimits;
+
+    let unlink = Keys::new(&[42; 32]).unlink("default");
+    let sizing = Sizing { users_max: 1_000, false_positive_rate: 0.01 };
+    let time = TimeLimits { lateness_days: 2, fingerprints: 150 };
+    let limits = ShardLimits { time, sizings: [(1, sizing)].into_iter().collect(), ..ShardLimits::NONE };
+    let day = |nth: u32| Day::of_unix_s(1_645_000_000 + i64::from(nth) * 86_400);
+    let record = |event: u32, user: u32, on: u32| {
+        let mut operation = weekly(event, user, None);
+        if let Operation::Record { value, time, .. } = &mut operation {
+            *value = Some(f64::from(user) / 4.0).filter(|_| event == 1 && user % 2 == 0);
+            *time = Some(Occurrence { day: day(on), units: if event == 0 { Units::OF_EVENTS } else { Units::ALL } });
+        }
+        operation
+    };
+    let (mut state, mut journal) = (Aggregator::default(), Vec::new());
+    for today in 0..6 {
+        let mut effects: Vec<_> = state.close_periods(day(today), time).into_iter().collect();
+        let batch = (0..20 + today).map(|user| record(user % 2, user + today, today.saturating_sub(user % 4)));
+        let no_room = ShardLimits { memory_bytes: state.memory_bytes() as u64 + 1_000, ..limits.clone() };
+        let limits = if today == 5 { &no_room } else { &limits };
+        effects.extend(state.apply(batch.collect::<Vec<_>>(), &unlink, limits, day(today)).unwrap_or_default());
+        journal.push(journal::encode(&effects));
+    }
+    (state, journal)
+}
+
 /// One more user, in a week behind those of version 2.
 pub fn add_a_week(state: &mut Aggregator) {
     apply(state, &[vec![weekly(0, 0, Some(9))]]);
@@ -71,6 +106,7 @@ fn weekly(event: u32, user: u32, week: Option<i64>) -> Operation {
         user: keys.user("default", &format!("user-{user}")),
         value: None,
         week: week.and_then(|week| Week::of_unix_s(1_645_000_000 + week * 604_800)),
+        time: None,
     }
 }
 

@@ -68,8 +68,8 @@ impl Server {
                         shard.push(Operation::Goal { event, tag });
                     }
                 }
-                let week = item.week.filter(|_| name.starts_with("weekly"));
-                let record = Operation::Record { event, tag, user: item.user, value: item.value, week };
+                let week = item.day.map(Day::week).filter(|_| name.starts_with("weekly"));
+                let record = Operation::Record { event, tag, user: item.user, value: item.value, week, time: None };
                 operations[item.user.shard(self.shards) as usize].push(record);
             }
             let small = space.names.iter().position(|name| name == "small");
@@ -85,7 +85,7 @@ impl Server {
             }
         }
         let latest = Some(Day::of_unix_s(self.now_s).latest_week());
-        batch.namespaces.iter().flat_map(|part| &part.items).any(|item| item.week > latest)
+        batch.namespaces.iter().flat_map(|part| &part.items).any(|item| item.day.map(Day::week) > latest)
     }
 
     /// Everything that it would store, in the clear.

@@ -34,8 +34,8 @@ pub struct Suppressed(bool);
 
 /// The numbers of a namespace behind its gate.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Gated {
-    report: Report,
+pub struct Gated<R = Report> {
+    report: R,
     gate: Gate,
 }
 
@@ -128,21 +128,11 @@ impl Serialize for Suppressed {
     }
 }
 
-impl Gated {
+impl<R> Gated<R> {
     /// Puts numbers behind a gate.
     #[must_use]
-    pub const fn new(report: Report, gate: Gate) -> Self {
+    pub const fn new(report: R, gate: Gate) -> Self {
         Self { report, gate }
-    }
-
-    /// The users of every event that somebody did, and of every goal, ascending by number.
-    pub fn counters(&self) -> impl Iterator<Item = CounterUsers> {
-        let listed = self.report.counters.iter().filter(|counter| counter.is_listed());
-        listed.map(|counter| CounterUsers {
-            event: counter.event,
-            users: self.gate.users(counter.count),
-            weeks: counter.weeks.iter().map(|(&week, &users)| (week, self.gate.users(users))).collect(),
-        })
     }
 
     /// The gate.
@@ -151,7 +141,19 @@ impl Gated {
     }
 
     /// What is behind it.
-    pub(super) const fn report(&self) -> &Report {
+    pub(super) const fn report(&self) -> &R {
         &self.report
+    }
+}
+
+impl Gated {
+    /// The users of every event that somebody did, and of every goal, ascending by number.
+    pub fn counters(&self) -> impl Iterator<Item = CounterUsers> {
+        let listed = self.report.counters.iter().filter(|counter| counter.is_listed());
+        listed.map(|counter| CounterUsers {
+            event: counter.event,
+            users: self.gate.users(counter.count),
+            weeks: counter.weeks.iter().map(|(&week, &users)| (week, self.gate.users(users))).collect(),
+        })
     }
 }

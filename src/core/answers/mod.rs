@@ -3,5 +3,7 @@
 pub mod analytics;
 pub mod gate;
 pub mod prediction;
+#[cfg(not(feature = "browser"))]
+pub mod series;
 pub mod short;
 pub mod status;

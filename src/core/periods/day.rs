@@ -2,19 +2,21 @@
 
 use std::fmt::{self, Write};
 
-use chrono::{DateTime, Datelike};
+use chrono::{DateTime, Datelike, NaiveDate};
 
 use super::week::Week;
 use crate::core::settings::limits::WEEKS_AHEAD_S;
 
 /// A day in UTC, of the years 0 to 9999. Stored as the days since 1 January of year 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Day(u32);
 
 const DAY_MS: f64 = 86_400_000.0;
 const DAY_S: i64 = 86_400;
 const DAYS_BEFORE_1970: i64 = 719_528;
 const DAYS: u32 = 3_652_425;
+/// Days from 1 January of year 0 to the one before 1 January of year 1, from which `chrono` counts.
+const DAYS_OF_YEAR_0: i32 = 365;
 
 impl Day {
     /// The last day.
@@ -59,6 +61,44 @@ impl Day {
     #[must_use]
     pub const fn unix_s(self) -> i64 {
         (self.0 as i64 - DAYS_BEFORE_1970) * DAY_S
+    }
+
+    /// The day so many days later, or earlier; the nearest one outside the years 0 to 9999.
+    #[must_use]
+    pub fn plus(self, days: i64) -> Self {
+        let number = i64::from(self.0).saturating_add(days).max(0);
+        Self(u32::try_from(number).unwrap_or(u32::MAX).min(Self::MAX.0))
+    }
+
+    /// Reads a day as RFC 3339 has its date, as in `2026-11-28`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let has_form = text.len() == 10
+            && text.bytes().enumerate().all(|(at, byte)| match at {
+                4 | 7 => byte == b'-',
+                _ => byte.is_ascii_digit(),
+            });
+        let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| has_form)?;
+        Some(Self::of_date(Some(date)))
+    }
+
+    /// Its text, as in `2026-11-28`.
+    #[must_use]
+    pub fn date_text(self) -> String {
+        self.date().format("%Y-%m-%d").to_string()
+    }
+
+    /// The day of the calendar.
+    #[must_use]
+    pub fn date(self) -> NaiveDate {
+        NaiveDate::from_num_days_from_ce_opt(self.0.cast_signed() - DAYS_OF_YEAR_0).unwrap_or_default()
+    }
+
+    /// The day of a date; the nearest one outside the years 0 to 9999, and the last one for none.
+    #[must_use]
+    pub fn of_date(date: Option<NaiveDate>) -> Self {
+        let number = date.map_or(i32::MAX, |date| date.num_days_from_ce().saturating_add(DAYS_OF_YEAR_0));
+        Self(0).plus(number.into())
     }
 
     /// The ISO week of the day.

@@ -1,4 +1,5 @@
 //! Calendar periods, in UTC.
 
 pub mod day;
+pub mod period;
 pub mod week;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc, Weekday};
 
 use crate::core::format::bytes::{Reader, put_varint};
 use crate::core::format::corrupt::{Corrupt, Defect};
@@ -61,6 +61,13 @@ impl Week {
     #[must_use]
     pub const fn index(self) -> u32 {
         self.0
+    }
+
+    /// Whether a number is that of a week of the calendar.
+    #[must_use]
+    pub fn is_index(number: u32) -> bool {
+        let week = Self(number);
+        week.year() < YEAR_MAX as i32 && NaiveDate::from_isoywd_opt(week.year(), week.number(), Weekday::Mon).is_some()
     }
 
     /// Appends the stored number, LEB128.

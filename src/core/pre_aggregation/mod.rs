@@ -344,7 +344,7 @@ const fn name_bytes(name: &str) -> usize {
 fn operations(key: &LocalKey, number: u32, event: &Event<'_>) -> [Operation; 3] {
     let (event_name, value) = (event.event, event.value);
     let (tag, user) = (key.unlink().tag(event_name), key.user(event.namespace, event.user));
-    let record = |week| Operation::Record { event: number, tag, user, value, week };
+    let record = |week| Operation::Record { event: number, tag, user, value, week, time: None };
     [Operation::Goal { event: number, tag }, record(None), record(Some(event.day.week()))]
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::BadRequest;
 use crate::core::identity::{Keys, NameHash, UserKey, UserKeys};
-use crate::core::periods::week::Week;
+use crate::core::periods::day::Day;
 use crate::core::settings::limits::{BATCH_NAME_BYTES, EVENT_BYTES, NAME_COPIES, RequestLimits};
 use crate::core::state::aggregator::Operation;
 
@@ -39,8 +39,8 @@ pub struct Item {
     pub value: Option<f64>,
     /// Whether the event is to be a goal first.
     pub ensure_goal: bool,
-    /// The week of its `datetime`; without one, the present week is meant.
-    pub week: Option<Week>,
+    /// The day of its `datetime`; without one, the present day is meant.
+    pub day: Option<Day>,
 }
 
 // Beside them the event is part of a message, of at most 48 bytes.
@@ -74,7 +74,7 @@ pub(super) struct NewEvent<'a> {
     pub index: u32,
     pub value: Option<f64>,
     pub ensure_goal: bool,
-    pub week: Option<Week>,
+    pub day: Option<Day>,
 }
 
 /// Puts a batch together. Names are looked up by hashes under a key that callers do not know, so that a batch costs what
@@ -111,9 +111,9 @@ impl<'a> BatchBuilder<'a> {
         self.latest = self.place(event.namespace)?;
         if let Some(part) = self.parts.get_mut(self.latest) {
             part.latest = part.intern(event.name);
-            let NewEvent { index, value, ensure_goal, week, .. } = *event;
+            let NewEvent { index, value, ensure_goal, day, .. } = *event;
             let user = part.users.key(event.user_id);
-            part.batch.items.push(Item { index, name: part.latest, user, value, ensure_goal, week });
+            part.batch.items.push(Item { index, name: part.latest, user, value, ensure_goal, day });
         }
         Ok(())
     }

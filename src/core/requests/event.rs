@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use super::batch::{BatchBuilder, NewEvent};
 use super::scalar::{Key, Object, Scalar};
 use super::{BadRequest, DEFAULT_NAMESPACE, Fault, check_value, name, required, user_id_of};
-use crate::core::periods::week::Week;
+use crate::core::periods::day::Day;
 use crate::core::settings::limits::RequestLimits;
 
 pub(super) const FIELDS: [&str; 6] = ["event_name", "user_id", "namespace", "ensure_goal", "value", "datetime"];
@@ -83,14 +83,14 @@ pub(super) fn add_event(
         _ => return invalid("value", "must be a number"),
     };
     value.map_or(Ok(()), check_value).map_err(|fault| BadRequest::Field { index, field: "value", fault })?;
-    let week = match datetime {
+    let day = match datetime {
         Scalar::Absent => None,
         Scalar::Text(text) => match chrono::DateTime::parse_from_rfc3339(text) {
-            Ok(time) => Some(Week::of(time.to_utc())),
+            Ok(time) => Some(Day::of_unix_s(time.timestamp())),
             Err(_) => return invalid("datetime", "must be an RFC 3339 date and time"),
         },
         _ => return invalid("datetime", "must be an RFC 3339 date and time"),
     };
     let index = index.unwrap_or(0) as u32;
-    batch.add(&NewEvent { namespace, name: event_name, user_id: &user_id, index, value, ensure_goal, week })
+    batch.add(&NewEvent { namespace, name: event_name, user_id: &user_id, index, value, ensure_goal, day })
 }

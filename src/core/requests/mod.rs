@@ -15,6 +15,7 @@ mod namespace;
 mod prediction;
 mod query;
 mod scalar;
+mod series;
 mod tree;
 
 use std::borrow::Cow;
@@ -37,6 +38,7 @@ pub use namespace::{NewNamespace, parse_namespace};
 pub use prediction::{Given, NudgeQuery, PredictionQuery, parse_nudge, parse_prediction};
 pub use query::Query;
 use scalar::{Object, Scalar};
+pub use series::{SeriesQuery, Whose, parse_series};
 use tree::Json;
 
 /// The namespace where none is given.
@@ -192,7 +194,7 @@ pub fn parse_features(query: &Query, keys: &Keys, limits: &RequestLimits) -> Res
             index: 0,
             value: None,
             ensure_goal: false,
-            week: None,
+            day: None,
         })?;
         request.batch = batch.finish();
     }

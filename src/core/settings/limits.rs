@@ -116,7 +116,7 @@ pub const SHARD_MEMORY_BYTES: Limit = Limit {
 pub const ISOLATE_MEMORY_BYTES: Limit = Limit {
     name: "ISOLATE_MEMORY_BYTES_MAX",
     unit: "bytes of memory of all loaded shards",
-    default: 32 * MIB,
+    default: 30 * MIB,
     min: 4_096,
     max: 96 * MIB,
 };
@@ -127,6 +127,26 @@ pub const WEEKS_PER_EVENT: Limit =
 pub const WEEKS_AHEAD_S: i64 = 7 * 86_400;
 /// The sum of the users of closed weeks is below this, or what is stored is damaged: sums of shards cannot overflow.
 pub const CLOSED_USERS_MAX: u64 = 1 << 48;
+/// Days after its end for which a day, week or month still takes late events; then it closes into numbers. Each day more keeps
+/// the fingerprints of a day more.
+pub const LATENESS_DAYS: Limit =
+    Limit { name: "LATENESS_DAYS", unit: "days for which a period takes late events", default: 2, min: 0, max: 7 };
+/// The first events of a namespace, which have series of days and weeks. Anybody has them in any case.
+pub const SERIES_EVENTS: Limit =
+    Limit { name: "SERIES_EVENTS_MAX", unit: "events of a namespace with series", default: 50, min: 0, max: 1_000 };
+/// Fingerprints in all sets of open periods of a shard, some 8 MiB. Beyond, the largest set goes over: it becomes a number
+/// before its time, for good.
+pub const TIME_FINGERPRINTS: Limit = Limit {
+    name: "TIME_FINGERPRINTS_MAX",
+    unit: "fingerprints in open periods of a shard",
+    default: 2_000_000,
+    min: 0,
+    max: 8_000_000,
+};
+/// Points of a series that are kept: days, weeks, months. The oldest go.
+pub const SERIES_POINTS: [usize; 3] = [400, 260, 120];
+/// Points that an answer has where no range is asked for: days, weeks, months.
+pub const SERIES_POINTS_SHOWN: [usize; 3] = [30, 12, 12];
 /// Flags of a deployment.
 pub const FLAGS: Limit = Limit { name: "FLAGS_MAX", unit: "flags", default: 1_000, min: 1, max: 10_000 };
 /// Conditions of one flag.
@@ -202,13 +222,19 @@ pub const JOURNAL_BYTES_SMALL: u64 = 256 << 10;
 pub const GROUP_BATCHES: usize = 64;
 /// Operations of those batches, beyond which it waits for no further ones: until it is done, all are in memory, and so
 /// many share the cost of their row that more would make no difference.
-pub const GROUP_OPERATIONS: usize = 4_000;
+pub const GROUP_OPERATIONS: usize = 2_500;
 /// Milliseconds for which a batch waits for calls that have arrived, if one of them is stuck.
 pub const GROUP_WAIT_MS: u64 = 20;
 /// Bytes of one stored row (Durable Objects refuse values from about 2 MB).
 pub const ROW_BYTES: usize = 1 << 20;
 /// Names that one query of the registry asks for. As JSON they fit into a row, also where every byte is escaped.
 pub const NAMES_PER_QUERY: usize = 500;
+/// Milliseconds behind the begin of a day over which the closings of shards are spread: six hours.
+pub const CLOSING_SPREAD_MS: u64 = 6 * 3_600_000;
+/// Shards of an isolate whose alarms are at work at the same time: each holds descriptors of the process, and loads its state.
+pub const CLOSING_SHARDS: u32 = 16;
+/// Milliseconds after which an alarm comes again that met as many.
+pub const CLOSING_RETRY_MS: u64 = 1_000;
 /// Shards that are asked at the same time for one read or written to for one batch.
 pub const FAN_OUT: usize = 16;
 /// How often a batch is tried where something of its namespace is deleted meanwhile.
@@ -217,12 +243,19 @@ pub const INCARNATION_TRIES: u32 = 5;
 pub const EVENTS_PER_TURN: u64 = 1_000;
 /// Sets that one operation may insert its user into: all users, those of the event, those in its week.
 pub const INSERTIONS_PER_OPERATION: u64 = 3;
+/// Sets of periods that it may enter at the end of its group: a day, a week and a month of its event, and of anybody.
+pub const PERIODS_PER_OPERATION: u64 = 6;
+/// Periods of one event, or of anybody, that may be open at a time: the days that take late events, today and tomorrow, and the
+/// weeks and months that these are in.
+pub const OPEN_PERIODS: u64 = LATENESS_DAYS.max + 2 + 3 + 2;
+/// Bytes of memory that what enters one of these sets takes while a group is carried out, beside the fingerprints.
+pub const PERIOD_EFFECT_BYTES: u64 = 192;
 /// Times that one operation may make older sets close: the weeks before its own.
 pub const CLOSINGS_PER_OPERATION: u64 = 1;
 /// Bytes of memory that an operation takes while it is carried out, beside the state: what it changed, how to take that
 /// back, and its part of the journal row. `core::state::aggregator::ceiling` adds up what that is at most, in a namespace
 /// of as many events as there are by default.
-pub const OPERATION_BYTES: u64 = 704 + 112 * INSERTIONS_PER_OPERATION;
+pub const OPERATION_BYTES: u64 = 1_008 + 112 * INSERTIONS_PER_OPERATION + 8 * PERIODS_PER_OPERATION;
 /// Bytes by which an operation may make a state grow, beside its user sets: a counter, a goal, a week, or a combination.
 pub const NEW_ENTRY_BYTES: usize = 512;
 /// The most by which a state grows for a byte of its journal: 9 bytes may begin a user set of some 180.

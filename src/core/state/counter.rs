@@ -1,6 +1,8 @@
 //! A counter: what is known of one event in one shard beside its sets of users ([`super::sets`]).
 
+use super::all_series::AllSeries;
 use super::goal::GoalRecord;
+use super::set_key::COUNTS_IN_PERIODS;
 use super::sets::Slot;
 use super::sum::Sum;
 use crate::core::format::bytes::{Reader, flags_of, put_varint};
@@ -55,10 +57,11 @@ impl Counter {
         CLOSES && self.closed.is_some_and(|closed| week <= closed.week)
     }
 
-    /// Bytes that the counter takes in memory, with the place of its sets.
+    /// Bytes that the counter takes in memory, with the places of its sets and series.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + size_of::<Slot>() + self.goal.as_ref().map_or(0, |goal| goal.memory_bytes())
+        let places = size_of::<Slot>() + if COUNTS_IN_PERIODS { AllSeries::place_bytes() } else { 0 };
+        size_of::<Self>() + places + self.goal.as_ref().map_or(0, |goal| goal.memory_bytes())
     }
 
     /// Whether its sets keep another number of bits than most.

@@ -177,6 +177,7 @@ pub fn add(counts: &mut Report, stored: &Stored) {
             other.weeks.into_iter().for_each(|(week, users)| *mine.weeks.entry(week).or_default() += users);
         }
         Stored::Set(set, users) => add_users(counts, *set, users.len()),
+        Stored::Series(_) => {}
     }
 }
 
@@ -188,6 +189,7 @@ fn add_users(counts: &mut Report, set: SetKey, users: u64) {
         SetKey::Week(event, week) => {
             *counter_of(&mut counts.counters, event).weeks.entry(week).or_default() += users;
         }
+        SetKey::EventPeriod(..) | SetKey::AnyPeriod(_) => {}
     }
 }
 
@@ -202,6 +204,7 @@ pub fn follow(counts: &mut Report, effects: &[Effect]) {
                     close(&mut counter_of(&mut counts.counters, event).weeks, week);
                 }
             }
+            Effect::InsertMany { .. } | Effect::Over { .. } | Effect::ClosePeriods { .. } | Effect::Miss { .. } => {}
             Effect::Insert { set, carried, .. } => {
                 add_users(counts, *set, 1);
                 let completion = carried.as_ref().and_then(|carried| carried.completion.as_ref());

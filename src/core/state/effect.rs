@@ -4,11 +4,14 @@
 //!
 //! | part | form |
 //! |---|---|
-//! | kind | 1 byte: `0` counter, `1` goal, `64` counter with its own number of fingerprint bits; `128 + kind of set` insertion, `161` insertion into the users of an event that carries something, `192 + kind of set` closing, `224 + kind of set` insertion with a short fingerprint |
-//! | event | LEB128, kinds below 128 |
+//! | kind | 1 byte: `0` counter, `1` goal, `2` periods close, `3` a day is missed, `64` counter with its own number of fingerprint bits; `32 + kind of set` insertions with short fingerprints, `48 + kind of set` insertions, `80 + kind of set` a set goes over; `128 + kind of set` insertion, `161` insertion into the users of an event that carries something, `192 + kind of set` closing, `224 + kind of set` insertion with a short fingerprint; 16 more where an insertion is a first occurrence in periods |
+//! | event | LEB128, kinds `0`, `1`, `64` only |
+//! | day | LEB128, its stored number, kinds `2` and `3` only |
 //! | tag | 8 bytes, kinds `0` and `64` only |
 //! | fingerprint bits | 1 byte, kind `64` only |
-//! | parts of the key of the set | from `128` on ([`super::set_key`]) |
+//! | parts of the key of the set | kinds with one ([`super::set_key`]) |
+//! | day, units | first occurrences in periods only: LEB128, its stored number; 1 byte |
+//! | fingerprints | insertions only: their number (LEB128), then each, ascending: 8 bytes, or short ones the upper 5 |
 //! | fingerprint | insertions only: 8 bytes, or from `224` on, where the lower 24 bits are 0, the upper 5 |
 //! | flags | 1 byte, kind `161` only: 1 value, 2 combination, 4 the combination counts in `other` |
 //! | value | 8 bytes, if flag 1 |
@@ -16,9 +19,12 @@
 
 use super::combination::Combination;
 use super::goal::Bucket;
-use super::set_key::SetKey;
+use super::series::Occurrence;
+use super::set_key::{COUNTS_IN_PERIODS, KINDS_MAX, SetKey};
 use crate::core::format::bytes::{Reader, flags_of, put_varint};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
+use crate::core::periods::day::Day;
+use crate::core::periods::period::Units;
 use crate::core::sets::user_set::UserSet;
 use crate::core::settings::limits::EVENTS_PER_NAMESPACE;
 
@@ -45,13 +51,37 @@ pub enum Effect {
         set: SetKey,
         /// The user in it.
         fingerprint: u64,
+        /// The periods of which it is a first occurrence ever, if any; it counts only if the user is new in the set.
+        first: Option<Occurrence>,
         /// What came with the first occurrence of an event, if anything did; it counts only if the user is new in the set.
         carried: Option<Box<Carried>>,
+    },
+    /// Users are in a set now.
+    InsertMany {
+        /// The set.
+        set: SetKey,
+        /// The users in it, ascending.
+        fingerprints: Box<[u64]>,
     },
     /// The sets of an event and kind up to this one become a number.
     Close {
         /// The last of them.
         last: SetKey,
+    },
+    /// The set of a period becomes a number before its time, because there is no room.
+    Over {
+        /// The set.
+        set: SetKey,
+    },
+    /// The sets of periods that ended up to this day become numbers.
+    ClosePeriods {
+        /// The day.
+        last: Day,
+    },
+    /// There was no room to note the first occurrences of a day.
+    Miss {
+        /// The day.
+        day: Day,
     },
 }
 
@@ -66,12 +96,18 @@ pub struct Carried {
 
 pub(super) const COUNTER: u8 = 0;
 pub(super) const GOAL: u8 = 1;
+const CLOSE_PERIODS: u8 = 2;
+const MISS: u8 = 3;
+const INSERT_MANY_SHORT: u8 = 32;
+const INSERT_MANY: u8 = 48;
 pub(super) const SIZED_COUNTER: u8 = 64;
+const OVER: u8 = 80;
 const INSERT: u8 = 128;
 const INSERT_CARRYING: u8 = 160;
 const CLOSE: u8 = 192;
 const INSERT_SHORT: u8 = 224;
-const SET_KINDS: u8 = 31;
+const IS_FIRST: u8 = 16;
+const SET_KINDS: u8 = KINDS_MAX - 1;
 
 const HAS_VALUE: u8 = 1;
 const HAS_COMBINATION: u8 = 2;
@@ -81,7 +117,7 @@ impl Effect {
     /// That a user is in a set, with nothing carried.
     #[must_use]
     pub const fn insert(set: SetKey, fingerprint: u64) -> Self {
-        Self::Insert { set, fingerprint, carried: None }
+        Self::Insert { set, fingerprint, first: None, carried: None }
     }
 
     /// Appends the encoding.
@@ -100,7 +136,7 @@ impl Effect {
                 out.push(GOAL);
                 put_varint(out, u64::from(*event));
             }
-            Self::Insert { set, fingerprint, carried } => {
+            Self::Insert { set, fingerprint, first, carried } => {
                 let is_short = self.is_short();
                 let kind = if carried.is_some() {
                     INSERT_CARRYING
@@ -109,42 +145,81 @@ impl Effect {
                 } else {
                     INSERT
                 };
-                out.push(kind + set.kind());
+                out.push(kind + if first.is_some() { IS_FIRST } else { 0 } + set.kind());
                 set.encode_parts(out);
-                let bytes = fingerprint.to_le_bytes();
-                if is_short {
-                    out.extend_from_slice(bytes.split_at(bytes.len() - SHORT_BYTES).1);
-                } else {
-                    out.extend_from_slice(&bytes);
+                if let Some(Occurrence { day, units }) = first {
+                    put_varint(out, u64::from(day.number()));
+                    out.push(units.bits());
                 }
+                put_fingerprint(out, *fingerprint, is_short);
                 if let Some(carried) = carried {
                     carried.encode(out);
                 }
+            }
+            Self::InsertMany { set, fingerprints } => {
+                let is_short = fingerprints.iter().all(|&fingerprint| is_short(fingerprint));
+                out.push(set.kind() + if is_short { INSERT_MANY_SHORT } else { INSERT_MANY });
+                set.encode_parts(out);
+                put_varint(out, fingerprints.len() as u64);
+                fingerprints.iter().for_each(|&fingerprint| put_fingerprint(out, fingerprint, is_short));
             }
             Self::Close { last } => {
                 out.push(last.kind() + CLOSE);
                 last.encode_parts(out);
             }
+            Self::Over { set } => {
+                out.push(set.kind() + OVER);
+                set.encode_parts(out);
+            }
+            Self::ClosePeriods { last: day } | Self::Miss { day } => {
+                out.push(if matches!(self, Self::Miss { .. }) { MISS } else { CLOSE_PERIODS });
+                put_varint(out, u64::from(day.number()));
+            }
+        }
+    }
+
+    /// The least version of a row that has it: 6 where it is about periods, 5 where its fingerprint is short.
+    pub(super) const fn version(&self) -> u8 {
+        match self {
+            Self::Insert { first: Some(_), .. }
+            | Self::InsertMany { .. }
+            | Self::Over { .. }
+            | Self::ClosePeriods { .. }
+            | Self::Miss { .. } => 6,
+            _ if self.is_short() => 5,
+            _ => 4,
         }
     }
 
     /// Whether its encoding has a short fingerprint.
-    pub(super) const fn is_short(&self) -> bool {
+    const fn is_short(&self) -> bool {
         matches!(self, Self::Insert { fingerprint, carried: None, .. } if is_short(*fingerprint))
     }
 
-    /// Reads the effect at this position of a row in which fingerprints that can be short are so, or none is.
-    pub(super) fn decode(reader: &mut Reader<'_>, nth: u64, has_short: bool) -> Result<Self, Corrupt> {
+    /// Reads the effect at this position of a row of a version.
+    pub(super) fn decode(reader: &mut Reader<'_>, nth: u64, version: u8) -> Result<Self, Corrupt> {
         let kind = reader.u8().within("kind").within_nth("effect", nth)?;
-        if kind < INSERT {
-            let noun = noun(kind).ok_or_else(|| Corrupt::new(Defect::Unknown).within("kind"));
-            let noun = noun.within_nth("effect", nth)?;
+        if let COUNTER | GOAL | SIZED_COUNTER = kind {
             let event = reader.varint_below(EVENTS_PER_NAMESPACE.max).within("event").within_nth("effect", nth)? as u32;
+            let noun = noun(kind).unwrap_or(COUNTER_OF);
             return Self::decode_counter(reader, kind, event).within_noted("effect", nth, noun, Some(event.into()));
+        }
+        let knows_periods = COUNTS_IN_PERIODS && version >= 6;
+        if knows_periods && matches!(kind, CLOSE_PERIODS | MISS) {
+            let day =
+                reader.varint().and_then(|number| Day::of_number(number).ok_or_else(|| Corrupt::new(Defect::Range)));
+            let day = day.within("day").within_nth("effect", nth)?;
+            return Ok(if kind == MISS { Self::Miss { day } } else { Self::ClosePeriods { last: day } });
+        }
+        let is_of_set = kind >= INSERT
+            || (knows_periods && (INSERT_MANY_SHORT..SIZED_COUNTER).contains(&kind))
+            || (knows_periods && kind & !SET_KINDS == OVER);
+        if !is_of_set {
+            return Err(Corrupt::new(Defect::Unknown).within("kind").within_nth("effect", nth));
         }
         let set = SetKey::decode_parts(kind & SET_KINDS, reader).within_nth("effect", nth)?;
         let (noun, event) = (SetKey::noun(set.kind()), set.event().map(u64::from));
-        Self::decode_change(reader, kind & !SET_KINDS, set, has_short).within_noted("effect", nth, noun, event)
+        Self::decode_change(reader, kind & !SET_KINDS, set, version).within_noted("effect", nth, noun, event)
     }
 
     /// Reads what is behind the event of a counter or a goal.
@@ -162,24 +237,50 @@ impl Effect {
         Ok(Self::Counter { event, tag, fingerprint_bits })
     }
 
-    fn decode_change(reader: &mut Reader<'_>, kind: u8, set: SetKey, has_short: bool) -> Result<Self, Corrupt> {
-        if kind == CLOSE {
-            return Ok(Self::Close { last: set });
+    fn decode_change(reader: &mut Reader<'_>, kind: u8, set: SetKey, version: u8) -> Result<Self, Corrupt> {
+        match kind {
+            CLOSE => return Ok(Self::Close { last: set }),
+            OVER if set.period().is_some() => return Ok(Self::Over { set }),
+            INSERT_MANY | INSERT_MANY_SHORT if set.period().is_some() => {
+                return Self::decode_many(reader, set, kind == INSERT_MANY_SHORT);
+            }
+            _ => {}
         }
+        let is_first = kind & IS_FIRST != 0;
+        let kind = kind & !IS_FIRST;
+        let first = if is_first { Some(read_first(reader, set, version)?) } else { None };
         let fingerprint = match kind {
             INSERT => match reader.u64().within("fingerprint")? {
-                long if has_short && is_short(long) => return Err(Corrupt::new(Defect::Form).within("fingerprint")),
+                long if version >= 5 && is_short(long) => return Err(Corrupt::new(Defect::Form).within("fingerprint")),
                 long => long,
             },
             INSERT_CARRYING if matches!(set, SetKey::Event(_)) => reader.u64().within("fingerprint")?,
-            INSERT_SHORT if has_short => {
-                let kept: [u8; SHORT_BYTES] = reader.array().within("fingerprint")?;
-                kept.into_iter().rev().fold(0, |upper, byte| upper << 8 | u64::from(byte)) << SHORT_SHIFT
-            }
+            INSERT_SHORT if version >= 5 => read_short(reader)?,
             _ => return Err(Corrupt::new(Defect::Unknown).within("kind")),
         };
+        if set.period().is_some() {
+            return Err(Corrupt::new(Defect::Unknown).within("kind"));
+        }
         let carried = if kind == INSERT_CARRYING { Carried::decode(reader)? } else { None };
-        Ok(Self::Insert { set, fingerprint, carried })
+        Ok(Self::Insert { set, fingerprint, first, carried })
+    }
+
+    fn decode_many(reader: &mut Reader<'_>, set: SetKey, are_short: bool) -> Result<Self, Corrupt> {
+        let count = reader.varint().within("number of fingerprints")?;
+        let mut fingerprints = Vec::new();
+        for nth in 0..count {
+            let fingerprint = if are_short { read_short(reader) } else { reader.u64().within("fingerprint") };
+            let fingerprint = fingerprint.within_nth("user", nth)?;
+            if fingerprints.last().is_some_and(|&last| last >= fingerprint) {
+                return Err(Corrupt::new(Defect::Order).within("fingerprint").within_nth("user", nth));
+            }
+            fingerprints.push(fingerprint);
+        }
+        let could_be_short = fingerprints.iter().all(|&fingerprint| is_short(fingerprint));
+        if fingerprints.is_empty() || could_be_short != are_short {
+            return Err(Corrupt::new(Defect::Form).within("fingerprints"));
+        }
+        Ok(Self::InsertMany { set, fingerprints: fingerprints.into() })
     }
 
     /// Names the effect at this position of a row as what is corrupt.
@@ -187,11 +288,41 @@ impl Effect {
         let (noun, event) = match self {
             Self::Counter { event, .. } => (COUNTER_OF, Some(*event)),
             Self::Goal { event } => (GOAL_OF, Some(*event)),
-            Self::Insert { set, .. } => (SetKey::noun(set.kind()), set.event()),
+            Self::Insert { set, .. } | Self::InsertMany { set, .. } | Self::Over { set } => {
+                (SetKey::noun(set.kind()), set.event())
+            }
             Self::Close { last } => (CLOSE_OF, last.event()),
+            Self::ClosePeriods { .. } | Self::Miss { .. } => (PERIODS, None),
         };
         corrupt.within_noted("effect", nth, noun, event.map(u64::from))
     }
+}
+
+fn put_fingerprint(out: &mut Vec<u8>, fingerprint: u64, is_short: bool) {
+    let bytes = fingerprint.to_le_bytes();
+    if is_short {
+        out.extend_from_slice(bytes.split_at(bytes.len() - SHORT_BYTES).1);
+    } else {
+        out.extend_from_slice(&bytes);
+    }
+}
+
+fn read_short(reader: &mut Reader<'_>) -> Result<u64, Corrupt> {
+    let kept: [u8; SHORT_BYTES] = reader.array().within("fingerprint")?;
+    Ok(kept.into_iter().rev().fold(0, |upper, byte| upper << 8 | u64::from(byte)) << SHORT_SHIFT)
+}
+
+/// Reads when a first occurrence was.
+fn read_first(reader: &mut Reader<'_>, set: SetKey, version: u8) -> Result<Occurrence, Corrupt> {
+    if !COUNTS_IN_PERIODS || version < 6 || !matches!(set, SetKey::AllUsers | SetKey::Event(_)) {
+        return Err(Corrupt::new(Defect::Unknown).within("kind"));
+    }
+    let day =
+        Day::of_number(reader.varint().within("day")?).ok_or_else(|| Corrupt::new(Defect::Range).within("day"))?;
+    let bits = reader.u8().within("units")?;
+    let units = Units::of_bits(bits);
+    let is_sound = units.bits() == bits && units != Units::NONE;
+    if is_sound { Ok(Occurrence { day, units }) } else { Err(Corrupt::new(Defect::Range).within("units")) }
 }
 
 /// Whether the upper 5 bytes say everything, as with [`UserSet::FINGERPRINT_BITS`].
@@ -206,6 +337,7 @@ const _: () = assert!(UserSet::FINGERPRINT_BITS as usize <= 8 * SHORT_BYTES);
 const COUNTER_OF: &str = "counter of event";
 const GOAL_OF: &str = "goal of event";
 const CLOSE_OF: &str = "closed sets of event";
+const PERIODS: &str = "periods";
 
 /// What an effect of this kind, below those of sets, is called.
 pub(super) const fn noun(kind: u8) -> Option<&'static str> {

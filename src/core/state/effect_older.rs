@@ -83,7 +83,7 @@ fn first(reader: &mut Reader<'_>, kind: u8, event: u32, effects: &mut Vec<Effect
         _ => Some(Bucket::Other),
     };
     let carried = Carried::read(reader, kind & HAS_VALUE != 0, bucket)?;
-    effects.push(Effect::Insert { set: SetKey::Event(event), fingerprint, carried });
+    effects.push(Effect::Insert { set: SetKey::Event(event), fingerprint, first: None, carried });
     effects.extend(new_user.map(|fingerprint| Effect::insert(SetKey::AllUsers, fingerprint)));
     Ok(())
 }

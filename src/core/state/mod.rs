@@ -1,6 +1,7 @@
 //! The state of a shard: what it counts, how that changes, and how it is stored.
 
 pub mod aggregator;
+pub mod all_series;
 pub mod combination;
 pub mod counter;
 pub mod counts;
@@ -10,6 +11,9 @@ pub mod error;
 pub mod goal;
 pub mod journal;
 pub mod report;
+pub mod series;
+#[cfg(not(feature = "browser"))]
+pub mod series_report;
 pub mod set_key;
 pub mod sets;
 pub mod shard_limits;

@@ -4,7 +4,9 @@
 //! |---:|---|---|
 //! | 0 | everybody in the namespace | |
 //! | 1 | who did an event | event |
-//! | 2 | who did an event in an ISO week | event, stored number of the [`Week`] |
+//! | 2 | who did an event in an ISO week, of a weekly cohort | event, stored number of the [`Week`] |
+//! | 3 | who did an event in a period | event, stored number of the [`Period`] |
+//! | 4 | who did anything in a period | stored number of the [`Period`] |
 //!
 //! A further kind is a line here, a variant of [`SetKey`] and an arm in each of its functions; nothing else names kinds
 //! but what inserts into them and what answers with their numbers.
@@ -12,8 +14,12 @@
 use crate::core::format::bytes::{Reader, put_varint};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::identity::{ALL_USERS_TAG, UnlinkKey};
+use crate::core::periods::period::Period;
 use crate::core::periods::week::Week;
 use crate::core::settings::limits::EVENTS_PER_NAMESPACE;
+
+/// A page counts in no periods, and does not fetch the code for them.
+pub(super) const COUNTS_IN_PERIODS: bool = cfg!(not(feature = "browser"));
 
 /// The name of a set of users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,27 +28,53 @@ pub enum SetKey {
     AllUsers,
     /// Who did an event.
     Event(u32),
-    /// Who did an event in a week.
+    /// Who did an event in a week, of a weekly cohort.
     Week(u32, Week),
+    /// Who did an event in a period, as long as that is open.
+    EventPeriod(u32, Period),
+    /// Who did anything in a period, as long as that is open.
+    AnyPeriod(Period),
 }
 
 const ALL_USERS: u8 = 0;
 const EVENT: u8 = 1;
 const WEEK: u8 = 2;
+const EVENT_PERIOD: u8 = 3;
+const ANY_PERIOD: u8 = 4;
+/// More than the number of every kind.
+pub(super) const KINDS_MAX: u8 = 16;
 
 // What a number has of a kind and its parts. With the 256 rows that a section may have it stays below 2^53: numbers of rows
 // pass through JavaScript.
 const KIND_SHIFT: u32 = 38;
 const FIRST_SHIFT: u32 = 24;
-const _: () = assert!(EVENTS_PER_NAMESPACE.max < 1 << (KIND_SHIFT - FIRST_SHIFT));
+const _: () = assert!(EVENTS_PER_NAMESPACE.max + 1 < 1 << (KIND_SHIFT - FIRST_SHIFT));
 
 impl SetKey {
     /// The event that the set belongs to, and with which it is deleted.
     #[must_use]
     pub const fn event(self) -> Option<u32> {
         match self {
-            Self::AllUsers => None,
-            Self::Event(event) | Self::Week(event, _) => Some(event),
+            Self::AllUsers | Self::AnyPeriod(_) => None,
+            Self::Event(event) | Self::Week(event, _) | Self::EventPeriod(event, _) => Some(event),
+        }
+    }
+
+    /// The period that the set is open in.
+    #[must_use]
+    pub const fn period(self) -> Option<Period> {
+        match self {
+            Self::EventPeriod(_, period) | Self::AnyPeriod(period) => Some(period),
+            _ => None,
+        }
+    }
+
+    /// The set of who did an event in a period, or anything.
+    #[must_use]
+    pub const fn in_period(event: Option<u32>, period: Period) -> Self {
+        match event {
+            Some(event) => Self::EventPeriod(event, period),
+            None => Self::AnyPeriod(period),
         }
     }
 
@@ -50,9 +82,10 @@ impl SetKey {
     #[must_use]
     pub const fn of_event(self, event: u32) -> Self {
         match self {
-            Self::AllUsers => Self::AllUsers,
+            Self::AllUsers | Self::AnyPeriod(_) => self,
             Self::Event(_) => Self::Event(event),
             Self::Week(_, week) => Self::Week(event, week),
+            Self::EventPeriod(_, period) => Self::EventPeriod(event, period),
         }
     }
 
@@ -63,6 +96,8 @@ impl SetKey {
             Self::AllUsers => ALL_USERS_TAG,
             Self::Event(_) => event_tag,
             Self::Week(_, week) => key.week_tag(event_tag, week),
+            Self::EventPeriod(_, period) => key.period_tag(event_tag, period),
+            Self::AnyPeriod(period) => key.period_tag(ALL_USERS_TAG, period),
         }
     }
 
@@ -73,6 +108,8 @@ impl SetKey {
             Self::AllUsers => ALL_USERS,
             Self::Event(_) => EVENT,
             Self::Week(..) => WEEK,
+            Self::EventPeriod(..) => EVENT_PERIOD,
+            Self::AnyPeriod(_) => ANY_PERIOD,
         }
     }
 
@@ -82,7 +119,9 @@ impl SetKey {
         match kind {
             ALL_USERS => "all users",
             EVENT => "users of event",
-            _ => "users in a week of event",
+            WEEK => "users in a week of event",
+            EVENT_PERIOD => "users in a period of event",
+            _ => "users in a period",
         }
     }
 
@@ -93,8 +132,15 @@ impl SetKey {
             Self::AllUsers => (0, 0),
             Self::Event(event) => (event, 0),
             Self::Week(event, week) => (event, week.index()),
+            Self::EventPeriod(event, period) => (event, period.code()),
+            Self::AnyPeriod(period) => (0, period.code()),
         };
-        u64::from(self.kind()) << KIND_SHIFT | u64::from(first) << FIRST_SHIFT | u64::from(second)
+        Self::number_of(self.kind(), first, second)
+    }
+
+    /// The number of a kind and two parts.
+    pub(super) fn number_of(kind: u8, first: u32, second: u32) -> u64 {
+        u64::from(kind) << KIND_SHIFT | u64::from(first) << FIRST_SHIFT | u64::from(second)
     }
 
     /// The kind and the event of the set with this number.
@@ -108,8 +154,10 @@ impl SetKey {
         if let Some(event) = self.event() {
             put_varint(out, u64::from(event));
         }
-        if let Self::Week(_, week) = self {
-            week.encode(out);
+        match self {
+            Self::AllUsers | Self::Event(_) => {}
+            Self::Week(_, week) => week.encode(out),
+            Self::EventPeriod(_, period) | Self::AnyPeriod(period) => period.encode(out),
         }
     }
 
@@ -122,6 +170,8 @@ impl SetKey {
             ALL_USERS => Ok(Self::AllUsers),
             EVENT => Ok(Self::Event(event(reader)?)),
             WEEK => Ok(Self::Week(event(reader)?, Week::decode(reader).within("week")?)),
+            EVENT_PERIOD if COUNTS_IN_PERIODS => Ok(Self::EventPeriod(event(reader)?, period(reader)?)),
+            ANY_PERIOD if COUNTS_IN_PERIODS => Ok(Self::AnyPeriod(period(reader)?)),
             _ => Err(Corrupt::new(Defect::Unknown).within("kind")),
         }
     }
@@ -131,10 +181,20 @@ fn event(reader: &mut Reader<'_>) -> Result<u32, Corrupt> {
     Ok(reader.varint_below(EVENTS_PER_NAMESPACE.max).within("event")? as u32)
 }
 
+fn period(reader: &mut Reader<'_>) -> Result<Period, Corrupt> {
+    Period::decode(reader).within("period")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::core::identity::Keys;
+    use crate::core::periods::day::Day;
+    use crate::core::periods::period::Unit;
+
+    fn periods() -> [Period; 3] {
+        Unit::ALL.map(|unit| Period::of(unit, Day::of_unix_s(1_645_000_000)))
+    }
 
     /// Stored fingerprints outlive a release, and sets their place: neither may change unnoticed.
     #[test]
@@ -145,11 +205,15 @@ mod tests {
         assert_eq!(of(SetKey::AllUsers), (0, 0));
         assert_eq!(of(SetKey::Event(3)), (77, (1 << 38) + (3 << 24)));
         assert_eq!(of(SetKey::Week(3, week)), (unlink.week_tag(77, week), (2 << 38) + (3 << 24) + 2_023 * 64 + 7));
+        let [day, _, month] = periods();
+        assert_eq!(of(SetKey::EventPeriod(3, day)), (1_190_025_971_953_660_243, (3 << 38) + (3 << 24) + 738_567));
+        assert_eq!(of(SetKey::AnyPeriod(month)), (4_999_359_121_539_563_814, (4 << 38) + (2 << 22) + 2_022 * 12 + 1));
     }
 
     #[test]
     fn keys_ascend_as_their_numbers_do_and_are_read_as_written() {
         let week = |n: i64| Week::of_unix_s(1_645_000_000 + n * 604_800).unwrap();
+        let [day, week_of_series, month] = periods();
         let keys = [
             SetKey::AllUsers,
             SetKey::Event(0),
@@ -158,6 +222,11 @@ mod tests {
             SetKey::Week(0, week(0)),
             SetKey::Week(0, week(1)),
             SetKey::Week(9_999, week(0)),
+            SetKey::EventPeriod(0, day),
+            SetKey::EventPeriod(0, week_of_series),
+            SetKey::EventPeriod(9_999, day),
+            SetKey::AnyPeriod(day),
+            SetKey::AnyPeriod(month),
         ];
         assert!(keys.is_sorted() && keys.iter().map(|key| key.number()).is_sorted());
         for key in keys {

@@ -12,6 +12,8 @@ pub struct Sets {
     /// Those of no event at 0, those of event `n` at `1 + n`.
     slots: Vec<Slot>,
     memory_bytes: usize,
+    /// Users of all sets of periods.
+    in_periods: u64,
     /// Sets that were dropped since [`Self::note_stored`].
     dropped: Vec<SetKey>,
 }
@@ -41,6 +43,18 @@ impl Sets {
     #[must_use]
     pub const fn memory_bytes(&self) -> usize {
         self.memory_bytes
+    }
+
+    /// Users of all sets of periods together.
+    #[must_use]
+    pub const fn in_periods(&self) -> u64 {
+        self.in_periods
+    }
+
+    /// The sets of periods.
+    pub fn of_periods(&self) -> impl Iterator<Item = (SetKey, &UserSet)> {
+        let sets = self.slots.iter().flat_map(|slot| &slot.others);
+        sets.filter(|(set, _)| set.period().is_some()).map(|(set, entry)| (*set, &entry.users))
     }
 
     /// A set.
@@ -115,6 +129,54 @@ impl Sets {
         Ok(true)
     }
 
+    /// Adds fingerprints, strictly ascending, to the set of a period, which is made with `fingerprint_bits` where there is none.
+    /// Calls `is_new` with the position of each that was absent. The sets grow by at most `growth_bytes`.
+    ///
+    /// # Errors
+    /// How many were done, and [`Full`], when there is no room for the next.
+    #[cfg(not(feature = "browser"))]
+    pub fn insert_many(
+        &mut self,
+        set: SetKey,
+        fingerprints: &[u64],
+        fingerprint_bits: u8,
+        growth_bytes: usize,
+        mut is_new: impl FnMut(usize),
+    ) -> Result<(), (usize, Full)> {
+        let mut room = growth_bytes;
+        if self.get(set).is_none() {
+            let users = UserSet::with_fingerprint_bits(fingerprint_bits).ok_or((0, Full::Capacity))?;
+            room = room.checked_sub(own_bytes(set)).ok_or((0, Full::Memory))?;
+            self.put(set, Entry::new(users, true));
+        }
+        let Some(entry) = self.get_mut(set) else {
+            return Err((0, Full::Capacity));
+        };
+        let users = &mut entry.users;
+        let (bytes_before, users_before) = (users.memory_bytes(), users.len());
+        users.reserve(fingerprints.len() as u64, room);
+        let mut done = Ok(());
+        for (at, &fingerprint) in fingerprints.iter().enumerate() {
+            let left = room.saturating_sub(users.memory_bytes() - bytes_before);
+            match users.insert(fingerprint, left) {
+                Ok(true) => is_new(at),
+                Ok(false) => {}
+                Err(full) => {
+                    done = Err((at, full));
+                    break;
+                }
+            }
+        }
+        let (grown, added) = (users.memory_bytes() - bytes_before, users.len() - users_before);
+        entry.has_changed |= added > 0;
+        self.memory_bytes += grown;
+        self.in_periods += added;
+        if self.get(set).is_some_and(UserSet::is_empty) {
+            self.take(set, set);
+        }
+        done
+    }
+
     /// Adds everything that `users` has to a set.
     ///
     /// # Errors
@@ -127,11 +189,14 @@ impl Sets {
             self.put(set, Entry::new(users.clone(), true));
             return Ok(());
         };
-        let before = entry.users.memory_bytes();
+        let (before, users_before) = (entry.users.memory_bytes(), entry.users.len());
         entry.has_changed = true;
         let merged = entry.users.merge(users);
-        let after = entry.users.memory_bytes();
+        let (after, added) = (entry.users.memory_bytes(), entry.users.len() - users_before);
         self.memory_bytes = self.memory_bytes + after - before;
+        if set.period().is_some() {
+            self.in_periods += added;
+        }
         merged
     }
 
@@ -185,6 +250,7 @@ impl Sets {
             .into_iter()
             .map(|(set, Entry { users, .. })| {
                 self.memory_bytes -= own_bytes(set) + allocated_bytes(&users);
+                self.in_periods -= if set.period().is_some() { users.len() } else { 0 };
                 self.dropped.push(set);
                 (set, users)
             })
@@ -215,6 +281,12 @@ impl Sets {
         changed.chain(self.dropped.iter().copied().filter(|&set| self.get(set).is_none()))
     }
 
+    /// Whether sets were dropped since [`Self::note_stored`].
+    #[must_use]
+    pub const fn has_dropped(&self) -> bool {
+        !self.dropped.is_empty()
+    }
+
     /// Notes that every set is stored as it is now.
     pub fn note_stored(&mut self) {
         self.dropped.clear();
@@ -239,6 +311,7 @@ impl Sets {
     /// Puts a set where there is none.
     fn put(&mut self, set: SetKey, entry: Entry) {
         self.memory_bytes += own_bytes(set) + allocated_bytes(&entry.users);
+        self.in_periods += if set.period().is_some() { entry.users.len() } else { 0 };
         let place = place(set);
         if place >= self.slots.len() {
             self.slots.resize_with(place + 1, Slot::default);

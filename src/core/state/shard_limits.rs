@@ -4,6 +4,7 @@ use litemap::LiteMap;
 
 use super::error::Refusal;
 use crate::core::sets::user_set::UserSet;
+use crate::core::settings::limits::LATENESS_DAYS;
 
 /// The limits that a shard's state is held to.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +17,8 @@ pub struct ShardLimits {
     pub memory_bytes: u64,
     /// Weekly cohorts of one event in this shard.
     pub weeks_per_event: u64,
+    /// What periods are held to.
+    pub time: TimeLimits,
     /// Whether a goal is refused where there is no memory for it. A goal must be on all shards of a namespace or on none, so
     /// there it is not: it takes some hundred bytes for each event at most.
     pub refuses_goals: bool,
@@ -23,6 +26,20 @@ pub struct ShardLimits {
     pub fingerprint_bits: u8,
     /// Events that a counter setting gives limits of their own, by number.
     pub sizings: LiteMap<u32, Sizing>,
+}
+
+/// What the periods of a shard are held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeLimits {
+    /// Days after its end for which a period takes late events.
+    pub lateness_days: i64,
+    /// Fingerprints in all sets of open periods.
+    pub fingerprints: u64,
+}
+
+impl TimeLimits {
+    /// The greatest of both.
+    pub const NONE: Self = Self { lateness_days: LATENESS_DAYS.max as i64, fingerprints: u64::MAX };
 }
 
 /// What a counter setting makes of an event's user set.
@@ -75,6 +92,7 @@ impl ShardLimits {
         combinations_per_goal: u64::MAX,
         memory_bytes: u64::MAX,
         weeks_per_event: u64::MAX,
+        time: TimeLimits::NONE,
         refuses_goals: false,
         fingerprint_bits: UserSet::FINGERPRINT_BITS,
         sizings: LiteMap::new_vec(),

@@ -1,14 +1,14 @@
 //! The snapshot of a shard: its state in sections that are stored and replaced one by one.
 //!
-//! A section is a [`crate::core::format::bytes::frame`] of kind `S`, version 4, around
+//! A section is a [`crate::core::format::bytes::frame`] of kind `S`, version 5 where it is about periods, else 4, around
 //!
 //! | part | form |
 //! |---|---|
-//! | what | LEB128: `0` a set, `1 + n` the counter of event `n` |
-//! | content | of a set its kind (1 byte), the parts of its key, the bits of its fingerprints (1 byte) and the user set; or the counter |
+//! | what | LEB128: `0` a set or a series, `1 + n` the counter of event `n` |
+//! | content | of a set its kind (1 byte), the parts of its key, the bits of its fingerprints (1 byte) and the user set; of a series 31 (1 byte) and the series ([`super::all_series`]); or the counter |
 //!
-//! It is stored under a number: that of the set's key ([`SetKey::number`]), or `1 + n`. So counters come before the sets of
-//! events.
+//! It is stored under a number: that of the set's key ([`SetKey::number`]), `1 + n`, or of a series as if 31 was a kind of set and
+//! its place an event. So counters come before the sets of events, and series are last.
 //!
 //! Versions 1 to 3 are read by [`super::snapshot_older`]. A counter held its sets in them; whatever is read of it counts as
 //! changed, so that the next compaction stores it as sections of their own.
@@ -16,16 +16,19 @@
 //! Equal states have equal sections, whatever the order of events that led to them.
 
 use super::aggregator::{Aggregator, Section};
+use super::all_series::{self, StoredSeries};
 use super::counter::Counter;
-use super::set_key::SetKey;
+use super::set_key::{COUNTS_IN_PERIODS, SetKey};
 use super::snapshot_older::{self, KIND, Section as Older, VERSION_MAX};
-use crate::core::format::bytes::{Reader, close_frame, open_frame, put_varint, unframe, version_of};
+use crate::core::format::bytes::{Reader, check_version, close_frame, open_frame, put_varint, unframe, version_of};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::sets::user_set::UserSet;
 use crate::core::settings::limits::EVENTS_PER_NAMESPACE;
 
-const VERSION: u8 = VERSION_MAX + 1;
+const VERSION: u8 = VERSION_MAX + 2;
+const VERSION_WITHOUT_PERIODS: u8 = VERSION_MAX + 1;
 const SET: u64 = 0;
+const SERIES: u8 = 31;
 
 /// A part of a state, as it was stored.
 pub enum Stored {
@@ -33,6 +36,8 @@ pub enum Stored {
     Counter(u32, Counter),
     /// A set of users.
     Set(SetKey, UserSet),
+    /// A series.
+    Series(StoredSeries),
 }
 
 impl Section {
@@ -42,6 +47,16 @@ impl Section {
         match self {
             Self::Counter(event) => 1 + u64::from(event),
             Self::Set(set) => set.number(),
+            Self::Series(place) => SetKey::number_of(SERIES, place as u32, 0),
+        }
+    }
+
+    /// The least version that has it.
+    const fn version(self) -> u8 {
+        match self {
+            Self::Series(_) => VERSION,
+            Self::Set(set) if set.period().is_some() => VERSION,
+            _ => VERSION_WITHOUT_PERIODS,
         }
     }
 }
@@ -67,8 +82,16 @@ pub fn encode(state: &Aggregator, section: Section) -> Option<Vec<u8>> {
             out.push(users.fingerprint_bits());
             users.encode(&mut out);
         }
+        Section::Series(place) => {
+            out = open_frame(KIND, 0);
+            put_varint(&mut out, SET);
+            out.push(SERIES);
+            if !COUNTS_IN_PERIODS || !state.series().encode(place, &mut out) {
+                return None;
+            }
+        }
     }
-    close_frame(VERSION, &mut out);
+    close_frame(section.version(), &mut out);
     Some(out)
 }
 
@@ -78,7 +101,7 @@ pub fn encode(state: &Aggregator, section: Section) -> Option<Vec<u8>> {
 /// [`Corrupt`] for anything that [`encode`] does not write, in this version or an earlier one.
 pub fn read(bytes: &[u8]) -> Result<Vec<Stored>, Corrupt> {
     let mut reader = Reader::new(unframe(KIND, VERSION, bytes)?);
-    if version_of(bytes) != VERSION {
+    if version_of(bytes) < VERSION_WITHOUT_PERIODS {
         let Older { counter, sets } = snapshot_older::read(bytes)?;
         let counter = counter.map(|(event, counter)| Stored::Counter(event, counter));
         return Ok(counter.into_iter().chain(sets.into_iter().map(|(set, users)| Stored::Set(set, users))).collect());
@@ -89,11 +112,15 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Stored>, Corrupt> {
         None => read_set(&mut reader)?,
     };
     reader.end()?;
+    check_version(bytes, stored.section().version())?;
     Ok(vec![stored])
 }
 
 fn read_set(reader: &mut Reader<'_>) -> Result<Stored, Corrupt> {
     let kind = reader.u8().within("kind")?;
+    if COUNTS_IN_PERIODS && kind == SERIES {
+        return Ok(Stored::Series(StoredSeries::decode(reader).within("series")?));
+    }
     let set = SetKey::decode_parts(kind, reader)?;
     let bits = reader.u8().within("fingerprint bits")?;
     let users = UserSet::decode(reader, bits)?;
@@ -125,19 +152,24 @@ fn put(state: &mut Aggregator, bytes: &[u8], is_expected: impl FnOnce(u64) -> bo
     if !is_expected(number) {
         return Err(Corrupt::new(Defect::Misfit).within("section number"));
     }
-    let is_stored = version_of(bytes) == VERSION || number == SetKey::AllUsers.number();
+    let is_stored = version_of(bytes) >= VERSION_WITHOUT_PERIODS || number == SetKey::AllUsers.number();
     for part in parts {
         match part {
             Stored::Counter(event, counter) => state.restore_counter(event, counter, is_stored)?,
             Stored::Set(set, users) => state.restore_set(set, users, is_stored)?,
+            #[cfg(not(feature = "browser"))]
+            Stored::Series(series) => state.restore_series(series)?,
+            #[cfg(feature = "browser")]
+            Stored::Series(_) => return Err(Corrupt::new(Defect::Unknown)),
         }
     }
     Ok(())
 }
 
 impl Stored {
-    const fn section(&self) -> Section {
+    fn section(&self) -> Section {
         match self {
+            Self::Series(series) => Section::Series(all_series::place(series.event)),
             Self::Counter(event, _) => Section::Counter(*event),
             Self::Set(set, _) => Section::Set(*set),
         }
@@ -150,14 +182,19 @@ pub fn in_section(corrupt: Corrupt, number: u64) -> Corrupt {
     match (SetKey::parts_of_number(number), number.checked_sub(1)) {
         ((0, _), None) => corrupt.within_noted("section", number, SetKey::noun(0), None),
         ((0, _), event) => corrupt.within_noted("section", number, "event", event),
+        ((SERIES, place), _) => match all_series::event_of(place as usize) {
+            Some(event) => corrupt.within_noted("section", number, "series of event", Some(event.into())),
+            None => corrupt.within_noted("section", number, "series", None),
+        },
         ((kind, event), _) => corrupt.within_noted("set of kind", kind.into(), SetKey::noun(kind), Some(event)),
     }
 }
 
-/// All sections of a state: counters, then sets, each by event.
+/// All sections of a state: counters, then sets, then series, each by event.
 #[must_use]
 pub fn encode_all(state: &Aggregator) -> Vec<Vec<u8>> {
     let counters = state.counters().map(|(event, _)| Section::Counter(event));
     let sets = state.sets().iter().map(|(set, _)| Section::Set(set));
-    counters.chain(sets).filter_map(|section| encode(state, section)).collect()
+    let series = state.series().places().map(Section::Series);
+    counters.chain(sets).chain(series).filter_map(|section| encode(state, section)).collect()
 }

@@ -22,7 +22,7 @@ use crate::edge::http::error::ApiError;
 use crate::messages::Failure;
 use crate::messages::registry::{
     EventRecord, ListGoals, Lookup, NameRefusal, NamesReply, NamespaceRecord, Namespaces, REGISTRY_NAME, Register,
-    Registered, Registrant, Registration,
+    Registered, Registrant, Registration, Since,
 };
 
 /// Everything about a namespace.
@@ -37,14 +37,16 @@ pub struct Namespace {
     pub unlink: UnlinkKey,
     /// The least users of a group of which answers show the number, as set for this namespace.
     pub group_users_min: u64,
+    /// Since when it counts in periods.
+    pub since: Since,
     goals: BTreeSet<u32>,
 }
 
 impl Namespace {
     fn of(record: NamespaceRecord, keys: &Keys) -> Self {
-        let NamespaceRecord { namespace: name, shards, names, goals, group_users_min } = record;
+        let NamespaceRecord { namespace: name, shards, names, goals, group_users_min, since } = record;
         let unlink = keys.unlink(&name);
-        Self { name, shards, names, unlink, group_users_min, goals: goals.into_iter().collect() }
+        Self { name, shards, names, unlink, group_users_min, since, goals: goals.into_iter().collect() }
     }
 
     /// The names of the goals.

@@ -166,8 +166,8 @@ fn operations(
         }
         if let Some(shard) = shards.get_mut(item.user.shard(target.shards) as usize) {
             let is_weekly = setting.and_then(|index| counters.get(index)).is_some_and(CounterSetting::is_weekly);
-            let week = if is_weekly { Some(item.week.unwrap_or_else(|| today.week())) } else { None };
-            shard.push_record(item.name, item.user, item.value, week);
+            let day = item.day.filter(|&day| day != today);
+            shard.push_record(item.name, item.user, item.value, is_weekly, day);
         }
     }
     (shards, new_goals)
@@ -219,12 +219,13 @@ async fn send(
     let entry = |event: &Result<Event, NameRefusal>, index| {
         // One that was refused keeps its position, and no operation is on it.
         let &Ok(Event { number, tag, setting, .. }) = event else {
-            return EventEntry { number: u32::MAX, tag: 0, sizing: None };
+            return EventEntry { number: u32::MAX, tag: 0, sizing: None, units: 0 };
         };
         let sizing = setting
             .and_then(|setting| config.counters.get(setting))
             .and_then(|setting| setting.sizing(config.users_per_event_max, index, target.shards));
-        EventEntry { number, tag, sizing: sizing.map(|sizing| (sizing.users_max, sizing.false_positive_rate)) }
+        let sizing = sizing.map(|sizing| (sizing.users_max, sizing.false_positive_rate));
+        EventEntry { number, tag, sizing, units: config.units(number).bits() }
     };
     let requests = (0..).zip(operations).filter(|(_, operations)| !operations.is_empty()).map(|(index, operations)| {
         let question = encode(&Apply {

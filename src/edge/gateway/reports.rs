@@ -11,12 +11,15 @@ use crate::api::code::Code;
 use crate::core::answers::analytics::Unnamed;
 use crate::core::answers::gate::{Gate, Gated};
 use crate::core::identity::{Keys, UserKey};
+use crate::core::periods::period::Period;
 use crate::core::settings::limits::FAN_OUT;
 use crate::core::state::report::Report;
+use crate::core::state::series_report::SeriesReport;
+use crate::edge::host::clock;
 use crate::edge::host::config::Config;
 use crate::edge::http::error::ApiError;
 use crate::messages::Question;
-use crate::messages::shard::{EventsOf, GetCounts, GetNumbers, Numbers};
+use crate::messages::shard::{EventsOf, GetCounts, GetNumbers, GetSeries, Numbers, SeriesOf};
 
 /// A namespace with its numbers, or nothing where it does not exist.
 pub type Found = Option<(Rc<Namespace>, Gated)>;
@@ -43,6 +46,23 @@ pub async fn counts(env: &Env, config: &Config, keys: &Keys, name: &str) -> Resu
     gather(env, config, keys, name, &GetCounts).await
 }
 
+/// The series of a namespace from one period to another of the same unit, behind its gate.
+///
+/// # Errors
+/// When a shard cannot be read: never a part of the numbers.
+pub async fn series(
+    env: &Env,
+    config: &Config,
+    namespace: &Namespace,
+    of: SeriesOf,
+    (from, to): (Period, Period),
+) -> Result<Gated<SeriesReport>, ApiError> {
+    let (today, time) = (clock::today().number(), config.time());
+    let question = GetSeries { today, time, of, from: from.code(), to: to.code() };
+    let report = merged(env, namespace, &question, SeriesReport::merge).await?;
+    Ok(Gated::new(report, gate(config, Some(namespace))))
+}
+
 async fn gather<Q: Question<Answer = Numbers>>(
     env: &Env,
     config: &Config,
@@ -53,7 +73,7 @@ async fn gather<Q: Question<Answer = Numbers>>(
     let Some(namespace) = directory::look_up(env, keys, name).await? else {
         return Ok(None);
     };
-    let report = merged(env, &namespace, question).await?;
+    let report = merged(env, &namespace, question, Report::merge).await?;
     let behind_gate = |namespace: Rc<Namespace>, report| {
         let gated = Gated::new(of_present(&namespace, report), gate(config, Some(&namespace)));
         Some((namespace, gated))
@@ -83,17 +103,19 @@ pub async fn events_of(env: &Env, namespace: &Namespace, user: UserKey) -> Resul
     Ok(events)
 }
 
-async fn merged<Q: Question<Answer = Numbers>>(
+/// What all shards answer a question, put together.
+async fn merged<Q: Question, R: Default + From<Q::Answer>>(
     env: &Env,
     namespace: &Namespace,
     question: &Q,
-) -> Result<Report, ApiError> {
+    merge: fn(R, R) -> R,
+) -> Result<R, ApiError> {
     let mut reports = stream::iter(0..namespace.shards)
         .map(|index| async move { ask_shard(env, &namespace.shard_name(index), question).await })
         .buffer_unordered(FAN_OUT);
-    let mut total = Report::default();
+    let mut total = R::default();
     while let Some(reply) = reports.next().await {
-        total = total.merge(reply?.into());
+        total = merge(total, reply?.into());
     }
     Ok(total)
 }

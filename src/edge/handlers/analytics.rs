@@ -4,12 +4,14 @@ use crate::api::code::Code;
 use crate::core::answers::analytics::Analytics;
 use crate::core::answers::short::{ErrorFields, Recorded, RefusedEvent};
 use crate::core::identity::Keys;
+use crate::core::periods::period::{Period, Unit};
 use crate::core::requests::{BadRequest, Batch, EventReader, namespace_of};
 use crate::core::settings::limits::{BODY_AT_ONCE_BYTES, BODY_STEP_BYTES, EVENTS_PER_TURN, RequestLimits};
 use crate::edge::gateway::ingest::{self, Applied, Refused};
 use crate::edge::gateway::keys::keys;
 use crate::edge::gateway::reports;
 use crate::edge::host::clock;
+use crate::edge::host::config::Config;
 use crate::edge::host::record as metrics;
 use crate::edge::http::body::read_json;
 use crate::edge::http::call::Call;
@@ -17,9 +19,11 @@ use crate::edge::http::error::ApiError;
 use crate::edge::http::response::Reply;
 
 const DAY_S: i64 = 86_400;
-/// Says of a batch that some of its events are of a later week than is taken: whoever has noted them as seen, as pages do,
-/// has to forget that, because they may count once their week has come.
+/// Says of a batch that some of its events are of a later day than is taken: whoever has noted them as seen, as pages do,
+/// has to forget that, because they may count once their day or week has come.
 const WEEKS: &str = "kimball-weeks";
+/// What a page has to pass on, on which day: all that this server counts.
+const KEEP: &str = "kimball-keep";
 /// Rises when something is deleted or older state accepted: whoever has noted what was sent, as pages do, has to forget that.
 const EPOCH: &str = "kimball-epoch";
 
@@ -29,6 +33,7 @@ const EPOCH: &str = "kimball-epoch";
 /// When the batch is malformed, refused as a whole, or could not be stored.
 pub async fn record(call: Call<'_>) -> Result<Reply, ApiError> {
     let started_ms = clock::now_ms();
+    let keep = keep(call.config);
     // A request that cannot be parsed counts as one event.
     let mut events = 1;
     match record_batch(call, &mut events).await {
@@ -37,7 +42,7 @@ pub async fn record(call: Call<'_>) -> Result<Reply, ApiError> {
             for refused in &refused {
                 metrics::refused(1, refused.refusal.parts().0);
             }
-            let reply = answer(events, &refused)?.header(EPOCH, &epoch.to_string());
+            let reply = answer(events, &refused)?.header(EPOCH, &epoch.to_string()).header(KEEP, &keep);
             Ok(if has_later { reply.header(WEEKS, "later") } else { reply })
         }
         Err(error) => {
@@ -45,6 +50,12 @@ pub async fn record(call: Call<'_>) -> Result<Reply, ApiError> {
             Err(error)
         }
     }
+}
+
+/// A level and the present day: first occurrences of days where days are counted, else of weeks.
+fn keep(config: &Config) -> String {
+    let level = if config.time_fingerprints_max > 0 { "day" } else { "week" };
+    format!("{level}; day={}", Period::of(Unit::Day, clock::today()))
 }
 
 async fn record_batch(call: Call<'_>, events: &mut u64) -> Result<(Applied, bool), ApiError> {
@@ -61,8 +72,8 @@ async fn record_batch(call: Call<'_>, events: &mut u64) -> Result<(Applied, bool
     if batch.namespaces.iter().any(|namespace| namespace.items.iter().any(|item| item.ensure_goal)) {
         call.principal.require_ensure_goal(call.config)?;
     }
-    let latest_week = Some(clock::today().latest_week());
-    let has_later = batch.namespaces.iter().flat_map(|part| &part.items).any(|item| item.week > latest_week);
+    let latest = Some(clock::today().plus(1));
+    let has_later = batch.namespaces.iter().flat_map(|part| &part.items).any(|item| item.day > latest);
     let applied = ingest::apply(call.env, call.config, &keys, &batch, call.principal.registrant(), call.fault).await?;
     Ok((applied, has_later))
 }

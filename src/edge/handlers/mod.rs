@@ -12,4 +12,5 @@ pub mod metrics;
 pub mod namespaces;
 pub mod nudges;
 pub mod predictions;
+pub mod series;
 pub mod status;

@@ -2,14 +2,16 @@
 
 use crate::api::code::Code;
 use crate::core::answers::short::{NamespaceSettings, Namespaces};
+use crate::core::periods::day::Day;
 use crate::core::requests::{BadRequest, DEFAULT_NAMESPACE, check_name, parse_namespace, parse_path_name};
 use crate::edge::gateway::ask::ask_registry;
 use crate::edge::gateway::directory;
+use crate::edge::host::clock;
 use crate::edge::http::body::read_json;
 use crate::edge::http::call::Call;
 use crate::edge::http::error::ApiError;
 use crate::edge::http::response::Reply;
-use crate::messages::registry::{Lookup, NameRefusal, NamespacePut, NamespaceRecord, PutNamespace};
+use crate::messages::registry::{Lookup, NameRefusal, NamespacePut, NamespaceRecord, PutNamespace, Since};
 
 /// GET: the names of all namespaces, ascending; `default` is always one of them. With `?name=` as [`read_one`].
 ///
@@ -61,7 +63,8 @@ async fn one(call: &Call<'_>, namespace: String) -> Result<Reply, ApiError> {
         // It is listed before its first event.
         None if namespace == DEFAULT_NAMESPACE => {
             let (shards, names, goals) = (call.config.shards, Vec::new(), Vec::new());
-            answer(&NamespaceRecord { namespace, shards, names, goals, group_users_min: 0 })
+            let since = Since { day: clock::today().number(), has_earlier: false };
+            answer(&NamespaceRecord { namespace, shards, names, goals, group_users_min: 0, since })
         }
         None => Err(ApiError::new(Code::NoNamespace, "there is no namespace of this name")),
     }
@@ -70,7 +73,10 @@ async fn one(call: &Call<'_>, namespace: String) -> Result<Reply, ApiError> {
 fn answer(record: &NamespaceRecord) -> Result<Reply, ApiError> {
     Reply::json(&NamespaceSettings {
         namespace: &record.namespace,
+        clock: "live",
+        today: clock::today().date_text(),
         shards: record.shards,
+        since: Day::of_number(record.since.day.into()).unwrap_or(Day::MAX).date_text(),
         // Those that were deleted have no name.
         events: record.names.iter().filter(|name| !name.is_empty()).count() as u64,
         group_users_min: record.group_users_min,

@@ -12,6 +12,11 @@ pub fn now_ms() -> u64 {
     Date::now().as_millis().saturating_add_signed(offset_ms())
 }
 
+/// A time of the runtime, in milliseconds since the Unix epoch, as this clock has it.
+pub fn of_runtime_ms(ms: i64) -> Option<u64> {
+    u64::try_from(ms.saturating_add(offset_ms())).ok()
+}
+
 /// Seconds since the Unix epoch.
 pub fn now_s() -> i64 {
     (now_ms() / 1_000) as i64

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use worker::{Env, js_sys};
 
 use crate::core::identity::Keys;
+use crate::core::periods::period::Units;
 use crate::core::requests::{AllowedHosts, parse_counter_settings};
 use crate::core::settings::counters::CounterSettings;
 use crate::core::settings::limits::{self, FlagLimits, Limit, RequestLimits};
@@ -14,7 +15,7 @@ use crate::core::state::error::Invalid;
 use crate::core::state::shard_limits::ShardLimits;
 use crate::isolate::bodies::Bodies;
 use crate::isolate::ceilings::Ceilings;
-use crate::messages::shard::Limits;
+use crate::messages::shard::{Limits, Time};
 
 /// What ingest tokens may add to the names that are registered.
 pub struct NewNames {
@@ -88,6 +89,12 @@ pub struct Config {
     pub shard_memory_bytes_max: u64,
     /// Weekly cohorts of an event, in each shard.
     pub weeks_per_event_max: u64,
+    /// Days after its end for which a period takes late events.
+    pub lateness_days: u8,
+    /// The first events of a namespace, which have series.
+    pub series_events_max: u64,
+    /// Fingerprints in open periods of a shard.
+    pub time_fingerprints_max: u64,
     /// All of these limits with their values.
     pub limits: Vec<(Limit, u64)>,
 }
@@ -113,7 +120,18 @@ impl Config {
             combinations_per_goal: self.combinations_per_goal_max,
             memory_bytes: self.shard_memory_bytes_max,
             weeks_per_event: self.weeks_per_event_max,
+            time: self.time(),
         }
+    }
+
+    /// What the periods of a shard are held to.
+    pub const fn time(&self) -> Time {
+        Time { lateness_days: self.lateness_days, fingerprints: self.time_fingerprints_max }
+    }
+
+    /// The units that the event of this number has series of.
+    pub const fn units(&self, event: u32) -> Units {
+        if (event as u64) < self.series_events_max { Units::OF_EVENTS } else { Units::NONE }
     }
 
     fn read(variable: impl Fn(&str) -> String) -> Result<Self, Invalid> {
@@ -170,6 +188,9 @@ impl Config {
             users_per_event_max: limit(limits::USERS_PER_EVENT)?,
             shard_memory_bytes_max: limit(limits::SHARD_MEMORY_BYTES)?,
             weeks_per_event_max: limit(limits::WEEKS_PER_EVENT)?,
+            lateness_days: limit(limits::LATENESS_DAYS)? as u8,
+            series_events_max: limit(limits::SERIES_EVENTS)?,
+            time_fingerprints_max: limit(limits::TIME_FINGERPRINTS)?,
             limits: Vec::new(),
         };
         config.bodies_bytes_max = match variable(limits::BODIES_BYTES.name).trim() {
@@ -190,12 +211,13 @@ impl Config {
         if !is_selfhosted && bytes > limits::CLOUDFLARE_BYTES {
             return Err(Invalid {
                 what: format!(
-                    "{}, {}, {}, {}, {}, {}, {}: together they allow an isolate {bytes} bytes of memory, and it has {}",
+                    "{}, {}, {}, {}, {}, {}, {}, {}: together they allow an isolate {bytes} bytes of memory, and it has {}",
                     limits::ISOLATE_MEMORY_BYTES.name,
                     limits::SHARD_MEMORY_BYTES.name,
                     limits::BODIES_BYTES.name,
                     limits::BODY_BYTES.name,
                     limits::BATCH_EVENTS.name,
+                    limits::SERIES_EVENTS.name,
                     limits::FLAGS_BYTES.name,
                     limits::METRICS_BYTES.name,
                     limits::CLOUDFLARE_BYTES
@@ -212,6 +234,7 @@ impl Config {
             bodies: self.bodies_bytes_max,
             body: self.request.body_bytes,
             batch_events: self.request.batch_events,
+            series_events: self.series_events_max,
             flags: self.flags.bytes,
             metrics: self.metrics_bytes_max,
         }

@@ -1,21 +1,22 @@
 //! A shard's state in memory, beside the store that it was read from.
 
+use super::alarm::closing_ms;
+use super::failure::{Outcome, storage};
 use super::store::Store;
 use crate::core::identity::UnlinkKey;
 use crate::core::periods::day::Day;
 use crate::core::settings::limits::JOURNAL_BYTES_SMALL;
-use crate::core::state::aggregator::Aggregator;
+use crate::core::state::aggregator::{Aggregator, Group};
 use crate::core::state::effect::Effect;
 use crate::core::state::error::Refusal;
 use crate::core::state::set_key::SetKey;
+use crate::core::state::shard_limits::TimeLimits;
 use crate::core::state::snapshot;
+use crate::edge::host::clock;
 use crate::edge::host::config::Config;
 use crate::edge::host::record;
 use crate::messages::Failure;
 use crate::messages::shard::{Apply, Inspection};
-
-/// What came of work on a state.
-pub type Outcome<T> = std::result::Result<T, Failure>;
 
 /// A state and its store.
 pub struct Loaded {
@@ -24,8 +25,8 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Applies and journals batches, each all or nothing, and compacts where the journal has grown long. Answers what
-    /// became of each.
+    /// Applies and journals batches of one namespace, each all or nothing, after periods whose time is over have closed, and
+    /// compacts where the journal has grown long. Answers what became of each.
     pub fn apply<'a>(
         &mut self,
         batches: impl Iterator<Item = &'a Apply>,
@@ -34,6 +35,7 @@ impl Loaded {
     ) -> Outcome<Vec<Outcome<()>>> {
         let (mut outcomes, mut journalled) = (Vec::new(), Vec::new());
         let (mut accepted, mut repeated) = (0, 0);
+        let (mut group, mut finishing) = (Group::default(), None);
         for batch in batches {
             if batch.incarnation < self.store.incarnation() {
                 outcomes.push(Err(Failure::OtherIncarnation));
@@ -42,10 +44,10 @@ impl Loaded {
             if batch.incarnation > self.store.incarnation() {
                 self.store.adopt(batch.incarnation).map_err(|error| storage(&error))?;
             }
-            let (unlink, today) = (UnlinkKey::from_bytes(batch.unlink), Day::of_number(batch.today.into()));
-            let operations = batch.operations.read(&batch.events);
-            let effects = match self.state.apply(operations, &unlink, &batch.shard_limits(), today.unwrap_or(Day::MAX))
-            {
+            let (unlink, limits) = (UnlinkKey::from_bytes(batch.unlink), batch.shard_limits());
+            let today = batch.day();
+            journalled.extend(self.state.close_periods(today, limits.time));
+            let effects = match self.state.apply_in_group(batch.read(), &unlink, &limits, today, &mut group) {
                 Ok(effects) => effects,
                 Err(refusal) => {
                     outcomes.push(Err(refused(refusal, config)));
@@ -61,6 +63,10 @@ impl Loaded {
             accepted += firsts;
             repeated += batch.operations.records() - firsts;
             journalled.extend(effects);
+            finishing = Some((unlink, limits));
+        }
+        if let Some((unlink, limits)) = finishing {
+            journalled.extend(self.state.finish_group(group, &unlink, &limits));
         }
         if !journalled.is_empty() {
             self.store.append(&journalled).map_err(|error| storage(&error))?;
@@ -74,6 +80,26 @@ impl Loaded {
             self.store.compact(&mut self.state, mark).map_err(|error| storage(&error))?;
         }
         Ok(outcomes)
+    }
+
+    /// Closes the periods whose time is over on a day, and journals that.
+    pub fn close_periods(&mut self, today: Day, time: TimeLimits) -> Outcome<()> {
+        match self.state.close_periods(today, time) {
+            Some(closed) => self.store.append(&[closed]).map_err(|error| storage(&error)),
+            None => Ok(()),
+        }
+    }
+
+    /// When the shard of this id has something to do without being asked, in Unix milliseconds; `None` where it has not.
+    pub fn due_ms(&self, id: &str, config: &Config) -> Option<u64> {
+        let delay_ms = u64::try_from(config.compaction_delay_ms).unwrap_or(0);
+        let write_ms = self.store.needs_alarm(&self.state).then(|| clock::now_ms() + delay_ms);
+        [write_ms, self.closing_ms(id, config)].into_iter().flatten().min()
+    }
+
+    /// When the next period closes, in Unix milliseconds.
+    pub fn closing_ms(&self, id: &str, config: &Config) -> Option<u64> {
+        self.state.closes_on(config.time().into()).map(|day| closing_ms(id, day))
     }
 
     /// Bytes of journal at which it is compacted at once.
@@ -100,10 +126,4 @@ fn refused(refusal: Refusal, config: &Config) -> Failure {
         Refusal::CounterSize { users_max } => users_max,
     };
     Failure::Refused { refusal: refusal.into(), limit }
-}
-
-/// Tells the log that storage failed.
-pub fn storage(error: &worker::Error) -> Failure {
-    worker::console_error!("shard storage: {error}");
-    Failure::Storage
 }

@@ -14,7 +14,7 @@ use crate::edge::host::config::Config;
 use crate::edge::host::sql;
 use crate::messages::registry::{
     Deletion, EventRecord, NameRefusal, NamesReply, NamespacePut, NamespaceRecord, PutNamespace, Registered,
-    Registrant, Registration,
+    Registrant, Registration, Since,
 };
 
 /// The tables. Their columns are described at the head of [`super::registry`].
@@ -34,6 +34,22 @@ pub const TABLES: &str =
 
 /// The setting that raises `GROUP_USERS_MIN` for a namespace.
 const GROUP_USERS_MIN: &str = "group_users_min";
+/// The settings that say since when a namespace counts in periods.
+const SINCE: &str = "since";
+const HAS_EARLIER: &str = "has_earlier";
+
+/// Notes of the namespaces of an earlier version that they count in periods from the next day on.
+///
+/// # Errors
+/// When storage fails.
+pub fn note_since(sql: &SqlStorage) -> Result<()> {
+    let put = "INSERT INTO namespace_setting(namespace, name, value)
+               SELECT id, setting.name, setting.value FROM namespace, (SELECT ? AS name, ? AS value UNION ALL SELECT ?, 1) AS setting
+               WHERE id NOT IN (SELECT namespace FROM namespace_setting WHERE name = ?)";
+    let tomorrow = i64::from(clock::today().plus(1).number());
+    sql.exec(put, vec![SINCE.into(), tomorrow.into(), HAS_EARLIER.into(), SINCE.into()])?;
+    Ok(())
+}
 
 /// The row of `tally` that counts the namespaces themselves; their ids begin at 1.
 pub(super) const NAMESPACES: i64 = 0;
@@ -101,8 +117,9 @@ impl Names<'_> {
         };
         let query = "SELECT name, goal, number FROM event WHERE namespace = ? ORDER BY number";
         let group_users_min = self.setting(id, GROUP_USERS_MIN)?;
-        let (names, goals) = (Vec::new(), Vec::new());
-        let mut record = NamespaceRecord { namespace: namespace.to_owned(), shards, names, goals, group_users_min };
+        let since = Since { day: self.setting(id, SINCE)? as u32, has_earlier: self.setting(id, HAS_EARLIER)? == 1 };
+        let (namespace, names, goals) = (namespace.to_owned(), Vec::new(), Vec::new());
+        let mut record = NamespaceRecord { namespace, shards, names, goals, group_users_min, since };
         for row in sql::rows(self.sql, query, vec![id.into()])? {
             if let [SqlStorageValue::String(name), goal, number] = row.as_slice() {
                 let number = sql::integer(number) as u32;
@@ -298,6 +315,7 @@ impl Names<'_> {
         let id = self.find(namespace)?.map(|(id, _)| id).ok_or("an added namespace is not there")?;
         // Its shards may be those of a deleted one, which have carried out deletions up to that.
         self.put_incarnation(id, self.last_incarnation()?)?;
+        self.put_setting(id, SINCE, clock::today().number().into())?;
         Ok(id)
     }
 

@@ -11,22 +11,25 @@
 // The constructors that the attribute makes have no place for docs.
 #![allow(missing_docs)]
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
+use super::alarm::Alarm;
+use super::failure::{Outcome, storage};
 use super::group::{Arrival, Group, Joined};
-use super::loaded::{Loaded, Outcome, storage};
+use super::loaded::Loaded;
+use super::marks::KnownMarks;
 use super::store::Store;
 use crate::api::code::Code;
 use crate::core::format::corrupt::Corrupt;
 use crate::core::format::seal::Seal;
 use crate::core::identity::{Keys, UnlinkKey, UserKey};
-use crate::core::state::aggregator::Aggregator;
+use crate::core::periods::day::Day;
+use crate::core::periods::period::Period;
 use crate::core::state::counts;
 use crate::core::state::report::Report;
-use crate::edge::gateway::ask::ask_registry;
+use crate::core::state::series_report::SeriesReport;
 use crate::edge::gateway::keys::keys;
 use crate::edge::gateway::open;
 use crate::edge::host::clock;
@@ -35,10 +38,10 @@ use crate::edge::host::record::{self, Work};
 use crate::edge::host::wire::{Incoming, ready_to_close, refuse, reply};
 use crate::edge::http::error::ApiError;
 use crate::isolate::budget::{Budget, Slot};
-use crate::messages::registry::{Marks, NoteReadable, RaiseWatermark, Renew, Watermark};
+use crate::messages::registry::Marks;
 use crate::messages::shard::{
-    AcceptOlder, Apply, CarryOutDeletion, Check, Close, Compact, EventsOf, GetCounts, GetNumbers, GetStatus, Inspect,
-    Inspection, Numbers, Status,
+    AcceptOlder, Apply, CarryOutDeletion, Check, Close, Compact, EventsOf, GetCounts, GetNumbers, GetSeries, GetStatus,
+    Inspect, Inspection, Numbers, SeriesNumbers, Status,
 };
 use crate::messages::{Failure, Question};
 
@@ -52,11 +55,8 @@ pub struct Shard {
     state: State,
     env: Env,
     slot: Rc<Slot<Loaded>>,
-    has_alarm: Cell<bool>,
-    marks: Cell<Option<Marks>>,
-    is_raising: Cell<bool>,
-    is_renewing: Cell<bool>,
-    is_unreadable: Cell<bool>,
+    alarm: Alarm,
+    marks: KnownMarks,
     group: Group,
 }
 
@@ -66,11 +66,8 @@ impl DurableObject for Shard {
             state,
             env,
             slot: BUDGET.with(Budget::slot),
-            has_alarm: Cell::new(false),
-            marks: Cell::new(None),
-            is_raising: Cell::new(false),
-            is_renewing: Cell::new(false),
-            is_unreadable: Cell::new(false),
+            alarm: Alarm::default(),
+            marks: KnownMarks::default(),
             group: Group::default(),
         }
     }
@@ -85,6 +82,7 @@ impl DurableObject for Shard {
         match asked.kind() {
             Some(CarryOutDeletion::KIND) => self.answer(&asked, async |question| self.delete(question).await).await,
             Some(GetNumbers::KIND) => self.answer(&asked, async |GetNumbers| self.numbers().await).await,
+            Some(GetSeries::KIND) => self.answer(&asked, async |question| self.series(question).await).await,
             Some(GetCounts::KIND) => self.answer(&asked, async |GetCounts| self.counts().await).await,
             Some(EventsOf::KIND) => self.answer(&asked, async |question| self.events_of(question).await).await,
             Some(GetStatus::KIND) => self.answer(&asked, async |GetStatus| self.status()).await,
@@ -102,13 +100,12 @@ impl DurableObject for Shard {
 
     async fn alarm(&self) -> Result<Response> {
         let _open = open::note(&self.env, self.state.id().to_string());
-        self.has_alarm.set(false);
-        let outcome = self.compact_or_mark().await;
+        let outcome = self.answer_alarm().await;
         self.report_readable(outcome.as_ref().err()).await;
         match outcome {
             Ok(()) => Response::empty(),
             // An alarm that fails is tried again by the runtime.
-            Err(_) => Err("neither compacted nor marked".into()),
+            Err(_) => Err("neither closed, compacted nor marked".into()),
         }
     }
 }
@@ -130,7 +127,7 @@ impl Shard {
 
     async fn delete(&self, CarryOutDeletion { number, what }: CarryOutDeletion) -> Outcome<()> {
         let (config, keys) = self.prepare().await?;
-        let watermark = self.known_watermark();
+        let watermark = self.marks.watermark();
         self.with(&config, &keys, |loaded| {
             loaded.store.delete(&mut loaded.state, number, what, watermark).map_err(|error| storage(&error))
         })?;
@@ -142,6 +139,19 @@ impl Shard {
         let report = self.with(&config, &keys, |loaded| Ok(loaded.state.report()))?;
         self.finish_writes(&config, &keys).await?;
         Ok(report.into())
+    }
+
+    /// The series, after periods whose time is over have closed.
+    async fn series(&self, GetSeries { today, time, of, from, to }: GetSeries) -> Outcome<SeriesNumbers> {
+        let (config, keys) = self.prepare().await?;
+        let today = Day::of_number(today.into()).unwrap_or(Day::MAX);
+        let (from, to) = (Period::of_code(from).unwrap_or(Period::MIN), Period::of_code(to).unwrap_or(Period::MIN));
+        let series = self.with(&config, &keys, |loaded| {
+            loaded.close_periods(today, time.into())?;
+            Ok(SeriesReport::of(&loaded.state, of.into(), from, to))
+        })?;
+        self.finish_writes(&config, &keys).await?;
+        Ok(series.into())
     }
 
     async fn events_of(&self, EventsOf { unlink, user }: EventsOf) -> Outcome<Vec<u32>> {
@@ -160,7 +170,7 @@ impl Shard {
     async fn accept_older(&self) -> Outcome<bool> {
         let (config, keys) = self.prepare().await?;
         let (generation, is_accepted) = self.take_older(&config, &keys)?;
-        self.ensure_watermark(generation).await;
+        self.marks.ensure_watermark(&self.env, self.id(), generation).await;
         if is_accepted {
             // It is accepted also where the rest of it cannot be read.
             let _ = self.finish_writes(&config, &keys).await;
@@ -171,7 +181,7 @@ impl Shard {
     async fn check(&self) -> Outcome<Status> {
         let (config, keys) = self.prepare().await?;
         let generation = self.with(&config, &keys, |loaded| Ok(loaded.store.generation()))?;
-        self.ensure_watermark(generation).await;
+        self.marks.ensure_watermark(&self.env, self.id(), generation).await;
         self.status()
     }
 
@@ -184,10 +194,7 @@ impl Shard {
     async fn prepare(&self) -> Outcome<(Rc<Config>, Rc<Keys>)> {
         let config = Config::of(&self.env).map_err(|invalid| Failure::Configuration(invalid.what))?;
         let keys = keys(&self.env, &config).await.map_err(|error| unprepared(&error))?;
-        if self.marks.get().is_none() {
-            let question = Watermark { shard: self.state.id().to_string(), namespace: self.namespace() };
-            self.raise(ask_registry(&self.env, &question).await.map_err(|_| Failure::Storage)?);
-        }
+        self.marks.learn(&self.env, self.id(), self.namespace()).await?;
         Ok((config, keys))
     }
 
@@ -204,7 +211,7 @@ impl Shard {
         };
         let applied = self.with(&config, &keys, |loaded| {
             self.make_room_to_grow(loaded, led.batches(), &config);
-            loaded.apply(led.batches(), &config, self.known_watermark())
+            loaded.apply(led.batches(), &config, self.marks.watermark())
         });
         let outcomes = match applied {
             Ok(outcomes) => {
@@ -219,48 +226,20 @@ impl Shard {
     /// What is due after a change. Reads do it too: a process may have died between a journal row and its alarm, or
     /// between a new generation and its mark.
     async fn finish_writes(&self, config: &Config, keys: &Keys) -> Outcome<()> {
-        let (generation, needs_alarm, accepted) = self.with(config, keys, |Loaded { store, .. }| {
-            let accepted = store.has_accepted().then(|| store.incarnation());
-            Ok((store.generation(), store.needs_alarm(), accepted))
+        let (generation, due_ms, accepted) = self.with(config, keys, |loaded| {
+            let accepted = loaded.store.has_accepted().then(|| loaded.store.incarnation());
+            Ok((loaded.store.generation(), loaded.due_ms(&self.id(), config), accepted))
         })?;
-        self.ensure_watermark(generation).await;
-        if let Some(incarnation) = accepted {
-            self.ensure_renewed(config, keys, incarnation).await?;
-        }
-        self.ensure_alarm(config, needs_alarm).await
-    }
-
-    /// Has the registry give the namespace a new incarnation, because older storage was accepted. Where it cannot be reached,
-    /// the next call asks again, as it does where the runtime does not say what the shard is called.
-    async fn ensure_renewed(&self, config: &Config, keys: &Keys, incarnation: u64) -> Outcome<()> {
-        let Some(namespace) = self.namespace() else {
-            return Ok(());
-        };
-        if self.is_renewing.replace(true) {
-            return Ok(());
-        }
-        let renewed = ask_registry(&self.env, &Renew { namespace, incarnation }).await;
-        self.is_renewing.set(false);
-        match renewed {
-            Ok(incarnation) => self.with(config, keys, |loaded| {
-                let renewed = incarnation.max(loaded.store.incarnation());
+        self.marks.ensure_watermark(&self.env, self.id(), generation).await;
+        if let Some(incarnation) = accepted
+            && let Some(renewed) = self.marks.renewed(&self.env, self.namespace(), incarnation).await
+        {
+            self.with(config, keys, |loaded| {
+                let renewed = renewed.max(loaded.store.incarnation());
                 loaded.store.renew(renewed).map_err(|error| storage(&error))
-            }),
-            Err(_) => Ok(()),
+            })?;
         }
-    }
-
-    /// Tells the registry of the generation that is stored. The runtime lets the message out once the generation is
-    /// durable. Where the registry cannot be reached, the next call tells it.
-    async fn ensure_watermark(&self, generation: u64) {
-        if self.known_watermark() < generation && !self.is_raising.replace(true) {
-            let question = RaiseWatermark { shard: self.state.id().to_string(), generation };
-            let told = ask_registry(&self.env, &question).await;
-            self.is_raising.set(false);
-            if told.is_ok() {
-                self.raise(Marks { generation, ..self.known_marks() });
-            }
-        }
+        self.alarm.ensure(&self.state.storage(), due_ms).await
     }
 
     /// Tells the registry when the state cannot be read, and when it can be again.
@@ -271,23 +250,7 @@ impl Shard {
             None if self.slot.content().is_some_and(|content| content.is_some()) => false,
             _ => return,
         };
-        if self.is_unreadable.replace(is_unreadable) || is_unreadable {
-            let told = NoteReadable { shard: self.state.id().to_string(), is_readable: !is_unreadable };
-            // Nothing depends on it: the next failure tells it again.
-            let _ = ask_registry(&self.env, &told).await;
-        }
-    }
-
-    /// Sets the alarm, where one has something to do and none is set. A journal whose rows all have their mark needs none
-    /// for a day: a shard that nobody asks does not wake itself.
-    async fn ensure_alarm(&self, config: &Config, is_needed: bool) -> Outcome<()> {
-        if is_needed && !self.has_alarm.replace(true) {
-            let set = self.state.storage().set_alarm(config.compaction_delay_ms).await;
-            set.map_err(|error| storage(&error)).inspect_err(|_| self.has_alarm.set(false))?;
-            // Setting one is billed as a row.
-            record::wrote(1);
-        }
-        Ok(())
+        self.marks.report_readable(&self.env, self.id(), is_unreadable).await;
     }
 
     /// How the shard is, as it is: loaded or not.
@@ -306,35 +269,51 @@ impl Shard {
                 .compacted_s
                 .map(|time| u64::try_from(clock::now_s()).unwrap_or(0).saturating_sub(time)),
             memory_bytes: loaded.map_or(0, |loaded| loaded.state.memory_bytes() as u64),
-            is_unreadable: self.is_unreadable.get(),
+            is_unreadable: self.marks.is_unreadable(),
         })
     }
 
     async fn compact(&self) -> Outcome<()> {
-        self.renew(Store::compact).await
+        self.renew(|loaded, mark| loaded.store.compact(&mut loaded.state, mark).map_err(|error| storage(&error))).await
     }
 
     /// What is due when an alarm comes.
     async fn compact_or_mark(&self) -> Outcome<()> {
-        self.renew(Store::compact_or_mark).await
+        let time = Config::of(&self.env).map_err(|invalid| Failure::Configuration(invalid.what))?.time();
+        self.renew(|loaded, mark| {
+            loaded.close_periods(clock::today(), time.into())?;
+            loaded.store.compact_or_mark(&mut loaded.state, mark).map_err(|error| storage(&error))
+        })
+        .await
     }
 
     /// Does what may make a new generation, and tells the registry of it.
-    async fn renew(&self, work: impl FnOnce(&mut Store, &mut Aggregator, u64) -> Result<()>) -> Outcome<()> {
+    async fn renew(&self, work: impl FnOnce(&mut Loaded, u64) -> Outcome<()>) -> Outcome<()> {
         let (config, keys) = self.prepare().await?;
         let generation = self.with(&config, &keys, |loaded| {
-            work(&mut loaded.store, &mut loaded.state, self.known_watermark()).map_err(|error| storage(&error))?;
+            work(loaded, self.marks.watermark())?;
             Ok(loaded.store.generation())
         })?;
-        self.ensure_watermark(generation).await;
+        self.marks.ensure_watermark(&self.env, self.id(), generation).await;
         Ok(())
     }
 
-    /// Makes ready to be closed: where all has its mark, no alarm opens it again. Where that fails, the alarm stays set.
+    /// Closes periods, and compacts or marks. Where too many shards are at it, the alarm comes again.
+    async fn answer_alarm(&self) -> Outcome<()> {
+        let Some(_at_work) = self.alarm.begin(&self.state.storage()).await? else {
+            return Ok(());
+        };
+        self.compact_or_mark().await?;
+        let (config, keys) = self.prepare().await?;
+        self.finish_writes(&config, &keys).await
+    }
+
+    /// Makes ready to be closed: where all has its mark, no alarm opens the shard again before a period closes. Where that fails,
+    /// the alarm stays set.
     async fn close(&self) {
         let has_unmarked = Store::measure(&self.state.storage().sql()).is_ok_and(|measures| measures.has_unmarked);
-        if has_unmarked && self.compact_or_mark().await.is_ok() && self.state.storage().delete_alarm().await.is_ok() {
-            self.has_alarm.set(false);
+        if has_unmarked && self.compact_or_mark().await.is_ok() {
+            let _ = self.put_alarm_of_closing().await;
         }
         // Being closed takes back what is not durable yet, which is nothing that was acknowledged.
         let _ = self.state.storage().sync().await;
@@ -344,20 +323,14 @@ impl Shard {
         BUDGET.with(|budget| budget.settle(&self.slot, 0, usize::MAX));
     }
 
-    fn known_watermark(&self) -> u64 {
-        self.known_marks().generation
+    async fn put_alarm_of_closing(&self) -> Outcome<()> {
+        let (config, keys) = self.prepare().await?;
+        let closing_ms = self.with(&config, &keys, |loaded| Ok(loaded.closing_ms(&self.id(), &config)))?;
+        self.alarm.put(&self.state.storage(), closing_ms).await
     }
 
-    fn known_marks(&self) -> Marks {
-        self.marks.get().unwrap_or(Marks { generation: 0, incarnation: 0 })
-    }
-
-    /// Notes what the registry knows, as far as another call has not gone on to more meanwhile.
-    fn raise(&self, marks: Marks) {
-        let Marks { generation, incarnation } = self.known_marks();
-        let raised =
-            Marks { generation: generation.max(marks.generation), incarnation: incarnation.max(marks.incarnation) };
-        self.marks.set(Some(raised));
+    fn id(&self) -> String {
+        self.state.id().to_string()
     }
 
     /// Runs `work` on the loaded state, in one synchronous stretch. Where it fails for storage, the state is dropped
@@ -370,7 +343,7 @@ impl Shard {
         };
         let outcome = work(&mut loaded);
         // What it has heard of meanwhile the registry has given out.
-        self.raise(Marks { incarnation: loaded.store.incarnation(), ..self.known_marks() });
+        self.marks.raise(Marks { incarnation: loaded.store.incarnation(), ..self.marks.get() });
         let bytes = if matches!(outcome, Err(Failure::Storage)) {
             0
         } else {
@@ -386,7 +359,7 @@ impl Shard {
     /// Makes room for what batches may add, as far as a shard may grow.
     fn make_room_to_grow<'a>(&self, loaded: &Loaded, batches: impl Iterator<Item = &'a Apply>, config: &Config) {
         let bytes = loaded.state.memory_bytes();
-        let grown = bytes + loaded.state.growth_bytes(batches.flat_map(|batch| batch.operations.read(&batch.events)));
+        let grown = bytes + loaded.state.growth_bytes(batches.flat_map(Apply::read));
         self.make_room(grown.min(bytes.max(config.shard_memory_bytes_max as usize)), config);
     }
 
@@ -409,7 +382,7 @@ impl Shard {
     fn open(&self, config: &Config, keys: &Keys) -> Result<(Store, bool)> {
         let mut store = Store::open(self.state.storage(), Seal::new(&keys.seal()))?;
         let name = self.name();
-        let accepted = store.check_age(self.known_marks(), config.older_state.accepts(&name))?;
+        let accepted = store.check_age(self.marks.get(), config.older_state.accepts(&name))?;
         if let Some(older) = &accepted {
             worker::console_warn!("ACCEPT_OLDER_STATE: shard {name} is taken as it is, from now on: {older}");
         }
@@ -422,7 +395,7 @@ impl Shard {
         match loaded {
             Some(counts) => Ok(counts),
             // The counts may be sound where the rest is not.
-            None if self.is_unreadable.get() => self.with(config, keys, |loaded| Ok(counts::of(&loaded.state))),
+            None if self.marks.is_unreadable() => self.with(config, keys, |loaded| Ok(counts::of(&loaded.state))),
             None => {
                 let damaged = |corrupt: &Corrupt| {
                     worker::console_warn!("shard {}, {corrupt}: they are counted anew", self.name());

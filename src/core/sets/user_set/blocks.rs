@@ -81,6 +81,17 @@ impl Blocks {
         add(at + 1, remainder >> 1 >> (63 - shift));
     }
 
+    /// Uses an unused slot for a remainder that has its home there, in a run of its own.
+    pub(super) fn put_alone(&mut self, slot: usize, remainder: u64) {
+        let (first, bit) = (slot / BLOCK_SLOTS * self.stride(), 1 << (slot % BLOCK_SLOTS));
+        if let Some(bitmaps) = self.words.get_mut(first..first + BITMAPS) {
+            for word in bitmaps {
+                *word |= bit;
+            }
+        }
+        self.put_remainder(slot, remainder);
+    }
+
     /// The first slot of the cluster that `slot` is in or would join.
     pub(super) fn cluster_start(&self, slot: usize) -> usize {
         let mut block = slot / BLOCK_SLOTS;

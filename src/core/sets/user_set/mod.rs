@@ -184,6 +184,29 @@ impl UserSet {
         self.insert_truncated(self.truncate(fingerprint), growth_bytes)
     }
 
+    /// Makes room for so many insertions, where they need more than there is: twice the slots, or as many as they need, as far as
+    /// that takes at most `growth_bytes`. A set that is soon gone is laid anew less often so than if it grew by quarters.
+    #[cfg(not(feature = "browser"))]
+    pub(crate) fn reserve(&mut self, insertions: u64, growth_bytes: usize) {
+        let len = self.len() + insertions;
+        if len < LIST_MAX as u64 || self.growth_bytes(insertions) == 0 {
+            return;
+        }
+        let (needed, double) = match &self.content {
+            Content::List(_) => (Table::slots_for(len), 0),
+            Content::Table(table) => (table.slots_with(insertions), table.doubled_slots()),
+        };
+        let fits = |slots: usize| {
+            Table::bytes(slots, self.fingerprint_bits).saturating_sub(self.allocated_bytes()) <= growth_bytes
+        };
+        let Some(slots) = [needed.max(double), needed].into_iter().find(|&slots| fits(slots)) else {
+            return;
+        };
+        if let Some((table, _)) = Table::from_sorted(&self.fingerprints(), slots, self.fingerprint_bits) {
+            self.content = Content::Table(table);
+        }
+    }
+
     fn insert_truncated(&mut self, fingerprint: u64, growth_bytes: usize) -> Result<bool, Full> {
         if self.len() >= self.capacity_max() {
             return if self.contains_truncated(fingerprint) { Ok(false) } else { Err(Full::Capacity) };

@@ -90,6 +90,12 @@ impl Table {
         Some(next_slots(self.slots())).filter(|&slots| slots <= slots_max(Self::slots_for(self.len() + 1)))
     }
 
+    /// Twice the slots.
+    #[cfg(not(feature = "browser"))]
+    pub(super) fn doubled_slots(&self) -> usize {
+        2 * self.slots()
+    }
+
     /// The least size that takes `len` fingerprints by count (a long last cluster may want the next one).
     pub(super) fn slots_for(len: u64) -> usize {
         let mut slots = 0;
@@ -159,6 +165,15 @@ impl Table {
     /// Inserts a fingerprint, unless it is there or the table has no room for it.
     pub(super) fn insert(&mut self, fingerprint: u64) -> Insertion {
         let (home, remainder) = self.divisor.divide(fingerprint);
+        if !self.blocks.get(USED, home) {
+            // So nobody has this home: what has is in its slot, or in a cluster that reaches over it.
+            if self.len() >= capacity(self.slots()) {
+                return Insertion::NoRoom;
+            }
+            self.blocks.put_alone(home, remainder);
+            self.len += 1;
+            return Insertion::Done;
+        }
         let Some(position) = self.position(home, remainder) else {
             return Insertion::Present;
         };
@@ -230,17 +245,13 @@ impl Table {
         Err(Position { slot, ends_run: true, extends_run: true })
     }
 
-    /// Where an absent fingerprint belongs; `None` where it is present.
+    /// Where an absent fingerprint belongs whose home is a used slot; `None` where it is present.
     fn position(&self, home: usize, remainder: u64) -> Option<Position> {
         if self.blocks.get(OCCUPIED, home) {
             return self.find(home, remainder).err();
         }
-        let slot = if self.blocks.get(USED, home) {
-            let start = self.blocks.cluster_start(home);
-            self.blocks.select_run_end(start, self.blocks.count(OCCUPIED, start, home)) + 1
-        } else {
-            home
-        };
+        let start = self.blocks.cluster_start(home);
+        let slot = self.blocks.select_run_end(start, self.blocks.count(OCCUPIED, start, home)) + 1;
         Some(Position { slot, ends_run: true, extends_run: false })
     }
 

@@ -6,9 +6,9 @@
 //! - what is kept does not depend on the order of events as long as no week closes. A week that has closed takes nobody any
 //!   more, so whoever would have counted in it later is missing from the number.
 
-use super::Aggregator;
+#[cfg(not(feature = "browser"))]
 use super::undo::Undo;
-use crate::core::periods::day::Day;
+use super::{Aggregator, Change};
 use crate::core::periods::week::Week;
 #[cfg(not(feature = "browser"))]
 use crate::core::sets::user_set::UserSet;
@@ -17,33 +17,29 @@ use crate::core::state::counter::CLOSES;
 use crate::core::state::counter::Closed;
 use crate::core::state::effect::Effect;
 use crate::core::state::error::Refusal;
-use crate::core::state::set_key::SetKey;
-use crate::core::state::shard_limits::ShardLimits;
+use crate::core::state::set_key::{COUNTS_IN_PERIODS, SetKey};
 
 impl Aggregator {
     /// Carries out a user's first occurrence in a week, unless the week is too late. A new week for which there is no room
     /// closes the oldest ones: those before it, or itself.
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn count_in_week(
         &mut self,
         event: u32,
         week: Week,
         fingerprint: u64,
-        today: Day,
-        limits: &ShardLimits,
-        effects: &mut Vec<Effect>,
-        undo: &mut Vec<Undo>,
+        change: &mut Change<'_>,
     ) -> Result<(), Refusal> {
-        if CLOSES && week > today.latest_week() {
+        let limits = change.limits;
+        if CLOSES && week > change.today.latest_week() {
             return Ok(());
         }
         let (before, itself) = self.due(event, week, limits.weeks_per_event);
         if let Some(last) = before {
-            self.carry_out(Effect::Close { last }, limits, effects, undo)?;
+            self.carry_out(Effect::Close { last }, limits, change)?;
         }
-        self.carry_out(Effect::insert(SetKey::Week(event, week), fingerprint), limits, effects, undo)?;
+        self.carry_out(Effect::insert(SetKey::Week(event, week), fingerprint), limits, change)?;
         if let Some(last) = itself {
-            self.carry_out(Effect::Close { last }, limits, effects, undo)?;
+            self.carry_out(Effect::Close { last }, limits, change)?;
         }
         Ok(())
     }
@@ -60,6 +56,15 @@ impl Aggregator {
         let excess = (self.sets.range(oldest, latest).len() + 1).saturating_sub(room);
         let due = || self.sets.range(oldest, latest).take(excess).map(|(kept, _)| kept).take_while(|&kept| kept < set);
         (due().last(), (due().count() < excess).then_some(set))
+    }
+
+    /// Whether a set has become a number.
+    pub(super) fn has_closed(&self, set: SetKey) -> bool {
+        match set {
+            SetKey::AllUsers | SetKey::Event(_) => false,
+            SetKey::Week(event, week) => self.counter(event).is_some_and(|counter| counter.has_closed(week)),
+            SetKey::EventPeriod(..) | SetKey::AnyPeriod(_) => COUNTS_IN_PERIODS && !self.series.takes(set),
+        }
     }
 
     /// Closes a week and all before it: their sets go, and their numbers remain. Says whether they were not closed before.
@@ -82,7 +87,7 @@ impl Aggregator {
         if let Some(counter) = self.counter_mut(event) {
             counter.closed = Some(Closed { week, users: closed.map_or(0, |closed| closed.users) + users });
         }
-        undo.push(Undo::Close { closed, sets });
+        undo.push(Undo::Close(Box::new((closed, sets))));
         Ok(true)
     }
 

@@ -3,7 +3,7 @@
 use super::Aggregator;
 
 impl Aggregator {
-    /// Drops the counter of an event and its sets, and the event from what users had done before goals. Whoever did it stays
+    /// Drops the counter of an event, its sets and its series, and the event from what users had done before goals. Whoever did it stays
     /// in the set of all users, which does not know why they are there.
     pub fn delete_event(&mut self, event: u32) {
         if let Some(counter) = self.counters.get_mut(event as usize).and_then(Option::take) {
@@ -11,6 +11,7 @@ impl Aggregator {
             self.note_change(event);
         }
         self.sets.delete_event(event);
+        self.series.delete_event(event);
         let goals: Vec<u32> =
             self.counters().filter(|(_, counter)| counter.goal.is_some()).map(|(goal, _)| goal).collect();
         for goal in goals {

@@ -8,7 +8,7 @@ use crate::core::sets::user_set::{Full, UserSet};
 use crate::core::state::counter::Closed;
 use crate::core::state::counter::Counter;
 use crate::core::state::error::Refusal;
-use crate::core::state::set_key::SetKey;
+use crate::core::state::set_key::{COUNTS_IN_PERIODS, SetKey};
 use crate::core::state::shard_limits::ShardLimits;
 
 /// Why two states cannot be merged.
@@ -36,9 +36,15 @@ impl Aggregator {
     /// User sets and weeks unite. Where an event of `other` has values or completions, these add up if its users are new
     /// here, and leave what is here as it is if they are all known.
     ///
+    /// What counts in periods is not merged: only pages merge, and they have no periods.
+    ///
     /// # Errors
     /// [`Unmergeable`]; the state then holds a part of `other` and is of no use.
     pub fn merge(&mut self, other: &Self, numbers: &[u32], limits: &ShardLimits) -> Result<(), Unmergeable> {
+        let counts_in_periods = |state: &Self| state.series.places().next().is_some() || state.sets.in_periods() > 0;
+        if COUNTS_IN_PERIODS && (counts_in_periods(self) || counts_in_periods(other)) {
+            return Err(Unmergeable::Refused(Refusal::Tag));
+        }
         if let Some(users) = other.sets.get(SetKey::AllUsers) {
             self.sets.merge(SetKey::AllUsers, users)?;
         }

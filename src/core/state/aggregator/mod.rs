@@ -4,30 +4,34 @@
 //! so a replayed state equals the one that was lost. A batch is all or nothing: where a limit refuses one of its
 //! operations, the ones before it are taken back.
 
+#[cfg(not(feature = "browser"))]
 mod ceiling;
 mod closing;
 mod deletion;
+mod execute;
 mod growth;
+mod ingest;
 mod merge;
 mod restore;
+#[cfg(not(feature = "browser"))]
+mod time;
 mod undo;
 
 use std::borrow::Borrow;
 
-use super::combination::Combination;
+use super::all_series::AllSeries;
 use super::counter::Counter;
-use super::effect::{Carried, Effect};
+use super::effect::Effect;
 use super::error::Refusal;
-use super::goal::{Bucket, GoalRecord};
 use super::report::{CounterReport, Report};
+use super::series::Occurrence;
 use super::set_key::SetKey;
 use super::sets::Sets;
 use crate::core::identity::{UnlinkKey, UserKey};
 use crate::core::periods::day::Day;
 use crate::core::periods::week::Week;
-use crate::core::sets::user_set::{Full, UserSet};
-use crate::core::settings::limits::EVENTS_PER_NAMESPACE;
-use crate::core::state::shard_limits::{ShardLimits, Sizing};
+use crate::core::sets::user_set::Full;
+use crate::core::state::shard_limits::ShardLimits;
 pub use merge::Unmergeable;
 pub use restore::Replay;
 use undo::Undo;
@@ -56,6 +60,8 @@ pub enum Operation {
         /// The week to count it in as well, if the event has weekly cohorts. A week after [`Day::latest_week`] is not
         /// taken.
         week: Option<Week>,
+        /// When it was, to count it in series; absent in a page, which has none. A day that is not open is not taken.
+        time: Option<Occurrence>,
     },
 }
 
@@ -72,7 +78,7 @@ const TAKES_BACK: bool = cfg!(not(feature = "browser"));
 ///
 /// let keys = Keys::new(&[0; 32]);
 /// let unlink = keys.unlink("default");
-/// let login = Operation::Record { event: 0, tag: unlink.tag("Login"), user: keys.user("default", "ann"), value: None, week: None };
+/// let login = Operation::Record { event: 0, tag: unlink.tag("Login"), user: keys.user("default", "ann"), value: None, week: None, time: None };
 /// let mut shard = Aggregator::default();
 /// assert_eq!(shard.apply(&[login], &unlink, &ShardLimits::NONE, Day::MAX).unwrap().len(), 3); // a counter, and two sets with their first user
 /// assert_eq!(shard.apply(&[login], &unlink, &ShardLimits::NONE, Day::MAX).unwrap().len(), 0); // a repeat changes nothing
@@ -84,6 +90,46 @@ pub struct Aggregator {
     counters_bytes: usize,
     /// Which counters have changed since they were stored.
     changed: Vec<bool>,
+    series: AllSeries,
+}
+
+/// What the batches that are carried out together have in common.
+#[derive(Default)]
+pub struct Group {
+    #[cfg(not(feature = "browser"))]
+    entrants: time::Entrants,
+}
+
+#[cfg(feature = "browser")]
+#[allow(clippy::unused_self, clippy::needless_pass_by_ref_mut, reason = "as in other builds")]
+impl Group {
+    const fn take_back(&mut self) {}
+
+    const fn keep(&mut self) {}
+}
+
+#[cfg(not(feature = "browser"))]
+impl Group {
+    /// Forgets what the latest batch has added.
+    fn take_back(&mut self) {
+        self.entrants.take_back();
+    }
+
+    /// Keeps what the latest batch has added.
+    fn keep(&mut self) {
+        self.entrants.keep();
+    }
+}
+
+/// A batch as it is carried out: what it is held to, and what it has changed so far.
+struct Change<'a> {
+    key: &'a UnlinkKey,
+    limits: &'a ShardLimits,
+    today: Day,
+    effects: Vec<Effect>,
+    undo: Vec<Undo>,
+    #[cfg_attr(feature = "browser", expect(dead_code, reason = "a page has no series"))]
+    group: &'a mut Group,
 }
 
 /// A part of the state that is stored on its own.
@@ -93,13 +139,21 @@ pub enum Section {
     Counter(u32),
     /// A set of users.
     Set(SetKey),
+    /// The series of an event, or of anybody, by its place ([`super::all_series::place`]).
+    Series(usize),
 }
 
 impl Aggregator {
     /// Bytes that the state takes in memory.
     #[must_use]
     pub const fn memory_bytes(&self) -> usize {
-        self.sets.memory_bytes() + self.counters_bytes
+        self.sets.memory_bytes() + self.counters_bytes + self.series.memory_bytes()
+    }
+
+    /// The series.
+    #[must_use]
+    pub const fn series(&self) -> &AllSeries {
+        &self.series
     }
 
     /// The sets of users.
@@ -130,16 +184,51 @@ impl Aggregator {
         limits: &ShardLimits,
         today: Day,
     ) -> Result<Vec<Effect>, Refusal> {
-        let (mut effects, mut undo) = (Vec::new(), Vec::new());
+        let mut group = Group::default();
+        let mut effects = self.apply_in_group(operations, key, limits, today, &mut group)?;
+        effects.extend(self.finish_group(group, key, limits));
+        Ok(effects)
+    }
+
+    /// As [`Self::apply`], one of several batches of one key: in series they count with [`Self::finish_group`], all together.
+    ///
+    /// # Errors
+    /// As [`Self::apply`]; the others are as they were.
+    pub fn apply_in_group(
+        &mut self,
+        operations: impl IntoIterator<Item = impl Borrow<Operation>>,
+        key: &UnlinkKey,
+        limits: &ShardLimits,
+        today: Day,
+        group: &mut Group,
+    ) -> Result<Vec<Effect>, Refusal> {
+        let mut change = Change { key, limits, today, effects: Vec::new(), undo: Vec::new(), group };
         for operation in operations {
-            if let Err(refusal) = self.operate(operation.borrow(), key, limits, today, &mut effects, &mut undo) {
+            if let Err(refusal) = self.carry_out_operation(operation.borrow(), &mut change) {
                 if TAKES_BACK {
-                    self.take_back(&effects, undo);
+                    self.take_back(&change.effects, change.undo);
+                    group.take_back();
                 }
                 return Err(refusal);
             }
         }
+        let effects = change.effects;
+        group.keep();
         Ok(effects)
+    }
+
+    /// Counts in series what a group of batches has left for it, and answers what that changed. Nothing of it is refused. A page has
+    /// no series.
+    #[cfg(feature = "browser")]
+    #[allow(clippy::unused_self)]
+    pub const fn finish_group(&mut self, _: Group, _: &UnlinkKey, _: &ShardLimits) -> Vec<Effect> {
+        Vec::new()
+    }
+
+    /// Counts in series what a group of batches has left for it, and answers what that changed. Nothing of it is refused.
+    #[cfg(not(feature = "browser"))]
+    pub fn finish_group(&mut self, group: Group, key: &UnlinkKey, limits: &ShardLimits) -> Vec<Effect> {
+        self.enter_periods(group.entrants, key, limits)
     }
 
     /// Whether an operation would change nothing, with no limit on the number of weeks.
@@ -166,269 +255,6 @@ impl Aggregator {
     #[must_use]
     pub fn events_of(&self, user: UserKey, key: &UnlinkKey) -> Vec<u32> {
         self.done_by(user, key).collect()
-    }
-
-    fn operate(
-        &mut self,
-        operation: &Operation,
-        key: &UnlinkKey,
-        limits: &ShardLimits,
-        today: Day,
-        effects: &mut Vec<Effect>,
-        undo: &mut Vec<Undo>,
-    ) -> Result<(), Refusal> {
-        let (Operation::Goal { event, tag } | Operation::Record { event, tag, .. }) = *operation;
-        let goal_limits = if limits.refuses_goals { limits } else { &ShardLimits::NONE };
-        match self.counter(event) {
-            Some(counter) if counter.tag != tag => return Err(Refusal::Tag),
-            Some(_) => {}
-            None => {
-                let sizing = limits.sizings.get(&event);
-                let fingerprint_bits = sizing.map_or(limits.fingerprint_bits, Sizing::fingerprint_bits);
-                let limits = if matches!(operation, Operation::Goal { .. }) { goal_limits } else { limits };
-                self.carry_out(Effect::Counter { event, tag, fingerprint_bits }, limits, effects, undo)?;
-            }
-        }
-        match *operation {
-            Operation::Goal { .. } => {
-                let is_known = self.counter(event).is_some_and(|counter| counter.goal.is_some());
-                if !is_known {
-                    self.carry_out(Effect::Goal { event }, goal_limits, effects, undo)?;
-                }
-            }
-            Operation::Record { user, value, week, .. } => {
-                let set = SetKey::Event(event);
-                if let Some(fingerprint) = self.add(set, user, key, limits)? {
-                    // The event itself is never among those that were done before it.
-                    let carried = Carried::of(value, self.completion(event, user, key, limits));
-                    self.carry(set, fingerprint, carried.as_deref(), limits, undo)?;
-                    effects.push(Effect::Insert { set, fingerprint, carried });
-                    if let Some(fingerprint) = self.add(SetKey::AllUsers, user, key, limits)? {
-                        effects.push(Effect::insert(SetKey::AllUsers, fingerprint));
-                    }
-                }
-                let Some(week) = week else { return Ok(()) };
-                if let Some(fingerprint) = self.news(SetKey::Week(event, week), user, key) {
-                    self.count_in_week(event, week, fingerprint, today, limits, effects, undo)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The fingerprint of a user in a set in which they are not yet; `None` where they are, or the set takes nobody any more.
-    fn news(&self, set: SetKey, user: UserKey, key: &UnlinkKey) -> Option<u64> {
-        let fingerprint = self.fingerprint(set, user, key)?;
-        let is_known = self.sets.contains(set, fingerprint) || self.has_closed(set);
-        (!is_known).then_some(fingerprint)
-    }
-
-    /// Adds a user to a set. Answers the fingerprint where they are new in it.
-    fn add(
-        &mut self,
-        set: SetKey,
-        user: UserKey,
-        key: &UnlinkKey,
-        limits: &ShardLimits,
-    ) -> Result<Option<u64>, Refusal> {
-        let (tag, bits) = self.derivation(set).ok_or(Refusal::Tag)?;
-        let fingerprint = key.fingerprint(user, set.tag(key, tag)) & UserSet::kept_bits(bits);
-        Ok(self.insert_kept(set, fingerprint, bits, limits)?.then_some(fingerprint))
-    }
-
-    /// The fingerprint of a user in a set: its upper bits, as many as the set keeps.
-    fn fingerprint(&self, set: SetKey, user: UserKey, key: &UnlinkKey) -> Option<u64> {
-        let (tag, bits) = self.derivation(set)?;
-        Some(key.fingerprint(user, set.tag(key, tag)) & UserSet::kept_bits(bits))
-    }
-
-    /// What the fingerprints of a set are derived with: the tag of its event, and how many bits it keeps.
-    fn derivation(&self, set: SetKey) -> Option<(u64, u8)> {
-        let Some(event) = set.event() else {
-            return Some((0, UserSet::FINGERPRINT_BITS));
-        };
-        self.counter(event).map(|counter| (counter.tag, counter.fingerprint_bits))
-    }
-
-    /// Whether a set has become a number.
-    fn has_closed(&self, set: SetKey) -> bool {
-        match set {
-            SetKey::AllUsers | SetKey::Event(_) => false,
-            SetKey::Week(event, week) => self.counter(event).is_some_and(|counter| counter.has_closed(week)),
-        }
-    }
-
-    /// Where the event is a goal: what the user had done before, and where that counts.
-    fn completion(
-        &self,
-        event: u32,
-        user: UserKey,
-        key: &UnlinkKey,
-        limits: &ShardLimits,
-    ) -> Option<(Combination, Bucket)> {
-        let record = self.counter(event)?.goal.as_ref()?;
-        let combination = self.prior_events(event, user, key);
-        let bucket = record.bucket(&combination, limits.combinations_per_goal);
-        Some((combination, bucket))
-    }
-
-    /// The other events that a user has done.
-    fn prior_events(&self, event: u32, user: UserKey, key: &UnlinkKey) -> Combination {
-        self.done_by(user, key).filter(|&prior| prior != event).collect()
-    }
-
-    fn done_by(&self, user: UserKey, key: &UnlinkKey) -> impl Iterator<Item = u32> {
-        self.counters()
-            .filter(move |&(event, counter)| {
-                self.sets.contains(SetKey::Event(event), key.fingerprint(user, counter.tag))
-            })
-            .map(|(event, _)| event)
-    }
-
-    fn carry_out(
-        &mut self,
-        effect: Effect,
-        limits: &ShardLimits,
-        effects: &mut Vec<Effect>,
-        undo: &mut Vec<Undo>,
-    ) -> Result<(), Refusal> {
-        if self.execute(&effect, limits, undo)? {
-            effects.push(effect);
-        }
-        Ok(())
-    }
-
-    /// Carries an effect out, and says whether that changed anything. One that is refused has changed nothing, or in a page
-    /// a part.
-    fn execute(&mut self, effect: &Effect, limits: &ShardLimits, undo: &mut Vec<Undo>) -> Result<bool, Refusal> {
-        match effect {
-            Effect::Counter { event, tag, fingerprint_bits } => {
-                self.add_counter(*event, *tag, *fingerprint_bits, limits)
-            }
-            Effect::Goal { event } => self.add_goal(*event, limits),
-            Effect::Insert { set, fingerprint, carried } => {
-                let is_new = self.insert(*set, *fingerprint, limits)?;
-                if is_new {
-                    self.carry(*set, *fingerprint, carried.as_deref(), limits, undo)?;
-                }
-                Ok(is_new)
-            }
-            #[cfg(feature = "browser")]
-            Effect::Close { .. } => Err(Refusal::Tag),
-            #[cfg(not(feature = "browser"))]
-            Effect::Close { last } => self.close(*last, undo),
-        }
-    }
-
-    fn add_counter(
-        &mut self,
-        event: u32,
-        tag: u64,
-        fingerprint_bits: u8,
-        limits: &ShardLimits,
-    ) -> Result<bool, Refusal> {
-        if u64::from(event) >= EVENTS_PER_NAMESPACE.max {
-            return Err(Refusal::Tag);
-        }
-        if let Some(counter) = self.counter(event) {
-            return if counter.tag == tag { Ok(false) } else { Err(Refusal::Tag) };
-        }
-        let counter = Counter::new(tag, fingerprint_bits).ok_or(Refusal::Tag)?;
-        self.grow(counter.memory_bytes(), limits)?;
-        self.put(event, counter);
-        self.note_change(event);
-        Ok(true)
-    }
-
-    fn add_goal(&mut self, event: u32, limits: &ShardLimits) -> Result<bool, Refusal> {
-        let goal = Box::<GoalRecord>::default();
-        let counter = self.counter(event).ok_or(Refusal::Tag)?;
-        if counter.goal.is_some() {
-            return Ok(false);
-        }
-        self.grow(goal.memory_bytes(), limits)?;
-        if let Some(counter) = self.counter_mut(event) {
-            counter.goal = Some(goal);
-        }
-        Ok(true)
-    }
-
-    /// Adds a user to a set, and says whether they are new in it.
-    fn insert(&mut self, set: SetKey, fingerprint: u64, limits: &ShardLimits) -> Result<bool, Refusal> {
-        let bits = self.fingerprint_bits(set)?;
-        self.insert_kept(set, fingerprint, bits, limits)
-    }
-
-    /// Adds a user to a set that keeps so many bits of their fingerprint.
-    fn insert_kept(&mut self, set: SetKey, fingerprint: u64, bits: u8, limits: &ShardLimits) -> Result<bool, Refusal> {
-        if self.has_closed(set) {
-            return Ok(false);
-        }
-        let (users_max, refusal) = set.event().map_or((u64::MAX, Refusal::Users), |event| limits.users(event, bits));
-        let room = self.room(limits);
-        self.sets.insert(set, fingerprint, bits, users_max, room).map_err(|full| match full {
-            Full::Capacity if self.sets.len(set) >= users_max => refusal,
-            Full::Capacity => Refusal::Users,
-            Full::Memory => Refusal::Memory,
-        })
-    }
-
-    /// Bits of a fingerprint that a set keeps.
-    fn fingerprint_bits(&self, set: SetKey) -> Result<u8, Refusal> {
-        self.derivation(set).map(|(_, bits)| bits).ok_or(Refusal::Tag)
-    }
-
-    /// Counts what came with a first occurrence that was inserted; where that is refused, so is the insertion.
-    fn carry(
-        &mut self,
-        set: SetKey,
-        fingerprint: u64,
-        carried: Option<&Carried>,
-        limits: &ShardLimits,
-        undo: &mut Vec<Undo>,
-    ) -> Result<(), Refusal> {
-        let Some(carried) = carried else { return Ok(()) };
-        self.add_carried(set, carried, limits, undo).inspect_err(|_| {
-            if TAKES_BACK {
-                self.sets.remove(set, fingerprint);
-            }
-        })
-    }
-
-    /// Counts what came with the first occurrence of an event.
-    fn add_carried(
-        &mut self,
-        set: SetKey,
-        carried: &Carried,
-        limits: &ShardLimits,
-        undo: &mut Vec<Undo>,
-    ) -> Result<(), Refusal> {
-        let event = set.event().ok_or(Refusal::Tag)?;
-        if let Some((combination, bucket)) = &carried.completion {
-            self.add_completion(event, combination, *bucket, limits)?;
-        }
-        if let Some(value) = carried.value
-            && let Some(counter) = self.counter_mut(event)
-        {
-            undo.push(Undo::Sum(counter.sum));
-            counter.sum.get_or_insert_default().add(value);
-        }
-        Ok(())
-    }
-
-    fn add_completion(
-        &mut self,
-        event: u32,
-        combination: &Combination,
-        bucket: Bucket,
-        limits: &ShardLimits,
-    ) -> Result<(), Refusal> {
-        let record = self.counter(event).and_then(|counter| counter.goal.as_ref()).ok_or(Refusal::Tag)?;
-        self.grow(record.growth_bytes(combination, bucket), limits)?;
-        if let Some(record) = self.counter_mut(event).and_then(|counter| counter.goal.as_mut()) {
-            record.add(combination, bucket);
-        }
-        Ok(())
     }
 
     /// The counter of an event, noted as changed.

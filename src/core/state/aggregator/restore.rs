@@ -7,9 +7,12 @@ use super::{Aggregator, Section, full};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::sets::user_set::UserSet;
 use crate::core::settings::limits::EVENTS_PER_NAMESPACE;
+#[cfg(not(feature = "browser"))]
+use crate::core::state::all_series::StoredSeries;
 use crate::core::state::counter::Counter;
 use crate::core::state::effect::Effect;
 use crate::core::state::error::Refusal;
+use crate::core::state::series::Occurrence;
 use crate::core::state::set_key::SetKey;
 use crate::core::state::shard_limits::ShardLimits;
 
@@ -60,16 +63,40 @@ impl Aggregator {
         Ok(())
     }
 
+    /// Puts a stored series in place, behind the sets of its periods.
+    ///
+    /// # Errors
+    /// [`Defect::Repeated`] when it is there already, [`Defect::Misfit`] when its event has no counter, or a period that has
+    /// become a number has a set.
+    #[cfg(not(feature = "browser"))]
+    pub fn restore_series(&mut self, series: StoredSeries) -> Result<(), Corrupt> {
+        let misfit = || Corrupt::new(Defect::Misfit).within("series");
+        let event = series.event;
+        if event.is_some_and(|event| self.counter(event).is_none()) {
+            return Err(misfit());
+        }
+        if !series.restore(&mut self.series) {
+            return Err(Corrupt::new(Defect::Repeated).within("series"));
+        }
+        let is_closed = |set: SetKey| !self.series.takes(set);
+        if self.sets.of_periods().any(|(set, _)| (event.is_none() || set.event() == event) && is_closed(set)) {
+            return Err(misfit());
+        }
+        Ok(())
+    }
+
     /// The sections that changed since the last call of [`Self::note_stored`]; those that are gone have no encoding.
     pub fn changed(&self) -> impl Iterator<Item = Section> + '_ {
         let counters = (0..).zip(&self.changed).filter(|&(_, &changed)| changed).map(|(event, _)| event);
-        counters.map(Section::Counter).chain(self.sets.changed().map(Section::Set))
+        let sets = self.sets.changed().map(Section::Set);
+        counters.map(Section::Counter).chain(sets).chain(self.series.changed().map(Section::Series))
     }
 
     /// Notes that every section is stored as it is now.
     pub fn note_stored(&mut self) {
         self.changed.clear();
         self.sets.note_stored();
+        self.series.note_stored();
     }
 }
 
@@ -79,19 +106,22 @@ pub struct Replay<'a> {
     state: &'a mut Aggregator,
     /// Upper bits of fingerprints, by the set that they come into.
     added: BTreeMap<SetKey, Vec<u64>>,
+    /// Those of them that are first occurrences.
+    firsts: BTreeMap<SetKey, Vec<(u64, Occurrence)>>,
 }
 
 impl<'a> Replay<'a> {
     /// Begins to carry effects out on a state.
     pub const fn of(state: &'a mut Aggregator) -> Self {
-        Self { state, added: BTreeMap::new() }
+        Self { state, added: BTreeMap::new(), firsts: BTreeMap::new() }
     }
 
     /// Bytes of memory that the state takes, and what has yet to come into it.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let added: usize = self.added.values().map(|added| added.capacity() * size_of::<u64>()).sum();
-        self.state.memory_bytes() + added
+        let firsts: usize = self.firsts.values().map(|firsts| firsts.capacity() * size_of::<(u64, Occurrence)>()).sum();
+        self.state.memory_bytes() + added + firsts
     }
 
     /// Bytes by which the state may grow when what has yet to come into it does.
@@ -107,11 +137,17 @@ impl<'a> Replay<'a> {
     pub fn add(&mut self, effects: &[Effect]) -> Result<(), Corrupt> {
         let mut undo = Vec::new();
         for (effect, nth) in effects.iter().zip(0..) {
-            let done = match *effect {
-                Effect::Insert { set, fingerprint, carried: None } => {
-                    self.state.fingerprint_bits(set).map(|_| self.added.entry(set).or_default().push(fingerprint))
+            let done = match effect {
+                Effect::Insert { set, fingerprint, first, carried: None } => {
+                    self.state.fingerprint_bits(*set).map(|_| self.insert_later(*set, *fingerprint, *first))
                 }
-                Effect::Close { .. } => self.insert_all().and_then(|()| self.execute(effect, &mut undo)),
+                Effect::InsertMany { set, fingerprints } => self
+                    .state
+                    .fingerprint_bits(*set)
+                    .map(|_| self.added.entry(*set).or_default().extend_from_slice(fingerprints)),
+                Effect::Close { .. } | Effect::Over { .. } | Effect::ClosePeriods { .. } => {
+                    self.insert_all().and_then(|()| self.execute(effect, &mut undo))
+                }
                 _ => self.execute(effect, &mut undo),
             };
             done.map_err(|_| effect.corrupt(Corrupt::new(Defect::Misfit), nth))?;
@@ -128,11 +164,28 @@ impl<'a> Replay<'a> {
         self.insert_all().map_err(|_| Corrupt::new(Defect::Misfit).within("user set"))
     }
 
+    fn insert_later(&mut self, set: SetKey, fingerprint: u64, first: Option<Occurrence>) {
+        self.added.entry(set).or_default().push(fingerprint);
+        if let Some(first) = first {
+            self.firsts.entry(set).or_default().push((fingerprint, first));
+        }
+    }
+
     fn execute(&mut self, effect: &Effect, undo: &mut Vec<Undo>) -> Result<(), Refusal> {
         self.state.execute(effect, &ShardLimits::NONE, undo).map(|_| ())
     }
 
     fn insert_all(&mut self) -> Result<(), Refusal> {
+        for (set, mut firsts) in std::mem::take(&mut self.firsts) {
+            firsts.sort_by_key(|(fingerprint, _)| *fingerprint);
+            firsts.dedup_by_key(|(fingerprint, _)| *fingerprint);
+            for (fingerprint, first) in firsts {
+                if !self.state.sets.contains(set, fingerprint) {
+                    let counted = self.state.series.count_first(set.event(), first, None, usize::MAX);
+                    counted.map_err(full)?;
+                }
+            }
+        }
         for (set, added) in std::mem::take(&mut self.added) {
             if !self.state.has_closed(set) {
                 let users = UserSet::of(added, self.state.fingerprint_bits(set)?).map_err(full)?;

@@ -13,9 +13,10 @@ use crate::core::state::aggregator::{Aggregator, Section};
 use crate::edge::host::{clock, sql};
 
 impl Store {
-    /// Whether an alarm has something to do: rows have no mark yet, or stand in the journal for too long.
-    pub fn needs_alarm(&self) -> bool {
-        self.has_unmarked() || self.is_old()
+    /// Whether an alarm has something to do: rows have no mark yet, or stand in the journal for too long, or sets that are gone
+    /// are still stored.
+    pub fn needs_alarm(&self, state: &Aggregator) -> bool {
+        self.has_unmarked() || self.is_old() || (self.journal_rows > 0 && state.sets().has_dropped())
     }
 
     const fn has_unmarked(&self) -> bool {
@@ -39,6 +40,10 @@ impl Store {
     fn is_due(&self, state: &Aggregator) -> Result<bool> {
         if self.journal_rows == 0 {
             return Ok(false);
+        }
+        // Fingerprints of a period that has closed are not to stay.
+        if state.sets().has_dropped() {
+            return Ok(true);
         }
         let bytes = self.changed_bytes(state)?;
         Ok(bytes < COMPACTION_BYTES_MIN || self.journal_bytes * COMPACTION_SHARE >= bytes || self.is_old())

@@ -47,6 +47,11 @@ const PARTS: u64 = 256;
 const MARKED_ROWS_BITS: u32 = 20;
 const _: () = assert!(JOURNAL_ROWS.max < 1 << MARKED_ROWS_BITS);
 
+/// Whether a section is a set that is open for a while only.
+const fn is_of_period(section: Section) -> bool {
+    matches!(section, Section::Set(set) if set.period().is_some())
+}
+
 /// The rows of a section.
 fn ids_of(section: Section) -> Range<u64> {
     let first = section.number() * PARTS;
@@ -170,9 +175,13 @@ impl Store {
             write(&self.sql, "DELETE FROM journal", vec![])?;
             for section in state.changed() {
                 let ids = ids_of(section);
-                match snapshot::encode(state, section) {
-                    Some(bytes) => self.put_parts("snapshot", ids, &bytes)?,
-                    None => erase(&self.sql, "snapshot", &format!("id >= {} AND id < {}", ids.start, ids.end))?,
+                let encoded = snapshot::encode(state, section);
+                // What a period's set was before is to be gone with it, once it closes.
+                if encoded.is_none() || is_of_period(section) {
+                    erase(&self.sql, "snapshot", &format!("id >= {} AND id < {}", ids.start, ids.end))?;
+                }
+                if let Some(bytes) = encoded {
+                    self.put_parts("snapshot", ids, &bytes)?;
                 }
             }
             self.put_counts(&crate::core::state::counts::encode(state, self.generation + 1))?;

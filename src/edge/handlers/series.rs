@@ -1,0 +1,156 @@
+//! /v0/series.
+
+use crate::api::code::Code;
+use crate::core::answers::gate::Gated;
+use crate::core::answers::series::{Calendar, EventSeries, EverySeries, Series};
+use crate::core::periods::day::Day;
+use crate::core::periods::period::Period;
+use crate::core::requests::{DEFAULT_NAMESPACE, SeriesQuery, Whose, parse_series};
+use crate::core::state::series_report::SeriesReport;
+use crate::edge::gateway::directory::{self, Namespace};
+use crate::edge::gateway::keys::keys;
+use crate::edge::gateway::reports;
+use crate::edge::host::clock;
+use crate::edge::http::call::Call;
+use crate::edge::http::error::ApiError;
+use crate::edge::http::response::Reply;
+use crate::messages::shard::SeriesOf;
+
+/// The periods of a range, and those before it.
+struct Ranges {
+    asked: (Period, Period),
+    previous: Option<(Period, Period)>,
+}
+
+impl Ranges {
+    fn of(asked: &SeriesQuery<'_>) -> Self {
+        let (from, to) = (asked.from, asked.to);
+        let periods = list((from, to)).count();
+        let previous = asked.is_compared.then(|| (from.before(periods), from.before(1)));
+        Self { asked: (from, to), previous }
+    }
+
+    /// The range that has both.
+    fn all(&self) -> (Period, Period) {
+        (self.previous.map_or(self.asked.0, |(from, _)| from), self.asked.1)
+    }
+}
+
+fn list((from, to): (Period, Period)) -> impl Iterator<Item = Period> + Clone {
+    from.until(to.last_day())
+}
+
+/// GET: the users of an event, of every event or of anybody by day, week or month.
+///
+/// # Errors
+/// When there is no such namespace or event, or a shard cannot be read: never a part of the numbers.
+pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
+    let today = clock::today();
+    let asked = parse_series(&call.query, &call.config.request, today)?;
+    let keys = keys(call.env, call.config).await?;
+    let ranges = Ranges::of(&asked);
+    let Some(namespace) = directory::look_up(call.env, &keys, asked.namespace).await? else {
+        return of_nobody(&call, &asked, &ranges);
+    };
+    let calendar = calendar(&call, &namespace);
+    match asked.whose {
+        Whose::Anybody => {
+            let gated = reports::series(call.env, call.config, &namespace, SeriesOf::Anybody, ranges.all()).await?;
+            Reply::json(&one(&calendar, &gated, None, None, &ranges))
+        }
+        Whose::Event(name) => {
+            let event = number(&namespace, name).ok_or_else(unknown_event)?;
+            if !call.config.units(event).has(asked.from.unit()) {
+                return Reply::json(&without_series(&calendar, name, &asked));
+            }
+            let of = SeriesOf::Event(event);
+            let gated = reports::series(call.env, call.config, &namespace, of, ranges.all()).await?;
+            Reply::json(&one(&calendar, &gated, Some(name), Some(event), &ranges))
+        }
+        Whose::Events => {
+            let gated = reports::series(call.env, call.config, &namespace, SeriesOf::Events, ranges.all()).await?;
+            Reply::json(&every(&call, &calendar, &gated, &namespace, &ranges))
+        }
+    }
+}
+
+fn calendar(call: &Call<'_>, namespace: &Namespace) -> Calendar {
+    Calendar {
+        today: clock::today(),
+        lateness_days: call.config.lateness_days.into(),
+        since: Day::of_number(namespace.since.day.into()).unwrap_or(Day::MAX),
+        has_earlier: namespace.since.has_earlier,
+    }
+}
+
+/// The answer of a namespace that does not exist; `default` always does to those who look.
+fn of_nobody(call: &Call<'_>, asked: &SeriesQuery<'_>, ranges: &Ranges) -> Result<Reply, ApiError> {
+    if asked.namespace != DEFAULT_NAMESPACE {
+        return Err(ApiError::new(Code::NoNamespace, "there is no namespace of this name"));
+    }
+    let today = clock::today();
+    let calendar =
+        Calendar { today, lateness_days: call.config.lateness_days.into(), since: today, has_earlier: false };
+    let gated = Gated::new(SeriesReport::default(), reports::gate(call.config, None));
+    match asked.whose {
+        Whose::Anybody => Reply::json(&one(&calendar, &gated, None, None, ranges)),
+        Whose::Event(_) => Err(unknown_event()),
+        Whose::Events => {
+            let (unit, since) = (asked.from.unit().name(), calendar.since_text());
+            Reply::json(&EverySeries { unit, since, series: Vec::new() })
+        }
+    }
+}
+
+fn one<'a>(
+    calendar: &Calendar,
+    gated: &Gated<SeriesReport>,
+    name: Option<&'a str>,
+    event: Option<u32>,
+    ranges: &Ranges,
+) -> Series<'a> {
+    Series {
+        event: name,
+        unit: ranges.asked.0.unit().name(),
+        since: calendar.since_text(),
+        series: None,
+        points: calendar.points(gated, event, list(ranges.asked)),
+        previous: ranges.previous.and_then(|range| calendar.previous(gated, event, list(range))),
+    }
+}
+
+/// The answer of an event that has no series of the unit.
+fn without_series<'a>(calendar: &Calendar, name: &'a str, asked: &SeriesQuery<'_>) -> Series<'a> {
+    let (unit, since) = (asked.from.unit().name(), calendar.since_text());
+    Series { event: Some(name), unit, since, series: Some(false), points: Vec::new(), previous: None }
+}
+
+fn every<'a>(
+    call: &Call<'_>,
+    calendar: &Calendar,
+    gated: &Gated<SeriesReport>,
+    namespace: &'a Namespace,
+    ranges: &Ranges,
+) -> EverySeries<'a> {
+    let unit = ranges.asked.0.unit();
+    let events = (0_u32..)
+        .zip(&namespace.names)
+        .filter(|&(event, _)| namespace.has_event(event) && call.config.units(event).has(unit));
+    let mut series: Vec<EventSeries<'a>> = events
+        .map(|(event, name)| EventSeries {
+            event: name,
+            points: calendar.points(gated, Some(event), list(ranges.asked)),
+            previous: ranges.previous.and_then(|range| calendar.previous(gated, Some(event), list(range))),
+        })
+        .collect();
+    series.sort_unstable_by_key(|series| series.event);
+    EverySeries { unit: unit.name(), since: calendar.since_text(), series }
+}
+
+fn number(namespace: &Namespace, name: &str) -> Option<u32> {
+    (0..).zip(&namespace.names).find(|(_, known)| *known == name && !name.is_empty()).map(|(event, _)| event)
+}
+
+fn unknown_event() -> ApiError {
+    ApiError::new(Code::NoEvent, "there is no event of this name in the namespace")
+}

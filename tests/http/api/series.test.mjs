@@ -1,0 +1,243 @@
+// GET /v0/series: daily, weekly and monthly users beside exact sets, as days pass, and what remains of a closed day.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { query } from '../harness/client.mjs';
+import { filesUnder } from '../harness/files.mjs';
+import { did } from '../harness/limits.mjs';
+import { isoWeek } from '../harness/model.mjs';
+import { seeded } from '../harness/random.mjs';
+import { FAULTS, serve } from '../harness/server.mjs';
+import { images, tables } from '../harness/sqlite.mjs';
+
+const DAY_MS = 86_400_000;
+const date = (ms) => new Date(ms).toISOString().slice(0, 10);
+const week = (text) => isoWeek(new Date(text)).map((part, i) => String(part).padStart(i ? 2 : 4, '0')).join('-W');
+const periodOf = { day: (text) => text, week, month: (text) => text.slice(0, 7) };
+const at = (text) => ({ datetime: `${text}T12:00:00Z` });
+
+const series = async (server, parameters = {}) => (await server.get(`/v0/series${query(parameters)}`)).expect(200).json();
+/** The numbers of the periods in which somebody was. */
+const users = ({ points }) => Object.fromEntries(points.filter((point) => point.users).map((point) => [point.period, point.users]));
+const firsts = ({ points }) => Object.fromEntries(points.filter((point) => point.first_users).map((point) => [point.period, point.first_users]));
+const values = ({ points }) => Object.fromEntries(points.filter((point) => point.value !== null).map((point) => [point.period, point.value]));
+
+/** A server whose clock stands at noon of days that tests choose: `to(n)` moves it to the n-th day from today. */
+async function withClock(t, options = {}) {
+  const server = await serve(t, { build: FAULTS, ...options });
+  const noon = Math.floor(Date.now() / DAY_MS) * DAY_MS + DAY_MS / 2;
+  const to = async (days, ms = 0) => {
+    (await server.post(`/faults/clock?offset_ms=${Math.round(noon + days * DAY_MS + ms - Date.now())}`)).expect(204);
+  };
+  await to(0);
+  return { server, to, day: (days) => date(noon + days * DAY_MS) };
+}
+
+test('series are those of exact sets, day by day, with late events, restarts and closings', async (t) => {
+  const { server, to, day } = await withClock(t);
+  const { below } = seeded(7);
+  const exact = new Map();
+  const seen = new Set();
+  const count = (kind, of, text, user) => {
+    for (const unit of ['day', 'week', 'month']) {
+      const key = [kind, of, unit, periodOf[unit](text)].join();
+      exact.set(key, (exact.get(key) ?? new Set()).add(user));
+    }
+  };
+  for (let now = 0; now < 9; now += 1) {
+    await to(now);
+    const events = Array.from({ length: 200 }, () => {
+      const [name, user, late] = [`E${below(3)}`, below(60), [0, 0, 0, 1, 2, 3, -1, -2][below(8)]];
+      const text = day(now - late);
+      if (late <= 2 && late >= -1) {
+        for (const of of ['', name]) {
+          count('users', of, text, user);
+          if (!seen.has(`${of} ${user}`)) count('first_users', of, text, user);
+        }
+      }
+      seen.add(` ${user}`).add(`${name} ${user}`);
+      return did(name, user, late === 0 ? {} : at(text));
+    });
+    for (let i = 0; i < events.length; i += 40) await server.ingest(events.slice(i, i + 40));
+    if (now === 4) {
+      await server.restart({ signal: 'SIGKILL' });
+      await to(now);
+    }
+  }
+  for (const later of [8, 40]) {
+    await to(later);
+    for (const of of ['', 'E0', 'E1', 'E2']) {
+      for (const unit of of ? ['day', 'week'] : ['day', 'week', 'month']) {
+        const found = await series(server, { unit, from: day(-1), to: day(12), ...of && { event: of } });
+        const expected = (kind) => Object.fromEntries([...exact].map(([key, set]) => [key.split(','), set.size])
+          .filter(([[k, o, u]]) => k === kind && o === of && u === unit).map(([[, , , period], size]) => [period, size]).sort());
+        assert.deepEqual(users(found), expected('users'), `${of} by ${unit} on day ${later}`);
+        assert.deepEqual(firsts(found), expected('first_users'), `first users of ${of} by ${unit} on day ${later}`);
+        assert.ok(found.points.filter((point) => point.users).every((point) => point.complete));
+      }
+    }
+  }
+});
+
+test('every period of the range is listed, with its state, since when, and the one before', async (t) => {
+  const { server, to, day } = await withClock(t);
+  await server.ingest([did('Login', 'ann'), did('Login', 'bob', at(day(-1))), did('Buy', 'ann', { value: 2.5 })]);
+  await to(1);
+  await server.ingest([did('Login', 'ann'), did('Buy', 'bob', { value: 4 })]);
+  const found = await series(server, { event: 'Login', from: day(-4), to: day(2), compare: 'previous' });
+  const point = (text, n, first, state, complete = true) => ({ period: text, users: n, first_users: first, value: null, state, complete });
+  assert.deepEqual(found, {
+    event: 'Login', unit: 'day', since: day(0),
+    points: [
+      ...[-4, -3, -2].map((n) => point(day(n), null, null, n < -1 ? 'closed' : 'late', false)),
+      // A late event of the day before the namespace was made.
+      point(day(-1), 1, 1, 'late', false),
+      point(day(0), 1, 1, 'late'),
+      point(day(1), 1, 0, 'open'),
+      point(day(2), 0, 0, 'open'),
+    ],
+    previous: { from: day(-11), to: day(-5), points: [-11, -10, -9, -8, -7, -6, -5].map((n) => point(day(n), null, null, 'closed', false)) },
+  });
+  const buy = await series(server, { event: 'Buy', from: day(0), to: day(1) });
+  assert.deepEqual([users(buy), firsts(buy), values(buy)], [{ [day(0)]: 1, [day(1)]: 1 }, { [day(0)]: 1, [day(1)]: 1 }, { [day(0)]: 2.5, [day(1)]: 4 }]);
+  const anybody = await series(server, { unit: 'month', from: day(1) });
+  assert.deepEqual([anybody.event, anybody.unit, users(anybody)[day(1).slice(0, 7)]], [null, 'month', 2]);
+
+  const all = await series(server, { event: '*', unit: 'week', from: day(0), to: day(0), compare: 'previous' });
+  assert.deepEqual(Object.keys(all), ['unit', 'since', 'series']);
+  assert.deepEqual(all.series.map(({ event, points, previous }) => [event, points.length, previous.points.length]), [['Buy', 1, 1], ['Login', 1, 1]]);
+  const [alone] = [await series(server, { event: 'Buy', unit: 'week', from: day(0), to: day(0), compare: 'previous' })];
+  assert.deepEqual(all.series[0], { event: 'Buy', points: alone.points, previous: alone.previous });
+
+  for (const [unit, length] of [['day', 30], ['week', 12], ['month', 12]]) {
+    const { points } = await series(server, { unit });
+    assert.deepEqual([points.length, points.at(-1).period], [length, periodOf[unit](day(1))], unit);
+  }
+});
+
+test('an event beyond SERIES_EVENTS_MAX, or by month, has no series and says so', async (t) => {
+  const { server } = await withClock(t, { env: { SERIES_EVENTS_MAX: '1' } });
+  await server.ingest([did('First', 'ann'), did('Second', 'ann')]);
+  for (const parameters of [{ event: 'Second' }, { event: 'First', unit: 'month' }]) {
+    const found = await series(server, parameters);
+    assert.deepEqual([found.series, found.points], [false, []]);
+  }
+  assert.equal((await series(server, { event: 'First' })).points.at(-1).users, 1);
+  assert.deepEqual((await series(server, { event: '*' })).series.map(({ event }) => event), ['First']);
+  assert.equal((await series(server)).points.at(-1).users, 1);
+});
+
+test('wrong questions are told what is wrong', async (t) => {
+  const server = await serve(t);
+  const refused = async (parameters, status, code, parameter) => {
+    const error = (await server.get(`/v0/series${query(parameters)}`)).refused(status, code);
+    assert.equal(error.field, parameter);
+  };
+  for (const [parameters, parameter] of [
+    [{ unit: 'hour' }, 'unit'], [{ unit: '' }, 'unit'], [{ from: '2026-02-30' }, 'from'], [{ to: '2026-W01' }, 'to'], [{ from: '2026-02-02T00:00:00Z' }, 'from'],
+    [{ from: '2026-02-02', to: '2026-02-01' }, 'from'], [{ from: '2020-01-01', to: '2026-02-01' }, 'from'], [{ compare: 'next' }, 'compare'], [{ event: '' }, 'event'],
+  ]) await refused(parameters, 400, 'parameter_invalid', parameter);
+  await refused({ event: 'e'.repeat(257) }, 400, 'name_too_long', 'event');
+  await refused({ event: 'Nothing' }, 404, 'event_unknown');
+  await refused({ namespace: 'nowhere' }, 404, 'namespace_unknown');
+  const empty = await series(server);
+  assert.equal(empty.points.length, 30);
+  assert.deepEqual(users(empty), {});
+  await server.ingest([did('Login', 'ann')]);
+  await refused({ event: 'login' }, 404, 'event_unknown');
+  for (const [parameters, length] of [[{ from: '0000-01-01', to: '0000-01-03' }, 3], [{ from: '9999-12-30', to: '9999-12-31' }, 2], [{ unit: 'week', from: '0000-01-01', to: '0000-01-03' }, 2]]) {
+    assert.equal((await series(server, parameters)).points.length, length);
+  }
+});
+
+test('a deleted event has no series, and one of its name begins anew', async (t) => {
+  const { server, day } = await withClock(t);
+  await server.ingest([did('Login', 'ann'), did('Buy', 'ann')]);
+  (await server.request('DELETE', '/v0/events/Login')).expect(204);
+  (await server.get('/v0/series?event=Login')).refused(404, 'event_unknown');
+  await server.ingest([did('Login', 'bob')]);
+  assert.deepEqual(users(await series(server, { event: 'Login' })), { [day(0)]: 1 });
+  assert.deepEqual(users(await series(server)), { [day(0)]: 2 }, 'who did it stays among anybody');
+  (await server.request('DELETE', '/v0/namespaces/default')).expect(204);
+  assert.deepEqual(users(await series(server)), {});
+});
+
+test('answers to ingest say what pages must keep, on which day', async (t) => {
+  const { server, to, day } = await withClock(t, { env: { ALLOWED_ORIGINS: 'https://shop.example' } });
+  const send = async (event) => (await server.request('POST', '/v0/analytics', { json: event, headers: { origin: 'https://shop.example' } })).expect(204).headers;
+  const headers = await send(did('Login', 'ann'));
+  assert.equal(headers['kimball-keep'], `day; day=${day(0)}`);
+  assert.match(headers['access-control-expose-headers'], /kimball-keep/);
+  assert.equal(headers['kimball-weeks'], undefined);
+  assert.equal((await send(did('Login', 'bob', at(day(1)))))['kimball-weeks'], undefined);
+  assert.equal((await send(did('Login', 'cid', at(day(2)))))['kimball-weeks'], 'later');
+  await to(1);
+  assert.equal((await send(did('Login', 'ann')))['kimball-keep'], `day; day=${day(1)}`);
+  await server.restart({ env: { TIME_FINGERPRINTS_MAX: '0' } });
+  assert.match((await send(did('Login', 'ann')))['kimball-keep'], /^week; day=/);
+});
+
+test('beyond TIME_FINGERPRINTS_MAX the largest sets go over, and say so for good; counters do not suffer', async (t) => {
+  const { server, to, day } = await withClock(t, { env: { TIME_FINGERPRINTS_MAX: '250', SHARDS: '1' } });
+  for (const of of ['a', 'b']) await server.ingest(Array.from({ length: 60 }, (_, i) => did('Login', `${of}${i}`)));
+  assert.equal((await server.analytics()).users, 120);
+  const all = await Promise.all(['day', 'week', 'month'].flatMap((unit) => [series(server, { unit }), ...unit === 'month' ? [] : [series(server, { event: 'Login', unit })]]));
+  const last = all.map(({ points }) => points.at(-1));
+  assert.ok(last.every(({ users: n, complete }) => (complete ? n === 120 : n <= 120)), JSON.stringify(last));
+  assert.ok(last.some(({ complete }) => !complete) && last.some(({ complete }) => complete));
+  await server.restart({ env: { TIME_FINGERPRINTS_MAX: '1000000' } });
+  await to(0);
+  await server.ingest([did('Login', 'new')]);
+  const later = (await series(server)).points.at(-1);
+  assert.deepEqual([later.complete, later.users], [last[0].complete, last[0].users + (last[0].complete ? 1 : 0)]);
+  await to(1);
+  await server.ingest([did('Login', 'new')]);
+  assert.deepEqual((await series(server, { from: day(1) })).points, [{ period: day(1), users: 1, first_users: 0, value: null, state: 'open', complete: true }]);
+});
+
+test('a shard that nobody asks closes its days by itself, and no file has the fingerprints of a closed day', async (t) => {
+  const { server, to, day } = await withClock(t, { env: { SHARDS: '1', COMPACTION_DELAY_MS: '50', HASH_KEY: '11'.repeat(32) } });
+  const bodies = (n) => Array.from({ length: 2_000 }, (_, i) => did('Login', `user ${i % 1_000} ${n}`));
+  // Three compactions, each of which replaces the set by a longer one.
+  const windows = new Set();
+  const setOfTheDay = () => tables(server.stateDir, 'snapshot').flatMap(({ rows }) => rows)
+    .filter(({ rowid, values: [id] }) => Math.floor((id ?? rowid) / 256 / 2 ** 38) === 3 && Math.floor((id ?? rowid) / 256) % 2 ** 24 < 2 ** 22)
+    .map(({ values: [, row] }) => row);
+  for (const n of [0, 1, 2]) {
+    await server.ingest(bodies(n));
+    (await server.post('/faults/compact?namespace=default&index=0')).expect(204);
+    const [row] = setOfTheDay();
+    assert.ok(row.length > 2_000 * (n + 1), `${row.length} bytes`);
+    for (let i = 64; i + 32 <= row.length; i += 32) windows.add(row.subarray(i, i + 32).toString('latin1'));
+  }
+  const found = () => {
+    const all = images(server.stateDir).map((image) => image.toString('latin1'));
+    return [...windows].filter((window) => all.some((image) => image.includes(window))).length;
+  };
+  assert.ok(found() > 50, 'they are there as long as the day is open');
+  // Six hours behind the begin of the day on which it closes, all shards have; the alarm is on the clock of the machine.
+  await to(3, 7 * 3_600_000);
+  assert.deepEqual(users(await series(server, { event: 'Login', from: day(0), to: day(0) })), { [day(0)]: 3_000 });
+  const deadline = Date.now() + 20_000;
+  while (setOfTheDay().length > 0 && Date.now() < deadline) await new Promise((resolve) => { setTimeout(resolve, 100); });
+  assert.deepEqual(setOfTheDay(), []);
+  assert.equal(found(), 0);
+  assert.ok(filesUnder(server.stateDir).length > 0);
+  assert.deepEqual(users(await series(server, { event: 'Login', from: day(0), to: day(0) })), { [day(0)]: 3_000 });
+});
+
+test('an alarm closes what no question for series has closed', async (t) => {
+  // What it counts on a clock that is behind is long over on that of the machine.
+  const { server, to } = await withClock(t, { env: { SHARDS: '1', COMPACTION_DELAY_MS: '50', LATENESS_DAYS: '0' } });
+  await to(-40);
+  await server.ingest([did('Login', 'ann')]);
+  (await server.post('/faults/compact?namespace=default&index=0')).expect(204);
+  const sets = () => tables(server.stateDir, 'snapshot').flatMap(({ rows }) => rows).map(({ rowid, values: [id] }) => Math.floor((id ?? rowid) / 256 / 2 ** 38)).filter((kind) => kind === 3 || kind === 4).length;
+  assert.equal(sets(), 5);
+  await server.restart();
+  (await server.get('/v0/analytics')).expect(200);
+  const deadline = Date.now() + 20_000;
+  while (sets() > 0 && Date.now() < deadline) await new Promise((resolve) => { setTimeout(resolve, 100); });
+  assert.equal(sets(), 0);
+});
