@@ -64,7 +64,7 @@ fn without_ids(body: &str) -> String {
     let mut rest = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (id, behind) = part.split_once('"').unwrap();
-        assert!(id.len() == 16 && id.chars().all(|c| c.is_ascii_hexdigit()), "{id}");
+        assert!(id.len() == 11 && id.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)), "{id}");
         rest.push_str(behind);
     }
     rest

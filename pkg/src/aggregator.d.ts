@@ -33,7 +33,7 @@ export interface WireEvent {
   ensure_goal?: true;
   /** Midnight UTC of the event's day, such as `2026-11-24T00:00:00Z`: no finer time leaves the page. */
   datetime: string;
-  /** By which the server knows the event when it comes again: 16 hexadecimal digits. Absent where there is no randomness. */
+  /** By which the server knows the event when it comes again: 11 letters, digits, `-` and `_`. Absent where there is no randomness. */
   id?: string;
 }
 

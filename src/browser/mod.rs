@@ -201,6 +201,18 @@ impl Ids {
     }
 }
 
+/// An id as a text: 64 bits in 11 digits of the alphabet of base64url, the lowest first.
+fn text_of(id: [u8; 8]) -> JsValue {
+    const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let bits = u64::from_le_bytes(id);
+    let mut text = String::new();
+    for place in 0..11 {
+        let digit = (bits >> (6 * place)) as usize & 63;
+        text.push_str(DIGITS.get(digit..=digit).unwrap_or_default());
+    }
+    text.into()
+}
+
 fn told(news: News) -> JsValue {
     match news {
         News::Repeat => JsValue::FALSE,
@@ -289,7 +301,7 @@ fn wire(event: &Event<'_>) -> JsValue {
     }
     value::set(&wire, "datetime", &event.day.to_string().into());
     if let Some(id) = event.id {
-        value::set(&wire, "id", &hex::encode(id).into());
+        value::set(&wire, "id", &text_of(id));
     }
     wire.into()
 }
