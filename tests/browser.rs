@@ -121,6 +121,10 @@ fn what_is_kept_is_told_and_decides_what_is_news() {
         assert!(drained(&mut page).starts_with(&format!(r#"{{"kept":"{level}","events":["#)));
     }
     assert!(drained(&mut page()).starts_with(r#"{"kept":"order","#));
+    let mut all = new(&parse(r#"{"preAggregate":false}"#));
+    let again = format!(r#"{{"event":"View",{at}}}"#);
+    assert_eq!([0, 1].map(|_| told(&mut all, &again)), ["first".into(), JsValue::from("order")]);
+    assert_eq!(all.pending_events(), 2);
 }
 
 /// Two pages give no two events the same id, and neither does one that is opened again.
@@ -200,7 +204,7 @@ fn options_are_checked() {
         (r#"{"pendingBytesMax":1}"#, "pendingBytesMax: must be a whole number from 4096 to 67108864"),
         (r#"{"nameBytesMax":1025}"#, "nameBytesMax: must be a whole number from 1 to 1024"),
         (r#"{"weekly":"yes"}"#, "weekly: must be true or false"),
-        (r#"{"preAggregate":"all"}"#, r#"preAggregate: must be "order", "day" or "week""#),
+        (r#"{"preAggregate":"all"}"#, r#"preAggregate: must be "order", "day", "week" or false"#),
         (r#"{"preAggregate":true}"#, "preAggregate: must be a string"),
         (r#"{"key":"abc"}"#, "key: must be a Uint8Array of the right length"),
     ] {

@@ -21,11 +21,14 @@ use proptest::test_runner::{Config, TestRunner};
 
 #[path = "pre_aggregation/mutants.rs"]
 mod mutants;
+#[path = "pre_aggregation/subsequences.rs"]
+mod subsequences;
 #[path = "pre_aggregation/words.rs"]
 mod words;
 
 use mutants::{Model, RIGHT, Rule};
-use words::{Letter, Step, Words, steps, subsequences};
+use subsequences::{Letter, subsequences};
+use words::{Step, Words, steps};
 
 const EVENTS: [&str; 4] = ["View", "Cart", "Buy", "Help"];
 const USERS: [&str; 2] = ["ann", "bob"];

@@ -91,9 +91,9 @@ export interface AggregatorOptions {
   nameBytesMax?: number;
   /**
    * What is passed on. `'week'`: a user's first occurrence of an event, ever and in an ISO week, and what makes a goal. `'day'`: the first
-   * on a day, too. `'order'` (default): whatever a funnel of up to 8 steps can depend on, too.
+   * on a day, too. `'order'` (default): whatever a funnel of up to 8 steps can depend on, too. False: repeats as well.
    */
-  preAggregate?: Level;
+  preAggregate?: Level | false;
   /** Whether {@link Aggregator.report} lists weekly cohorts. Default false. */
   weekly?: boolean;
   /** 32 bytes under which users are hashed; absent: random. Aggregators can be merged only under one key. */

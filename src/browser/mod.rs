@@ -253,9 +253,12 @@ impl Options {
         if let Some(bytes) = given.whole("nameBytesMax", 1, NAME_BYTES.max as usize)? {
             bounds.name_bytes = bytes as u64;
         }
-        if let Some(level) = given.text("preAggregate")? {
-            bounds.level =
-                Level::named(&level).ok_or_else(|| wrong("preAggregate", "must be \"order\", \"day\" or \"week\""))?;
+        let wanted = given.get("preAggregate")?;
+        if wanted.as_bool() == Some(false) {
+            bounds.passes_repeats = true;
+        } else if let Some(level) = value::text(&wanted, "preAggregate")? {
+            let must = "must be \"order\", \"day\", \"week\" or false";
+            bounds.level = Level::named(&level).ok_or_else(|| wrong("preAggregate", must))?;
         }
         Ok(Self { bounds, weekly: given.flag("weekly")?, key: given.bytes("key")? })
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::words::Letter;
+use super::subsequences::Letter;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {

@@ -1,5 +1,5 @@
-// A page that goes sends what it may no longer be able to store. It says so at once, by a number that is stored with what was passed
-// on, too: where the two differ, what is stored does not know all that was sent.
+// A page that goes sends what it may no longer be able to store, and so does one whose storage fails. It says so at once, by a number that
+// is stored with what was passed on, too: where the two differ, what is stored does not know all that was sent.
 
 export function createDepartures(url) {
   const name = `kimball-left:${url}`;

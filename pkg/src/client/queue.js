@@ -25,7 +25,7 @@ function checkNames({ event_name: name, namespace = 'default' }) {
 /** Opens the queue of a server's events; `consent` says whether they may be kept and sent. */
 export async function openQueue({ url, storage, queueEventsMax, batchEvents, preAggregate, memory }, consent, departures, report) {
   const name = `kimball:${url}`;
-  const store = await openStore(name, storage, report);
+  const store = await openStore(name, storage, departures.note, report);
   const seen = createSeen(preAggregate, memory, report);
   /** Events of this page: first in the order of their calls, then by their keys not in the store yet, then not acknowledged yet. */
   const calls = [];
@@ -219,8 +219,11 @@ export async function openQueue({ url, storage, queueEventsMax, batchEvents, pre
         changes.push([EPOCH, epoch]);
       }
 
-      const heardNow = heard(keep);
-      if (heardNow) changes.push([KEEP, said = heardNow]);
+      const saidNow = heard(keep);
+      if (saidNow) {
+        said = saidNow;
+        changes.push([KEEP, said]);
+      }
       return store.write(changes);
     },
 

@@ -46,6 +46,8 @@ pub struct Bounds {
     pub name_bytes: u64,
     /// What it keeps of the events that it sees.
     pub level: Level,
+    /// Whether it passes repeats on, too.
+    pub passes_repeats: bool,
 }
 
 impl Default for Bounds {
@@ -55,6 +57,7 @@ impl Default for Bounds {
             pending_bytes: LOCAL_PENDING_BYTES,
             name_bytes: NAME_BYTES.default,
             level: Level::Order,
+            passes_repeats: false,
         }
     }
 }
@@ -64,7 +67,8 @@ impl Default for Bounds {
 pub enum News {
     /// Nothing: it was not passed on.
     Repeat,
-    /// That it was done again behind others; on that day it was done before. It can wait for the next [`News::First`].
+    /// That it was done again behind others; on that day it was done before. It can wait for the next [`News::First`]. Or nothing,
+    /// where repeats are passed on.
     Order,
     /// That it was done: ever, in that week, or on that day. Or that it is a goal, or, where memory is at its bound, maybe nothing.
     First,
@@ -180,7 +184,7 @@ impl PreAggregator {
         let hash = self.key.unlink().fingerprint(self.key.user(event.namespace, event.user), marks::TAG);
         let knows = self.knows(event);
         let mark = self.look(event, hash, now_min);
-        if knows && mark == Mark::Known {
+        if knows && mark == Mark::Known && !self.bounds.passes_repeats {
             return Ok(News::Repeat);
         }
         if !self.pending.push(event, self.bounds.pending_bytes) {

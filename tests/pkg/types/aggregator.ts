@@ -34,8 +34,8 @@ export function misuse(aggregator: Aggregator): void {
   aggregator.record({ event: 'Login', user: 'ann', goal: true });
   // @ts-expect-error counts cannot be set
   aggregator.pendingEvents = 0;
-  // @ts-expect-error an aggregator has to leave something out
-  new Aggregator({ preAggregate: false });
+  // @ts-expect-error true says nothing
+  new Aggregator({ preAggregate: true });
   // @ts-expect-error keys are bytes
   new Aggregator({ key: '00' });
   // @ts-expect-error bytes are asked for
