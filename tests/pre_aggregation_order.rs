@@ -80,6 +80,8 @@ enum Turns {
     One,
     /// At another after a pause, maybe.
     AfterPauses,
+    /// At both at once.
+    Mixed,
 }
 
 fn play<P: Page>(steps: &[Step], turns: Turns, mut pages: [P; 2]) -> Words {
@@ -89,7 +91,7 @@ fn play<P: Page>(steps: &[Step], turns: Turns, mut pages: [P; 2]) -> Words {
     for &step in steps {
         now_min += step.minutes;
         let (page, last_min) = users.entry(step.user).or_insert((0, now_min));
-        if turns == Turns::AfterPauses && now_min - *last_min >= 30 {
+        if turns == Turns::Mixed || (turns == Turns::AfterPauses && now_min - *last_min >= 30) {
             *page = step.page;
         }
         *last_min = now_min;
@@ -188,6 +190,27 @@ fn two_pages_of_a_user_in_turns_lose_nothing_of_the_order() {
     assert!(holds(400, |steps, _| law(play(&steps, Turns::AfterPauses, pages(Bounds::default())))));
     let wrong = Rule { forgets_at_pauses: false, ..RIGHT };
     assert!(!holds(400, |steps, _| law(play(&steps, Turns::AfterPauses, models(wrong)))));
+}
+
+/// What series and retention need. Pages may even be used at once.
+#[test]
+fn what_was_done_on_which_day_is_kept_where_days_are() {
+    let law = |steps: &[Step], level, memory_bytes| {
+        let bounds = Bounds { level, memory_bytes, ..Bounds::default() };
+        play(steps, Turns::Mixed, pages(bounds)).are_equal(1)
+    };
+    for level in [Level::Day, Level::Order] {
+        assert!(holds(300, |steps, _| law(&steps, level, 1 << 20)), "{level:?}");
+        assert!(holds(300, |steps, memory_bytes| law(&steps, level, memory_bytes)), "{level:?}");
+    }
+    assert!(!holds(300, |steps, _| law(&steps, Level::Week, 1 << 20)));
+}
+
+/// Then funnels may miss steps, and no more than that.
+#[test]
+fn pages_that_a_user_is_at_at_once_may_lose_order() {
+    let law = |words: Words| words.are_equal(2);
+    assert!(!holds(400, |steps, _| law(play(&steps, Turns::Mixed, pages(Bounds::default())))));
 }
 
 /// A server that knows the ids of events takes each once.
