@@ -25,14 +25,25 @@ fn page() -> Aggregator {
     new(&JsValue::UNDEFINED)
 }
 
+/// One that keeps first occurrences only.
+fn firsts() -> Aggregator {
+    new(&parse(r#"{"preAggregate":"week"}"#))
+}
+
 fn keyed() -> Aggregator {
     let options = Object::new();
     Reflect::set(&options, &"key".into(), &Uint8Array::new_with_length(32)).unwrap();
     new(&options)
 }
 
-fn record(page: &mut Aggregator, event: &str) -> bool {
+/// What the event tells a server.
+fn told(page: &mut Aggregator, event: &str) -> JsValue {
     page.record(&parse(event)).unwrap_or_else(|error| panic!("{}", String::from(error.message())))
+}
+
+/// Whether it tells anything.
+fn record(page: &mut Aggregator, event: &str) -> bool {
+    told(page, event).is_truthy()
 }
 
 fn refusal(page: &mut Aggregator, event: &JsValue) -> String {
@@ -44,12 +55,24 @@ fn report(page: &Aggregator) -> String {
 }
 
 fn drained(page: &mut Aggregator) -> String {
-    json(&page.drain(&JsValue::UNDEFINED).unwrap())
+    without_ids(&json(&page.drain(&JsValue::UNDEFINED).unwrap()))
+}
+
+/// The events of a body without their ids, each of which is there.
+fn without_ids(body: &str) -> String {
+    let mut parts = body.split(r#","id":""#);
+    let mut rest = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (id, behind) = part.split_once('"').unwrap();
+        assert!(id.len() == 11 && id.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)), "{id}");
+        rest.push_str(behind);
+    }
+    rest
 }
 
 #[wasm_bindgen_test]
 fn first_occurrences_count_and_numbers_are_told() {
-    let mut page = page();
+    let mut page = firsts();
     let at = r#""at":"2026-11-24T12:34:56.789Z""#;
     for (event, is_first) in [
         (r#"{"event":"Login","user":"ann",AT}"#, true),
@@ -69,24 +92,62 @@ fn first_occurrences_count_and_numbers_are_told() {
     assert!(page.memory_bytes() > 0);
     assert_eq!((page.pending_events(), page.is_saturated(), page.passed_unseen()), (4, false, 0.0));
 
-    let two = r#"{"events":[{"event_name":"Login","user_id":"ann","datetime":"2026-11-24T00:00:00Z"},{"event_name":"Login","user_id":"7","datetime":"2026-11-24T00:00:00Z"}]}"#;
-    assert_eq!(json(&page.pending(&2.into()).unwrap()), two);
-    assert_eq!(json(&page.drain(&2.into()).unwrap()), two);
+    let two = r#"{"kept":"week","events":[{"event_name":"Login","user_id":"ann","datetime":"2026-11-24T00:00:00Z"},{"event_name":"Login","user_id":"7","datetime":"2026-11-24T00:00:00Z"}]}"#;
+    let pending = json(&page.pending(&2.into()).unwrap());
+    assert_eq!(without_ids(&pending), two);
+    assert_eq!(json(&page.drain(&2.into()).unwrap()), pending, "ids stay as they are");
     assert_eq!(
         drained(&mut page),
         concat!(
-            r#"{"events":[{"event_name":"Buy","user_id":"ann","value":2.5,"ensure_goal":true,"datetime":"2026-11-24T00:00:00Z"},"#,
+            r#"{"kept":"week","events":[{"event_name":"Buy","user_id":"ann","value":2.5,"ensure_goal":true,"datetime":"2026-11-24T00:00:00Z"},"#,
             r#"{"event_name":"Buy","user_id":"ann","namespace":"shop","datetime":"2026-11-24T00:00:00Z"}]}"#
         )
     );
-    assert_eq!(drained(&mut page), r#"{"events":[]}"#);
+    assert_eq!(drained(&mut page), r#"{"kept":"week","events":[]}"#);
+}
+
+#[wasm_bindgen_test]
+fn what_is_kept_is_told_and_decides_what_is_news() {
+    let at = r#""user":"ann","at":"2026-11-24T12:00:00Z""#;
+    let friday = r#""user":"ann","at":"2026-11-27T12:00:00Z""#;
+    for (level, news) in [
+        ("week", [JsValue::from("first"), "first".into(), false.into(), false.into(), false.into()]),
+        ("day", ["first".into(), "first".into(), false.into(), false.into(), "first".into()]),
+        ("order", ["first".into(), "first".into(), "order".into(), false.into(), "first".into()]),
+    ] {
+        let mut page = new(&parse(&format!(r#"{{"preAggregate":"{level}"}}"#)));
+        let events = [("View", at), ("Buy", at), ("View", at), ("View", at), ("View", friday)];
+        assert_eq!(events.map(|(name, rest)| told(&mut page, &format!(r#"{{"event":"{name}",{rest}}}"#))), news);
+        assert!(drained(&mut page).starts_with(&format!(r#"{{"kept":"{level}","events":["#)));
+    }
+    assert!(drained(&mut page()).starts_with(r#"{"kept":"order","#));
+    let mut all = new(&parse(r#"{"preAggregate":false}"#));
+    let again = format!(r#"{{"event":"View",{at}}}"#);
+    assert_eq!([0, 1].map(|_| told(&mut all, &again)), ["first".into(), JsValue::from("order")]);
+    assert_eq!(all.pending_events(), 2);
+}
+
+/// Two pages give no two events the same id, and neither does one that is opened again.
+#[wasm_bindgen_test]
+fn ids_are_of_one_event_each() {
+    let mut first = keyed();
+    record(&mut first, r#"{"event":"Login","user":"ann"}"#);
+    let bytes = Uint8Array::from(&first.to_bytes()[..]);
+    let again = Aggregator::from_bytes(&bytes, &JsValue::UNDEFINED).unwrap_or_else(|_| unreachable!());
+    let mut ids = BTreeSet::new();
+    for mut page in [first, again, keyed()] {
+        record(&mut page, r#"{"event":"Login","user":"bob"}"#);
+        let body = json(&page.drain(&JsValue::UNDEFINED).unwrap());
+        ids.extend(body.split(r#""id":""#).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()));
+    }
+    assert_eq!(ids.len(), 4, "ann's is the same in both that have it: {ids:?}");
 }
 
 #[wasm_bindgen_test]
 fn weekly_cohorts_are_listed_where_they_are_wanted() {
     let mut page = new(&parse(r#"{"weekly":true}"#));
     assert!(record(&mut page, r#"{"event":"Login","user":"ann","at":"2026-11-24T00:00:00Z"}"#));
-    assert!(!record(&mut page, r#"{"event":"Login","user":"ann","at":"2026-12-01T00:00:00Z"}"#));
+    assert!(record(&mut page, r#"{"event":"Login","user":"ann","at":"2026-12-01T00:00:00Z"}"#));
     assert_eq!(page.pending_events(), 2);
     assert_eq!(report(&page), r#"[1,[["Login",1,null,null,["202648",1,"202649",1]]]]"#);
 }
@@ -130,7 +191,7 @@ fn what_the_server_would_refuse_is_refused() {
     assert_eq!(refusal(&mut page, &thrower.unwrap()), "event: cannot be read");
     assert_eq!(
         page.record(&parse(r#"{"event":"a","user":"u","value":NUMBER}"#.replace("NUMBER", "1").as_str())).ok(),
-        Some(true)
+        Some("first".into())
     );
     assert_eq!(page.pending_events(), 1);
 }
@@ -143,6 +204,8 @@ fn options_are_checked() {
         (r#"{"pendingBytesMax":1}"#, "pendingBytesMax: must be a whole number from 4096 to 67108864"),
         (r#"{"nameBytesMax":1025}"#, "nameBytesMax: must be a whole number from 1 to 1024"),
         (r#"{"weekly":"yes"}"#, "weekly: must be true or false"),
+        (r#"{"preAggregate":"all"}"#, r#"preAggregate: must be "order", "day", "week" or false"#),
+        (r#"{"preAggregate":true}"#, "preAggregate: must be a string"),
         (r#"{"key":"abc"}"#, "key: must be a Uint8Array of the right length"),
     ] {
         let error = Aggregator::new(&parse(options)).err().map(|error| String::from(error.message()));
@@ -179,7 +242,7 @@ fn at_its_bound_it_passes_on_unseen_and_says_so() {
 fn a_full_page_passes_everything_on_and_is_read_again_as_it_was() {
     let (mut full, mut roomy) = (0, 0);
     for bytes_max in (0..400).step_by(50).chain((400..16_000).step_by(1_200)).chain([1 << 20]) {
-        let options = parse(&format!(r#"{{"memoryBytesMax":{bytes_max},"weekly":true}}"#));
+        let options = parse(&format!(r#"{{"memoryBytesMax":{bytes_max},"weekly":true,"preAggregate":"week"}}"#));
         let (mut page, mut seen) = (new(&options), BTreeSet::new());
         let mut twin = None;
         for (nth, random) in numbers().take(400).enumerate() {
@@ -197,6 +260,10 @@ fn a_full_page_passes_everything_on_and_is_read_again_as_it_was() {
                 assert_eq!(record(twin, &event.json()), is_first, "{bytes_max} bytes, event {nth}");
             }
             if nth % 20 == 0 {
+                // Ids are of one page each.
+                for page in twin.iter_mut().chain([&mut page]) {
+                    drained(page);
+                }
                 let bytes = page.to_bytes();
                 let again = Aggregator::from_bytes(&Uint8Array::from(&bytes[..]), &options);
                 let again = again.unwrap_or_else(|error| panic!("{}", String::from(error.message())));
@@ -210,11 +277,6 @@ fn a_full_page_passes_everything_on_and_is_read_again_as_it_was() {
                     }
                 }
                 twin = Some(again);
-            }
-            if nth % 50 == 0 {
-                for page in twin.iter_mut().chain([&mut page]) {
-                    drained(page);
-                }
             }
         }
         full += u32::from(page.is_saturated());
@@ -284,7 +346,7 @@ fn bytes_round_trip_and_damage_is_refused() {
     let load = |bytes: &[u8]| Aggregator::from_bytes(&Uint8Array::from(bytes), &JsValue::UNDEFINED);
     let mut again = load(&bytes).unwrap_or_else(|_| unreachable!());
     assert_eq!(again.to_bytes(), bytes);
-    assert!(!record(&mut again, r#"{"event":"Login","user":"ann"}"#));
+    assert!(!record(&mut again, r#"{"event":"Buy","user":"ann"}"#));
     assert_eq!(report(&again), report(&page));
     for at in 0..bytes.len() {
         let mut flipped = bytes.clone();
@@ -307,7 +369,7 @@ fn merging_unites() {
     record(&mut theirs, r#"{"event":"Login","user":"ann"}"#);
     assert!(mine.merge(&theirs).is_ok());
     assert_eq!(report(&mine), r#"[2,[["Login",2,null,null,[]]]]"#);
-    assert_eq!(mine.pending_events(), 2);
+    assert_eq!(mine.pending_events(), 3, "all that waits");
     let told = mine.merge(&page()).err().map(|error| String::from(error.message()));
     assert_eq!(told.as_deref(), Some("the aggregators have different keys"));
 }

@@ -9,7 +9,7 @@ use kimball_edge::core::format::corrupt::{Corrupt, Defect};
 use kimball_edge::core::identity::Keys;
 use kimball_edge::core::periods::day::Day;
 use kimball_edge::core::periods::week::Week;
-use kimball_edge::core::pre_aggregation::{Bounds, PreAggregator};
+use kimball_edge::core::pre_aggregation::{Bounds, Level, PreAggregator};
 use kimball_edge::core::state::aggregator::{Aggregator, Operation, Section};
 use kimball_edge::core::state::counts;
 use kimball_edge::core::state::effect::{Carried, Effect};
@@ -438,28 +438,33 @@ fn the_row_of_counts_names_its_fields() {
 
 #[test]
 fn the_state_of_a_page_names_its_fields_outside_of_pages() {
-    let bytes = include_bytes!("golden/page-1.bin");
-    let decode = |bytes: &[u8]| PreAggregator::decode(bytes, Bounds::default()).map(|_| ());
+    let bytes = include_bytes!("golden/page-2.bin");
+    let level =
+        |bytes: &[u8]| bytes.get(FRAME_BYTES + 32).and_then(|&level| Level::ALL.get(usize::from(level)).copied());
+    let bounds = |bytes: &[u8]| Bounds { level: level(bytes).unwrap_or(Level::Week), ..Bounds::default() };
+    let decode = |bytes: &[u8]| PreAggregator::decode(bytes, bounds(bytes)).map(|_| ());
     let said = cuts(bytes, decode);
     assert_eq!(
         said[..7],
         [
             "key",
+            "level",
             "events passed unseen",
             "number of namespaces",
             "namespace 0, name",
             "namespace 0, number of event names",
             "namespace 0, event name 0",
-            "namespace 0, event name 1",
         ]
     );
     assert!(said.contains(&"namespace 1, section 0".to_owned()), "{said:#?}");
     assert!(said.contains(&"pending event 3, user".to_owned()), "{said:#?}");
-    let said = flips(bytes, |bytes| PreAggregator::decode(bytes, Bounds::default()).map(|page| page.encode()));
+    assert!(said.contains(&"namespace 0, order, user 0, number 1".to_owned()), "{said:#?}");
+    let said = flips(bytes, |bytes| PreAggregator::decode(bytes, bounds(bytes)).map(|page| page.encode()));
     for text in &said {
         has_places_only(text);
     }
     let within = "namespace 0, section 1, frame, checksum: does not match the content";
     assert!(said.contains(within), "{said:#?}");
     assert!(said.contains("namespace 0, tags: does not fit what comes before it"), "{said:#?}");
+    assert!(said.contains("namespace 0, order, user 1: out of order"), "{said:#?}");
 }

@@ -6,7 +6,7 @@ use kimball_edge::core::answers::analytics::Analytics;
 use kimball_edge::core::answers::gate::{Gate, Gated};
 use kimball_edge::core::identity::LocalKey;
 use kimball_edge::core::periods::day::Day;
-use kimball_edge::core::pre_aggregation::{Bounds, Event, MergeError, PreAggregator, Rejection};
+use kimball_edge::core::pre_aggregation::{Bounds, Event, Level, MergeError, News, PreAggregator, Rejection};
 use kimball_edge::core::state::report::Report;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -41,14 +41,15 @@ impl Raw {
         })
     }
 
-    fn record(&self, page: &mut PreAggregator) -> Result<bool, Rejection> {
+    fn record(&self, page: &mut PreAggregator) -> Result<News, Rejection> {
         let user = self.user.to_string();
-        page.record(&Event {
+        let event = Event {
             namespace: NAMESPACES[self.namespace],
             value: self.value.map(f64::from),
             ensure_goal: self.ensure_goal,
             ..Event::new(EVENTS[self.event], &user, Day::of_unix_ms(self.unix_s() as f64 * 1_000.0).unwrap())
-        })
+        };
+        page.record(&event, FIRST_S)
     }
 }
 
@@ -68,6 +69,11 @@ fn drain(page: &mut PreAggregator) -> Value {
 
 fn answer(report: Report, names: &[String]) -> Value {
     serde_json::to_value(Analytics::of(&Gated::new(report, Gate::OPEN), names, 1_000).unwrap()).unwrap()
+}
+
+/// Of pages that keep first occurrences only.
+fn firsts() -> Bounds {
+    Bounds { level: Level::Week, ..Bounds::default() }
 }
 
 fn page(bounds: Bounds) -> PreAggregator {
@@ -134,11 +140,13 @@ fn the_law_holds(steps: &[(usize, Step)], shards: u32, bounds: Bounds) {
     raw.now_s = FIRST_S - 14 * 86_400;
     pre.now_s = raw.now_s;
     let mut sent: Vec<(Value, Value)> = Vec::new();
-    let new = || Client { raw: Vec::new(), page: page(bounds), saved: page(bounds) };
-    let mut clients: Vec<Client> = (0..3).map(|_| new()).collect();
+    let at = |level| Bounds { level, ..bounds };
+    let new = |level| Client { raw: Vec::new(), page: page(at(level)), saved: page(at(level)) };
+    let mut clients: Vec<Client> = Level::ALL.into_iter().map(new).collect();
     let last = (0..3).map(|client| (client, Step::Send));
     for (client, step) in steps.iter().cloned().chain(last) {
         let client = &mut clients[client];
+        let bounds = client.page.bounds();
         match step {
             Step::Event(event) => {
                 client.raw.push(event.json());
@@ -238,7 +246,7 @@ proptest! {
     /// Of users who are apart, everything adds up; of users who are the same, everything stays.
     #[test]
     fn merging_is_exact(events in prop::collection::vec(raw(), 0..200), others in prop::collection::vec(raw(), 0..200)) {
-        let (mut whole, mut mine, mut theirs) = (page(Bounds::default()), page(Bounds::default()), page(Bounds::default()));
+        let (mut whole, mut mine, mut theirs) = (page(firsts()), page(firsts()), page(firsts()));
         for event in &events {
             event.record(&mut whole).unwrap();
             event.record(&mut mine).unwrap();
@@ -269,7 +277,7 @@ proptest! {
         mine.merge(&theirs).unwrap();
         mine.merge(&mine.clone()).unwrap();
         prop_assert_eq!(mine.encode(), drained);
-        prop_assert_eq!(PreAggregator::decode(&bytes, Bounds::default()).unwrap().memory_bytes(), memory_bytes);
+        prop_assert_eq!(PreAggregator::decode(&bytes, firsts()).unwrap().memory_bytes(), memory_bytes);
     }
 
     #[test]
@@ -292,10 +300,11 @@ fn today() -> Day {
 
 #[test]
 fn of_12_events_10_000_times_12_are_passed_on() {
-    let mut page = page(Bounds::default());
+    let mut page = page(firsts());
     for nth in 0..120_000 {
         let name = format!("event {}", nth % 12);
-        assert_eq!(page.record(&Event::new(&name, "ann", today())), Ok(nth < 12));
+        let news = if nth < 12 { News::First } else { News::Repeat };
+        assert_eq!(page.record(&Event::new(&name, "ann", today()), FIRST_S), Ok(news));
     }
     assert_eq!((page.pending_len(), page.passed_unseen()), (12, 0));
     assert!(page.encode().len() < 1_500, "{}", page.encode().len());
@@ -304,8 +313,8 @@ fn of_12_events_10_000_times_12_are_passed_on() {
 #[test]
 fn a_value_counts_only_with_its_users_first_occurrence() {
     let mut page = page(Bounds::default());
-    page.record(&Event { value: Some(2.5), ..Event::new("Buy", "ann", today()) }).unwrap();
-    page.record(&Event { value: Some(9.0), ..Event::new("Buy", "ann", today()) }).unwrap();
+    page.record(&Event { value: Some(2.5), ..Event::new("Buy", "ann", today()) }, FIRST_S).unwrap();
+    page.record(&Event { value: Some(9.0), ..Event::new("Buy", "ann", today()) }, FIRST_S).unwrap();
     let sum = page.report("default").unwrap().0.counters[0].sum.unwrap().value();
     assert_eq!(sum.to_bits(), 2.5_f64.to_bits());
     assert!(page.report("shop").is_none());
@@ -317,23 +326,23 @@ fn a_goal_and_a_new_week_are_news_of_a_known_user() {
     let login = Event::new("Login", "ann", today());
     let goal = Event { ensure_goal: true, ..login };
     let later = Event { day: Day::of_unix_ms(1.795e12 + 7.0 * 86.4e6).unwrap(), ..login };
-    let told: Vec<bool> = [login, goal, goal, later, later].iter().map(|event| page.record(event).unwrap()).collect();
-    assert_eq!(told, [true, false, false, false, false]);
+    let told = [login, goal, goal, later, later].map(|event| page.record(&event, FIRST_S).unwrap());
+    assert_eq!(told, [News::First, News::First, News::Repeat, News::First, News::Repeat]);
     assert_eq!(page.pending().collect::<Vec<_>>(), [login, goal, later]);
 }
 
 #[test]
 fn where_too_much_is_pending_nothing_changes_until_it_is_drained() {
-    let mut page = page(Bounds { pending_bytes: 40, ..Bounds::default() });
+    let mut page = page(Bounds { pending_bytes: 40, ..firsts() });
     let names = ["first", "second", "third"].map(|name| Event::new(name, "ann", today()));
-    assert_eq!(page.record(&names[0]), Ok(true));
-    assert_eq!(page.record(&names[1]), Ok(true));
+    assert_eq!(page.record(&names[0], FIRST_S), Ok(News::First));
+    assert_eq!(page.record(&names[1], FIRST_S), Ok(News::First));
     let before = page.encode();
-    assert_eq!(page.record(&names[2]), Err(Rejection::PendingFull { bytes_max: 40 }));
+    assert_eq!(page.record(&names[2], FIRST_S), Err(Rejection::PendingFull { bytes_max: 40 }));
     assert_eq!(page.encode(), before);
-    assert_eq!(page.record(&names[0]), Ok(false));
+    assert_eq!(page.record(&names[0], FIRST_S), Ok(News::Repeat));
     page.drain(1);
-    assert_eq!(page.record(&names[2]), Ok(true));
+    assert_eq!(page.record(&names[2], FIRST_S), Ok(News::First));
     assert_eq!(page.pending().collect::<Vec<_>>(), names[1..]);
     page.drain(100);
     assert_eq!(page.pending_len(), 0);
@@ -356,7 +365,7 @@ fn what_a_server_would_refuse_is_refused_and_changes_nothing() {
     ];
     let before = page.encode();
     for (event, told) in cases {
-        assert_eq!(page.record(&event).unwrap_err().to_string(), told);
+        assert_eq!(page.record(&event, FIRST_S).unwrap_err().to_string(), told);
         assert_eq!(page.encode(), before);
     }
 }
@@ -364,12 +373,12 @@ fn what_a_server_would_refuse_is_refused_and_changes_nothing() {
 #[test]
 fn a_merge_that_would_not_be_exact_is_refused_and_changes_nothing() {
     let both = |event: Event<'static>| {
-        let (mut mine, mut theirs) = (page(Bounds::default()), page(Bounds::default()));
+        let (mut mine, mut theirs) = (page(firsts()), page(firsts()));
         for user in ["ann", "bob"] {
-            mine.record(&Event { user, ..event }).unwrap();
+            mine.record(&Event { user, ..event }, FIRST_S).unwrap();
         }
         for user in ["bob", "cid"] {
-            theirs.record(&Event { user, ..event }).unwrap();
+            theirs.record(&Event { user, ..event }, FIRST_S).unwrap();
         }
         (mine, theirs)
     };
@@ -393,9 +402,9 @@ fn a_merge_that_would_not_be_exact_is_refused_and_changes_nothing() {
     assert_eq!((small.pending_len(), small.memory_bytes()), (0, 0));
 }
 
-/// The state that the golden file holds.
-fn golden() -> PreAggregator {
-    let mut page = page(Bounds::default());
+/// The state that the golden files hold: that of version 2 with the order of events, and with ids.
+fn golden(version: u8) -> PreAggregator {
+    let mut page = page(if version == 1 { firsts() } else { Bounds::default() });
     for nth in 0..40_u8 {
         let event = Raw {
             event: usize::from(nth % 5),
@@ -410,17 +419,39 @@ fn golden() -> PreAggregator {
             page.drain(25);
         }
     }
+    if version > 1 {
+        for nth in 0..8_u8 {
+            let name = ["Read", "Shared", "Liked"][usize::from(nth % 3)];
+            let event = Event { id: Some([nth; 8]), ..Event::new(name, "ann", today()) };
+            page.record(&event, FIRST_S + 60 * i64::from(nth)).unwrap();
+        }
+    }
     page
 }
 
 /// Written by the version that introduced the format; not to be rewritten.
 #[test]
 fn stored_bytes_load_for_ever() {
-    let bytes = include_bytes!("golden/page-1.bin");
-    assert_eq!(golden().encode(), bytes);
+    if let Ok(dir) = std::env::var("WRITE_GOLDEN_FILES_OF_A_NEW_VERSION_TO") {
+        std::fs::write(format!("{dir}/page-2.bin"), golden(2).encode()).unwrap();
+        return;
+    }
+    let bytes = include_bytes!("golden/page-2.bin");
+    assert_eq!(golden(2).encode(), bytes);
     assert_eq!(PreAggregator::decode(bytes, Bounds::default()).unwrap().encode(), bytes);
     assert_eq!(
         PreAggregator::decode(&[], Bounds::default()).unwrap_err().to_string(),
         "frame: the bytes end before it does"
     );
+}
+
+#[test]
+fn what_version_1_has_stored_goes_on() {
+    let bytes = include_bytes!("golden/page-1.bin");
+    assert_eq!(PreAggregator::decode(bytes, firsts()).unwrap().encode(), golden(1).encode());
+    let mut page = PreAggregator::decode(bytes, Bounds::default()).unwrap();
+    assert_eq!((page.bounds(), page.pending_len()), (Bounds::default(), golden(1).pending_len()));
+    let again = Event { namespace: "shop", ..Event::new(EVENTS[0], "0", Day::of_unix_s(FIRST_S)) };
+    let told = [0, 1].map(|_| page.record(&again, FIRST_S).unwrap());
+    assert_eq!(told, [News::First, News::Repeat], "its day is not known");
 }

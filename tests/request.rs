@@ -5,7 +5,7 @@
 use kimball_edge::core::flags::Value;
 use kimball_edge::core::identity::Keys;
 use kimball_edge::core::requests::{
-    BadRequest, Batch, EventReader, Fault, Query, parse_events, parse_features, parse_goal,
+    BadRequest, Batch, EventReader, Fault, Level, Query, parse_events, parse_features, parse_goal,
 };
 use kimball_edge::core::settings::limits::RequestLimits;
 use proptest::prelude::*;
@@ -49,6 +49,43 @@ fn an_event_and_a_list_of_events_do_not_stand_in_one_object() {
     }
     let nested = format!(r#"[{event}, {{"event_name": "a", "user_id": "u", "events": [{event}]}}]"#);
     assert_eq!(refused(&nested), (Some(1), "events", Fault::Invalid("must not stand in an event")));
+}
+
+#[test]
+fn a_body_says_what_its_sender_kept() {
+    let event = r#"{"event_name": "a", "user_id": "u"}"#;
+    for level in Level::ALL {
+        let name = level.name();
+        for body in
+            [format!(r#"{{"kept": "{name}", "events": [{event}]}}"#), format!(r#"{{"events": [], "kept": "{name}"}}"#)]
+        {
+            assert_eq!(parse(&body).unwrap().kept, Some(level));
+        }
+    }
+    assert_eq!(parse(&format!(r#"{{"kept": null, "events": [{event}]}}"#)).unwrap(), parse(event).unwrap());
+    for kept in ["\"all\"", "\"Order\"", "\"\"", "7", "true", "[]", "{}"] {
+        let must = Fault::Invalid("must be \"week\", \"day\" or \"order\"");
+        assert_eq!(refused(&format!(r#"{{"events": [], "kept": {kept}}}"#)), (None, "kept", must), "{kept}");
+    }
+    let twice = r#"{"kept": "day", "events": [], "kept": "day"}"#;
+    assert_eq!(refused(twice), (None, "kept", Fault::Invalid("must not come twice")));
+    // In an event it is a field like any other that is not known.
+    assert_eq!(parse(r#"[{"event_name": "a", "user_id": "u", "kept": 7}]"#).unwrap(), parse(event).unwrap());
+}
+
+#[test]
+fn an_event_may_have_an_id() {
+    let with = |id: &str| format!(r#"[{{"event_name": "a", "user_id": "u", "id": {id}}}]"#);
+    let plain = parse(r#"{"event_name": "a", "user_id": "u"}"#).unwrap();
+    for id in ["null", "\"q83vEjRWeJA\"", "\"é\"", &format!("\"{}\"", "x".repeat(256))] {
+        assert_eq!(parse(&with(id)).unwrap(), plain, "{id}");
+    }
+    let must = Fault::Invalid("must be a string of 1 to 256 bytes");
+    for id in ["\"\"", "7", "true", "[]", &format!("\"{}\"", "x".repeat(257)), &format!("\"{}\"", "é".repeat(129))] {
+        assert_eq!(refused(&with(id)), (Some(0), "id", must.clone()), "{id}");
+    }
+    let beside = Fault::Invalid("must not come together with `events`");
+    assert_eq!(refused(r#"{"events": [], "id": "x"}"#), (None, "id", beside));
 }
 
 #[test]

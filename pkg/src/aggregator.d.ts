@@ -1,5 +1,5 @@
 /**
- * Counts events as the server does and passes on only those that would change the server's numbers.
+ * Counts events as the server does and passes on only those that could change the server's numbers.
  *
  * Call {@link init} once before anything else; in Node and Workers it resolves at once.
  */
@@ -20,6 +20,9 @@ export interface RawEvent {
   namespace?: string;
 }
 
+/** What is kept of a stream of events: see `preAggregate` of {@link AggregatorOptions}. */
+export type Level = 'order' | 'day' | 'week';
+
 /** An event as `POST /v0/analytics` takes it. */
 export interface WireEvent {
   event_name: string;
@@ -30,10 +33,14 @@ export interface WireEvent {
   ensure_goal?: true;
   /** Midnight UTC of the event's day, such as `2026-11-24T00:00:00Z`: no finer time leaves the page. */
   datetime: string;
+  /** By which the server knows the event when it comes again: 11 letters, digits, `-` and `_`. Absent where there is no randomness. */
+  id?: string;
 }
 
 /** What `POST /v0/analytics` takes as its body. */
 export interface Batch {
+  /** What its sender kept. */
+  kept: Level;
   events: WireEvent[];
 }
 
@@ -82,6 +89,11 @@ export interface AggregatorOptions {
   pendingBytesMax?: number;
   /** Bytes of UTF-8 of an event's name, a namespace or a user id. Default 256, at most 1,024. */
   nameBytesMax?: number;
+  /**
+   * What is passed on. `'week'`: a user's first occurrence of an event, ever and in an ISO week, and what makes a goal. `'day'`: the first
+   * on a day, too. `'order'` (default): whatever a funnel of up to 8 steps can depend on, too. False: repeats as well.
+   */
+  preAggregate?: Level | false;
   /** Whether {@link Aggregator.report} lists weekly cohorts. Default false. */
   weekly?: boolean;
   /** 32 bytes under which users are hashed; absent: random. Aggregators can be merged only under one key. */
@@ -100,20 +112,22 @@ export class Aggregator {
   /**
    * Takes one event; appends it to {@link pending} if it could change the server's numbers.
    *
-   * That is: if it is the user's first occurrence of the event, the first in its ISO week, or the first that makes the
-   * event a goal. Anything else is a repeat and leaves nothing behind. Where memory has run out
-   * ({@link isSaturated}), events that do not fit are passed on without being remembered.
+   * That is: if it is the user's first occurrence of the event, ever, in its ISO week or on its day, or the first that makes the
+   * event a goal; or if it comes behind other events in an order that is new (see `preAggregate`). Anything else is a repeat. Where memory
+   * has run out ({@link isSaturated}), events that do not fit are passed on without being remembered. After half an hour without an event
+   * of a user the order of theirs is forgotten: they may have gone on elsewhere.
    *
-   * @returns whether it was the first occurrence of this event by this user.
+   * @returns false for a repeat; `'order'` where the event was done on that day already and only its order is new, so that it can wait for
+   * another one; else `'first'`.
    * @throws Error naming the field, for what the server would refuse; and where pending events have reached
    * `pendingBytesMax`: drain, then record it again. Nothing has changed then.
    */
-  record(event: RawEvent): boolean;
+  record(event: RawEvent): 'first' | 'order' | false;
 
   /** The events that are yet to be sent, oldest first, at most `max` (default 10,000, what the server takes at once). */
   pending(max?: number): Batch;
 
-  /** The same, and takes them out. Send them until the server has acknowledged them: sending twice changes nothing. */
+  /** The same, and takes them out. Send them until the server has acknowledged them: sending twice changes nothing, because ids stay the same. */
   drain(max?: number): Batch;
 
   /** How many events are yet to be sent. */
@@ -133,7 +147,7 @@ export class Aggregator {
   static fromBytes(bytes: Uint8Array, options?: AggregatorOptions): Aggregator;
 
   /**
-   * Adds what another aggregator has seen and has yet to send. The other one stays as it is.
+   * Adds what another aggregator has seen and has yet to send. The other one stays as it is. The order of events is forgotten.
    *
    * @throws Error where the keys differ, or where the result could not be exact: users overlap in part for an event
    * that has values or is a goal. Nothing has changed then.

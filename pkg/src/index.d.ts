@@ -6,16 +6,19 @@ export interface KimballOptions {
   token?: string;
   /** Namespace of events that name none. Default `"default"`. */
   namespace?: string;
-  /** Events that wait before they are sent at once, and the most of one request. Default 100, at most 10,000. */
+  /** Events that wait before they are sent at once, and the most of one request. Default 100, at most 10,000. Where they tell of order only, 20. */
   batchEvents?: number;
-  /** Milliseconds after which fewer are sent. Default 2,000. */
+  /** Milliseconds after which fewer are sent. Default 2,000. Events that tell of order only wait for another one, or until the page is hidden. */
   batchMs?: number;
   /** Events that are queued; beyond it the oldest are lost, counted and reported (`evicted`). Default 1,000. */
   queueEventsMax?: number;
   /** Where the queue lives. `auto` (default): IndexedDB, else localStorage, else memory. */
   storage?: 'auto' | 'memory';
-  /** False sends every event, repeats included. Default true. */
-  preAggregate?: boolean;
+  /**
+   * What is sent: `'order'` (default) whatever a funnel can depend on, `'day'` a user's first of each event on a day, `'week'` in an ISO
+   * week; `false` every event, repeats included. The server may say that less is enough for the day; then less is sent.
+   */
+  preAggregate?: 'order' | 'day' | 'week' | false;
   /** Bounds of the aggregator: see `AggregatorOptions` of `kimball-edge/aggregator`. */
   memory?: { memoryBytesMax?: number; pendingBytesMax?: number; nameBytesMax?: number };
   /** Sends SHA-256 of `salt ‖ 0 ‖ user id`, in hexadecimal, in the place of user ids. Needs a secure context. */

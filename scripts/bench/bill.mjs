@@ -69,7 +69,7 @@ function stream() {
 
 /** What leaves the pages: of every user what is news, the first of each week included. */
 function preAggregated(events) {
-  const aggregator = new Aggregator({ memoryBytesMax: 64 << 20, pendingBytesMax: 64 << 20 });
+  const aggregator = new Aggregator({ memoryBytesMax: 64 << 20, pendingBytesMax: 64 << 20, preAggregate: 'week' });
   for (const { event_name: event, user_id: user, datetime: at } of events) aggregator.record({ event, user, at });
   const sent = [];
   while (aggregator.pendingEvents) sent.push(...aggregator.drain().events);

@@ -14,7 +14,8 @@ import { ROOT } from '../serve/server.mjs';
 import { storeEvents } from '../../demo/store.mjs';
 
 const BATCH_EVENTS = 100;
-const OPTIONS = { memoryBytesMax: 64 << 20, pendingBytesMax: 64 << 20 };
+const LEVELS = ['week', 'day', 'order'];
+const bounds = { memoryBytesMax: 64 << 20, pendingBytesMax: 64 << 20 };
 
 const file = process.argv[2] ?? join(ROOT, '../shared/data/ecom.csv.gz');
 const stream = existsSync(file) ? clickstream(file) : [...storeEvents('demo')];
@@ -23,11 +24,11 @@ console.log(`${stream.length} events of ${new Set(stream.map(({ user_id: user })
 
 const table = new Table({ head: ['', 'raw events', 'sent', 'raw bytes', 'sent', 'raw / sent'], colAligns: ['left', ...Array(5).fill('right')] });
 const byUser = Object.values(grouped(stream));
-row('every user in a page of their own', byUser);
-row('one relay that serves all users', [stream]);
-row('12 events, 10,000 times, one user', [Array.from({ length: 120_000 }, (_, nth) => ({
+for (const level of LEVELS) row(`every user in a page of their own: ${level}`, byUser, level);
+row('one relay that serves all users: week', [stream], 'week');
+for (const level of LEVELS) row(`12 events, 10,000 times, one user: ${level}`, [Array.from({ length: 120_000 }, (_, nth) => ({
   event_name: `event ${nth % 12}`, user_id: 'user_0001', datetime: '2026-11-24T10:20:30Z',
-}))]);
+}))], level);
 console.log(table.toString());
 
 function clickstream(path) {
@@ -52,10 +53,10 @@ function bytes(events) {
   return sum;
 }
 
-function row(name, clients) {
+function row(name, clients, preAggregate) {
   const sum = { raw: 0, sent: 0, rawBytes: 0, sentBytes: 0 };
   for (const events of clients) {
-    const aggregator = new Aggregator(OPTIONS);
+    const aggregator = new Aggregator({ ...bounds, preAggregate });
     for (const event of events) {
       aggregator.record({ event: event.event_name, user: event.user_id, at: event.datetime, value: event.value, ensureGoal: event.ensure_goal });
     }

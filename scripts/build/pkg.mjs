@@ -22,7 +22,7 @@ const FEATURES = ['--no-default-features', '--features', 'browser'];
 
 /** Bytes, gzip -9. */
 const SHELL_BYTES_MAX = 3_072;
-const SHELL_AND_WASM_BYTES_MAX = 40_960;
+const SHELL_AND_WASM_BYTES_MAX = 45_056;
 
 /** What rustc uses; wasm-opt must know. */
 const WASM_FEATURES = ['mutable-globals', 'sign-ext', 'nontrapping-float-to-int', 'bulk-memory', 'multivalue', 'reference-types',

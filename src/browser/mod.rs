@@ -4,12 +4,12 @@
 
 mod value;
 
-use js_sys::{Array, Error, Object, Uint8Array};
+use js_sys::{Array, Date, Error, Object, Uint8Array};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
-use crate::core::identity::LocalKey;
-use crate::core::pre_aggregation::{Bounds, Event, PreAggregator};
+use crate::core::identity::{LocalKey, UserKey};
+use crate::core::pre_aggregation::{Bounds, Event, Level, News, PreAggregator};
 use crate::core::requests::DEFAULT_NAMESPACE;
 use crate::core::settings::limits::{BATCH_EVENTS, LOCAL_BYTES_MAX, LOCAL_PENDING_BYTES_MIN, NAME_BYTES};
 use value::{Given, wrong};
@@ -18,11 +18,19 @@ use value::{Given, wrong};
 #[global_allocator]
 static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
-/// Passes on first occurrences. See [`PreAggregator`].
+/// Passes on what is news. See [`PreAggregator`].
 #[wasm_bindgen]
 pub struct Aggregator {
     state: PreAggregator,
     weekly: bool,
+    ids: Ids,
+}
+
+/// Makes the ids of events: random to whoever does not know the key, which is thrown away with the aggregator.
+struct Ids {
+    /// None where there is no randomness: events have no ids then.
+    key: Option<LocalKey>,
+    made: u64,
 }
 
 /// What its options say.
@@ -45,14 +53,14 @@ impl Aggregator {
             Some(key) => key,
             None => random()?,
         };
-        Ok(Self { state: PreAggregator::new(LocalKey::new(&key), bounds), weekly })
+        Ok(Self { state: PreAggregator::new(LocalKey::new(&key), bounds), weekly, ids: Ids::new() })
     }
 
-    /// Takes an event, and answers whether it is its user's first of that name.
+    /// Takes an event, and answers what it tells a server: false, `"order"` or `"first"`.
     ///
     /// # Errors
     /// When its form is wrong, or too much is pending; nothing has changed then.
-    pub fn record(&mut self, event: &JsValue) -> Result<bool, Error> {
+    pub fn record(&mut self, event: &JsValue) -> Result<JsValue, Error> {
         let given = Given::of(event, "event")?;
         let event_name = given.text("event")?.ok_or_else(|| wrong("event", "is required"))?;
         let user = given.user("user")?.ok_or_else(|| wrong("user", "is required"))?;
@@ -64,8 +72,10 @@ impl Aggregator {
             value: given.number("value")?,
             ensure_goal: given.flag("ensureGoal")?,
             day: given.day("at")?,
+            id: self.ids.next(),
         };
-        self.state.record(&event).map_err(|rejection| Error::new(&rejection.to_string()))
+        let news = self.state.record(&event, (Date::now() / 1_000.0) as i64);
+        news.map(told).map_err(|rejection| Error::new(&rejection.to_string()))
     }
 
     /// The oldest pending events, as the body of POST /v0/analytics.
@@ -75,6 +85,7 @@ impl Aggregator {
     pub fn pending(&self, max: &JsValue) -> Result<JsValue, Error> {
         let events = list(self.state.pending().take(most(max)?).map(|event| wire(&event)));
         let batch = Object::new();
+        value::set(&batch, "kept", &self.state.bounds().level.name().into());
         value::set(&batch, "events", &events);
         Ok(batch.into())
     }
@@ -145,7 +156,7 @@ impl Aggregator {
         let bytes = bytes.dyn_ref::<Uint8Array>().ok_or_else(|| wrong("bytes", "must be a Uint8Array"))?;
         let state =
             PreAggregator::decode(&bytes.to_vec(), bounds).map_err(|corrupt| Error::new(&corrupt.to_string()))?;
-        Ok(Self { state, weekly })
+        Ok(Self { state, weekly, ids: Ids::new() })
     }
 
     /// Adds what another aggregator with the same key has seen and passed on.
@@ -175,6 +186,38 @@ impl Aggregator {
     #[wasm_bindgen(getter, js_name = memoryBytes)]
     pub fn memory_bytes(&self) -> usize {
         self.state.memory_bytes()
+    }
+}
+
+impl Ids {
+    fn new() -> Self {
+        Self { key: random().ok().map(|key| LocalKey::new(&key)), made: 0 }
+    }
+
+    fn next(&mut self) -> Option<[u8; 8]> {
+        self.made += 1;
+        let key = self.key.as_ref()?;
+        Some(key.unlink().fingerprint(UserKey::from_bytes([0; 16]), self.made).to_le_bytes())
+    }
+}
+
+/// An id as a text: 64 bits in 11 digits of the alphabet of base64url, the lowest first.
+fn text_of(id: [u8; 8]) -> JsValue {
+    const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let bits = u64::from_le_bytes(id);
+    let mut text = String::new();
+    for place in 0..11 {
+        let digit = (bits >> (6 * place)) as usize & 63;
+        text.push_str(DIGITS.get(digit..=digit).unwrap_or_default());
+    }
+    text.into()
+}
+
+fn told(news: News) -> JsValue {
+    match news {
+        News::Repeat => JsValue::FALSE,
+        News::Order => "order".into(),
+        News::First => "first".into(),
     }
 }
 
@@ -209,6 +252,13 @@ impl Options {
         }
         if let Some(bytes) = given.whole("nameBytesMax", 1, NAME_BYTES.max as usize)? {
             bounds.name_bytes = bytes as u64;
+        }
+        let wanted = given.get("preAggregate")?;
+        if wanted.as_bool() == Some(false) {
+            bounds.passes_repeats = true;
+        } else if let Some(level) = value::text(&wanted, "preAggregate")? {
+            let must = "must be \"order\", \"day\", \"week\" or false";
+            bounds.level = Level::named(&level).ok_or_else(|| wrong("preAggregate", must))?;
         }
         Ok(Self { bounds, weekly: given.flag("weekly")?, key: given.bytes("key")? })
     }
@@ -253,5 +303,8 @@ fn wire(event: &Event<'_>) -> JsValue {
         value::set(&wire, "ensure_goal", &true.into());
     }
     value::set(&wire, "datetime", &event.day.to_string().into());
+    if let Some(id) = event.id {
+        value::set(&wire, "id", &text_of(id));
+    }
     wire.into()
 }

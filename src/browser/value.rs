@@ -14,7 +14,7 @@ impl<'a> Given<'a> {
     }
 
     /// A field; null and absent are the same.
-    fn get(&self, field: &str) -> Result<JsValue, Error> {
+    pub(super) fn get(&self, field: &str) -> Result<JsValue, Error> {
         Reflect::get(self.0, &field.into()).map_err(|_| wrong(field, "cannot be read"))
     }
 

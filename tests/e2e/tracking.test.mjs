@@ -32,19 +32,21 @@ test('values, goals and combinations are those of the truth, and those of an agg
   assert.deepEqual(await codes(page), []);
 });
 
-test('of 12 events 10,000 times, 12 leave the browser, over a reload too', async (context) => {
-  const page = await world.page(await world.context(context), 'repeats');
+for (const [preAggregate, leaving] of [['order', 89], ['day', 12], ['week', 12]]) test(`of 12 events 10,000 times, ${leaving} leave the browser (${preAggregate}), over a reload too`, async (context) => {
+  const namespace = `repeats-${preAggregate}`;
+  const page = await world.page(await world.context(context), namespace, { preAggregate });
   const repeat = () => page.evaluate(async () => {
     globalThis.client.identify('ann');
     for (let nth = 0; nth < 120_000; nth += 1) globalThis.client.track(`event ${nth % 12}`);
     await globalThis.client.flush();
   });
   await repeat();
-  assert.equal(world.sent().length, 12);
-  await world.restart(page, 'repeats');
+  assert.equal(world.sent().length, leaving);
+  await world.restart(page, namespace, { preAggregate });
   await repeat();
-  assert.equal(world.posts.flatMap(({ events }) => events).length, 12);
-  const counts = await world.counts('repeats');
+  assert.equal(world.posts.flatMap(({ events }) => events).length, leaving);
+  assert.ok(world.posts.every(({ kept }) => kept === preAggregate));
+  const counts = await world.counts(namespace);
   assert.deepEqual(Object.values(counts), Array(12).fill(1));
 });
 
@@ -65,7 +67,7 @@ test('what comes before identify is held, over a reload too, and goes out as the
   });
   assert.deepEqual(await world.counts('held'), { Landing: 1, Search: 1 });
   const bodies = world.posts.map(({ body }) => body).join();
-  assert.equal(world.sent().length, 2);
+  assert.deepEqual(world.sent().map(({ event_name: name }) => name), ['Landing', 'Search', 'Landing', 'Search']);
   assert.ok(world.sent().every(({ user_id: user }) => user === 'ann'));
   assert.doesNotMatch(bodies, /[0-9a-f]{32}/);
 });
@@ -153,7 +155,7 @@ test('the files of the server, in a page of another origin', async (context) => 
 });
 
 test('what the server has deleted is counted again, once the page has heard of it', async (context) => {
-  const page = await world.page(await world.context(context), 'deleted');
+  const page = await world.page(await world.context(context), 'deleted', { preAggregate: 'week' });
   const track = (...events) => page.evaluate(async (names) => {
     globalThis.client.identify('ann');
     for (const name of names) await globalThis.client.track(name);
@@ -170,7 +172,7 @@ test('what the server has deleted is counted again, once the page has heard of i
   await track('Cart');
   await track('Landing');
   assert.deepEqual(await world.counts('deleted'), { Cart: 1, Landing: 1, Search: 1 });
-  await world.restart(page, 'deleted');
+  await world.restart(page, 'deleted', { preAggregate: 'week' });
   // The event whose answer told it goes out once more, and then nothing.
   await track('Landing', 'Cart', 'Search');
   const events = world.posts.flatMap((post) => post.events).length;
@@ -180,7 +182,7 @@ test('what the server has deleted is counted again, once the page has heard of i
 
 test('two tabs share one queue: every event leaves the browser once', async (context) => {
   const browser = await world.context(context);
-  const tabs = [await world.page(browser, 'tabs'), await world.page(browser, 'tabs')];
+  const tabs = [await world.page(browser, 'tabs', { preAggregate: 'week' }), await world.page(browser, 'tabs', { preAggregate: 'week' })];
   for (let round = 0; round < 5; round += 1) {
     await Promise.all(tabs.map((tab, at) => tab.evaluate(async ([nth, own]) => {
       await globalThis.client.identify('ann');

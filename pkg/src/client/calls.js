@@ -7,13 +7,20 @@ export function eventOf(name, { value, ensureGoal, namespace, at = Date.now() })
   return { event_name: name, namespace, value, ensure_goal: ensureGoal, datetime: `${day}T00:00:00Z` };
 }
 
-/** Adds an event to a group unless it repeats one of it, whatever its value is. Copies it, for it may hold what is the page's. */
-export function add({ events }, event) {
-  const key = JSON.stringify({ ...event, value: 0 });
-  if (!events.has(key)) events.set(key, JSON.parse(JSON.stringify(event)));
+/** Adds an event to a group unless it repeats the one just before it, whatever its value is. Copies it, for it may hold what is the page's. */
+export function add(group, event) {
+  const text = JSON.stringify({ ...event, value: 0 });
+  if (text !== group.latest) group.events.push(JSON.parse(JSON.stringify(event)));
+  group.latest = text;
 }
 
-/** The events of a group, with the user whose they are. */
+/** The events of a group, with the user whose they are, and each with an id that it keeps. */
 export function eventsOf({ events, identity }) {
-  return [...events.values()].map((event) => ({ ...event, user_id: identity.id }));
+  return events.map((event) => ({ ...event, user_id: identity.id, id: newId() }));
+}
+
+/** 8 random bytes in base64url. */
+function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(8));
+  return btoa(String.fromCharCode(...bytes)).slice(0, 11).replace(/\+/g, '-').replace(/\//g, '_');
 }

@@ -3,6 +3,7 @@
 import { add, eventOf, eventsOf } from './calls.js';
 import { createConsent } from './consent.js';
 import { createDelivery } from './delivery.js';
+import { createDepartures } from './departures.js';
 import { NOBODY, createIdentity } from './identity.js';
 
 const DEFAULTS = {
@@ -13,6 +14,7 @@ export function createClient(given) {
   const options = { ...DEFAULTS, ...given };
   const closing = new AbortController();
   const consent = createConsent(options, closing.signal);
+  const departures = createDepartures(options.url);
   /** Groups of calls that were not taken yet, in order; the next call belongs to the latest one, if that is here and its identity the same. */
   const waiting = new Set();
   let latest;
@@ -28,6 +30,7 @@ export function createClient(given) {
     alone: (use) => queue.alone('send', use),
     next: () => queue.next(),
     remove: (...done) => queue?.remove(...done),
+    kept: () => queue?.kept() ?? 'order',
   }, report);
 
   function report(code, cause, count) {
@@ -49,7 +52,7 @@ export function createClient(given) {
 
   async function open() {
     const { openQueue } = await load();
-    queue = await openQueue(options, consent, report);
+    queue = await openQueue(options, consent, departures, report);
     const rows = await queue.next();
     if (consent.isMuted()) await queue.forget();
     else delivery.soon(rows.length);
@@ -57,7 +60,7 @@ export function createClient(given) {
 
   function groupOfNow() {
     if (waiting.has(latest) && latest.identity === identity) return latest;
-    const group = { identity, events: new Map() };
+    const group = { identity, events: [] };
     waiting.add(group);
     group.taken = run(() => take(group));
     latest = group;
@@ -81,6 +84,7 @@ export function createClient(given) {
   function leave() {
     const events = [...waiting].flatMap(takeOut);
     if (!queue) {
+      if (events.length) departures.note();
       const sendable = events.filter((event) => event.user_id);
       return delivery.leave(sendable.map((event) => [event, event]));
     }

@@ -5,13 +5,13 @@ import { POSTPONED, REFUSED, TAKEN, verdictOf } from './verdict.js';
 
 /**
  * `queue` has the rows ([key, event]) that are to be sent: `next()` answers them, `alone(use)` keeps other tabs from sending
- * meanwhile, and `remove(keys, mayRepeat, epoch)` takes out what the server is done with: whether some of it was not counted and
- * may come again, and the epoch of the server.
+ * meanwhile, and `remove(keys, mayRepeat, epoch, keep)` takes out what the server is done with: whether some of it was not counted and
+ * may come again, the epoch of the server, and what it says that pages have to keep. `kept()` is what this page keeps.
  */
 export function createDelivery({ url, token, batchEvents, batchMs }, queue, report) {
   const target = url.replace(/\/*$/, '/v0/analytics');
-  /** The keys of rows that are in a request now. */
-  const flying = new Set();
+  /** Bytes that are in requests now. */
+  let flying = 0;
   /** One flush after the other. */
   let chain = Promise.resolve();
   /** Requests that have failed since the last one that did not. */
@@ -23,22 +23,21 @@ export function createDelivery({ url, token, batchEvents, batchMs }, queue, repo
   let timer;
   let due = Infinity;
 
-  /** The first rows that are not on their way, as many as one request takes. */
+  /** The first rows, as many as one request takes beside what is in flight. */
   function batch(rows, eventsMax) {
     const keys = [];
     const events = [];
     let bytes = ENVELOPE_BYTES;
     for (const [key, event] of rows) {
       const text = JSON.stringify(event);
-      // Rows on their way count: they are in flight, too.
-      bytes += new Blob([text]).size + 1;
-      const most = bytes > BODY_BYTES_MAX ? 1 : eventsMax;
+      const longer = bytes + new Blob([text]).size + 1;
+      const most = longer + flying > BODY_BYTES_MAX ? 1 : eventsMax;
       if (events.length >= most) break;
-      if (flying.has(key)) continue;
+      bytes = longer;
       keys.push(key);
       events.push(text);
     }
-    return { keys, body: `{"events":[${events}]}` };
+    return { keys, bytes, body: `{"kept":"${queue.kept()}","events":[${events}]}` };
   }
 
   const request = (body) => fetch(target, {
@@ -52,12 +51,12 @@ export function createDelivery({ url, token, batchEvents, batchMs }, queue, repo
   });
 
   /** Sends one batch; answers how many events the next one may have. Fails where this one is to be sent again later. */
-  async function post({ keys, body }) {
-    for (const key of keys) flying.add(key);
+  async function post({ keys, bytes, body }) {
+    flying += bytes;
     try {
       return await settle(keys, await request(body));
     } finally {
-      for (const key of keys) flying.delete(key);
+      flying -= bytes;
     }
   }
 
@@ -80,7 +79,7 @@ export function createDelivery({ url, token, batchEvents, batchMs }, queue, repo
     failures = 0;
     // What counted in no week, because its week is too far ahead, may come again when it has come.
     const mayRepeat = verdict === REFUSED || header('kimball-weeks');
-    await queue.remove(keys, mayRepeat, +header('kimball-epoch'));
+    await queue.remove(keys, mayRepeat, +header('kimball-epoch'), header('kimball-keep'));
     return batchEvents;
   }
 
@@ -146,7 +145,10 @@ export function createDelivery({ url, token, batchEvents, batchMs }, queue, repo
       if (count) schedule(count < batchEvents ? batchMs : 0);
     },
 
-    /** The page goes: sends what it can without waiting for anything. The rows stay queued until acknowledged. */
+    /**
+     * The page goes: sends what it can without waiting for anything, also what is on its way, so that nothing arrives before it. The rows
+     * stay queued until acknowledged.
+     */
     leave(rows) {
       const last = batch(rows, Infinity);
       if (!last.keys.length) return;

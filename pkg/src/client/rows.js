@@ -10,6 +10,8 @@ export const SEEN = 's';
 export const OPTED_OUT = 'o';
 /** The greatest epoch that the server has named. */
 export const EPOCH = 'n';
+/** What the server has said that pages have to keep, and of which day. */
+export const KEEP = 'k';
 
 export const rowsOf = (rows, kind) => rows.filter(([key]) => key[0] === kind);
 

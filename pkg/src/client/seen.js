@@ -35,17 +35,19 @@ const decode = (text) => Uint8Array.from(text, (char) => char.charCodeAt(0));
 /** Remembers events, within these limits. `isWanted` false has everything be news. */
 export function createSeen(isWanted, limits, report) {
   let state = UNASKED;
+  let level;
   /** The aggregator, and who is at the page while nobody is known; undefined until needed, and once forgotten. */
   let past;
   /** The text that was stored last. */
   let savedBytes;
 
-  const begin = () => ({ aggregator: new wasm.Aggregator(limits), anonymous: wasm.anonymousId(), isSaturated: false });
+  const options = () => ({ ...limits, preAggregate: level });
+  const begin = () => ({ aggregator: new wasm.Aggregator(options()), anonymous: wasm.anonymousId(), isSaturated: false });
 
   /** What `save` answered before; where it is damaged it is forgotten, which costs nothing but that some events go out twice. */
   function restore({ bytes, anonymous }) {
     try {
-      const aggregator = wasm.Aggregator.fromBytes(decode(bytes), limits);
+      const aggregator = wasm.Aggregator.fromBytes(decode(bytes), options());
       return { aggregator, anonymous, isSaturated: false };
     } catch (error) {
       report('storage', error);
@@ -72,11 +74,21 @@ export function createSeen(isWanted, limits, report) {
       state = isWanted === false ? MISSING : await loadWasm(report);
     },
 
-    /** Whether the server may still learn something from this event; if so it is remembered. */
-    isNews(event) {
-      if (state !== READY) return true;
+    /** Keeps so much from here on; of what was kept less of nothing is known then. */
+    keep(wanted) {
+      if (level === wanted) return;
+      level = wanted;
+      if (!past) return;
+      const { aggregator } = past;
+      past.aggregator = wasm.Aggregator.fromBytes(aggregator.toBytes(), options());
+      aggregator.free();
+    },
+
+    /** What the server may still learn from this event: false, 'order' or 'first'. What it may is remembered. */
+    newsOf(event) {
+      if (state !== READY) return 'first';
       past ??= begin();
-      past.aggregator.record({
+      const news = past.aggregator.record({
         event: event.event_name,
         user: event.user_id || past.anonymous,
         value: event.value,
@@ -85,7 +97,8 @@ export function createSeen(isWanted, limits, report) {
         namespace: event.namespace,
       });
       warnOnceSaturated();
-      return past.aggregator.drain().events.length > 0;
+      past.aggregator.drain();
+      return news;
     },
 
     /** Goes on from what is stored, if that is not from here; answers whether it does. */

@@ -3,9 +3,13 @@
 // A store has `read()`, all pairs in the order of their keys, and `write(changes)`, pairs of which undefined deletes.
 // Both answer promises. In IndexedDB one write is all or nothing.
 
-/** A store that fails over: it may fail at any time, and what it still answers then goes on in memory. */
-export async function openStore(name, storage, report) {
+/**
+ * A store that fails over: it may fail at any time, and what it still answers then goes on in memory. `forgets` is called whenever
+ * something is written that does not outlive the page, where others may find what was written before.
+ */
+export async function openStore(name, storage, forgets, report) {
   let store = storage === 'memory' ? memory() : await firstThatWorks(name);
+  let hasFailed = false;
   return {
     read: () => store.read(),
 
@@ -16,8 +20,10 @@ export async function openStore(name, storage, report) {
         report('storage', error);
         const rows = await store.read().catch(() => []);
         store = memory();
+        hasFailed = true;
         await store.write([...rows, ...changes]);
       }
+      if (hasFailed) forgets();
     },
 
     /** For a page that goes: does not wait, and nobody would be there to hear of a failure. */

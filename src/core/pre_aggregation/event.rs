@@ -20,13 +20,15 @@ pub struct Event<'a> {
     pub ensure_goal: bool,
     /// When it was done. No finer time is kept.
     pub day: Day,
+    /// By which a server knows the event when it is sent again: random bytes.
+    pub id: Option<[u8; 8]>,
 }
 
 impl<'a> Event<'a> {
     /// An event in the default namespace, without a value, that makes no goal.
     #[must_use]
     pub const fn new(event: &'a str, user: &'a str, day: Day) -> Self {
-        Self { namespace: DEFAULT_NAMESPACE, event, user, value: None, ensure_goal: false, day }
+        Self { namespace: DEFAULT_NAMESPACE, event, user, value: None, ensure_goal: false, day, id: None }
     }
 
     /// Checks the form of everything in it, with names and user ids of at most `name_bytes_max`.

@@ -4,19 +4,24 @@
 //! - the state of a server after what was passed on equals its state after the whole stream, to the byte, provided that
 //!   what was passed on arrives in order; it may be cut into batches, sent again and interleaved with other streams
 //!   in any way;
+//! - where [`Level::Order`] is kept, so does every funnel of at most [`STEPS_MAX`] steps, if the events of one user come from one
+//!   pre-aggregator at a time (`marks.rs`);
 //! - memory is bounded: at the bound events are passed on unseen, because a server knows repeats by itself;
 //! - an event is taken for seen that was not with a probability of `n / 2^56` for an event of `n` users, and no other way.
 //!
 //! An event is news if it makes a goal, or is its user's first of that name, or their first in an ISO week: which events
-//! have weekly cohorts is known to the server only.
+//! have weekly cohorts is known to the server only. Where days or the order of events are kept ([`Level`]), there is more of it.
 
 mod codec;
 mod event;
+mod marks;
 mod pending;
 
 use std::fmt;
 
+pub use super::requests::Level;
 pub use event::Event;
+pub use marks::STEPS_MAX;
 
 use super::identity::LocalKey;
 use crate::core::periods::day::Day;
@@ -27,9 +32,10 @@ use crate::core::state::aggregator::{Aggregator, Operation, Unmergeable};
 use crate::core::state::error::Refusal;
 use crate::core::state::report::Report;
 use crate::core::state::shard_limits::ShardLimits;
+use marks::{Mark, Marks};
 use pending::Pending;
 
-/// The bounds of a pre-aggregator.
+/// What a pre-aggregator keeps, and its bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// Bytes of memory for what was seen.
@@ -38,12 +44,34 @@ pub struct Bounds {
     pub pending_bytes: usize,
     /// Bytes of a name or user id.
     pub name_bytes: u64,
+    /// What it keeps of the events that it sees.
+    pub level: Level,
+    /// Whether it passes repeats on, too.
+    pub passes_repeats: bool,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { memory_bytes: LOCAL_MEMORY_BYTES, pending_bytes: LOCAL_PENDING_BYTES, name_bytes: NAME_BYTES.default }
+        Self {
+            memory_bytes: LOCAL_MEMORY_BYTES,
+            pending_bytes: LOCAL_PENDING_BYTES,
+            name_bytes: NAME_BYTES.default,
+            level: Level::Order,
+            passes_repeats: false,
+        }
     }
+}
+
+/// What an event tells a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// Nothing: it was not passed on.
+    Repeat,
+    /// That it was done again behind others; on that day it was done before. It can wait for the next [`News::First`]. Or nothing,
+    /// where repeats are passed on.
+    Order,
+    /// That it was done: ever, in that week, or on that day. Or that it is a goal, or, where memory is at its bound, maybe nothing.
+    First,
 }
 
 /// Why an event was not taken. Nothing has changed.
@@ -109,12 +137,13 @@ impl fmt::Display for MergeError {
 /// ```
 /// use kimball_edge::core::identity::LocalKey;
 /// use kimball_edge::core::periods::day::Day;
-/// use kimball_edge::core::pre_aggregation::{Bounds, Event, PreAggregator};
+/// use kimball_edge::core::pre_aggregation::{Bounds, Event, News, PreAggregator};
 /// let mut page = PreAggregator::new(LocalKey::new(&[7; 32]), Bounds::default());
-/// let login = Event::new("Login", "ann", Day::of_unix_ms(1.8e12).unwrap());
-/// assert_eq!(page.record(&login), Ok(true));
-/// assert_eq!(page.record(&login), Ok(false));
-/// assert_eq!(page.pending().collect::<Vec<_>>(), [login]);
+/// let now_s = 1_800_000_000;
+/// let [search, buy] = ["Search", "Buy"].map(|name| Event::new(name, "ann", Day::of_unix_s(now_s)));
+/// let told = [search, search, buy, buy, search].map(|event| page.record(&event, now_s).unwrap());
+/// assert_eq!(told, [News::First, News::Repeat, News::First, News::Repeat, News::Order]);
+/// assert_eq!(page.pending().collect::<Vec<_>>(), [search, buy, search]);
 /// ```
 #[derive(Debug, Clone)]
 pub struct PreAggregator {
@@ -135,6 +164,7 @@ struct Part {
     order: Vec<u32>,
     names_bytes: usize,
     state: Aggregator,
+    marks: Marks,
 }
 
 impl PreAggregator {
@@ -144,24 +174,48 @@ impl PreAggregator {
         Self { key, bounds, namespaces: Vec::new(), pending: Pending::NONE, passed_unseen: 0 }
     }
 
-    /// Takes an event and passes it on if it is news. Answers whether it is its user's first of that name; where memory
-    /// is at its bound, whether it is not known to be a repeat.
+    /// Takes an event, at a time in Unix seconds, and passes it on if it is news.
     ///
     /// # Errors
     /// [`Rejection`].
-    pub fn record(&mut self, event: &Event<'_>) -> Result<bool, Rejection> {
+    pub fn record(&mut self, event: &Event<'_>, now_s: i64) -> Result<News, Rejection> {
         event.check(self.bounds.name_bytes)?;
-        let known = self.known(event);
-        if known == Known::All {
-            return Ok(false);
+        let now_min = u32::try_from(now_s / 60).unwrap_or(0);
+        let hash = self.key.unlink().fingerprint(self.key.user(event.namespace, event.user), marks::TAG);
+        let knows = self.knows(event);
+        let mark = self.look(event, hash, now_min);
+        if knows && mark == Mark::Known && !self.bounds.passes_repeats {
+            return Ok(News::Repeat);
         }
         if !self.pending.push(event, self.bounds.pending_bytes) {
             return Err(Rejection::PendingFull { bytes_max: self.bounds.pending_bytes });
         }
-        if self.remember(event).is_err() {
+        let is_remembered = self.remember(event).is_ok();
+        if !self.pass(event, hash, mark, now_min) || !is_remembered {
             self.passed_unseen = self.passed_unseen.saturating_add(1);
         }
-        Ok(known == Known::Nothing)
+        Ok(if knows && mark != Mark::New { News::Order } else { News::First })
+    }
+
+    /// What it keeps, and its bounds.
+    #[must_use]
+    pub const fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// Keeps so much from here on. What was kept less of is forgotten, for its order is not known.
+    pub fn set_level(&mut self, level: Level) {
+        if level > self.bounds.level || level == Level::Week {
+            self.forget_order();
+        }
+        self.bounds.level = level;
+    }
+
+    /// Forgets the order of events: another page of the same users may have gone on meanwhile.
+    fn forget_order(&mut self) {
+        for namespace in &mut self.namespaces {
+            namespace.marks = Marks::default();
+        }
     }
 
     /// The events that were passed on and not drained yet, oldest first.
@@ -202,7 +256,8 @@ impl PreAggregator {
     /// Adds what another one has seen and passed on under the same key: exactly, or not at all.
     ///
     /// User sets unite. Where an event of `other` has values or completions, these add up if its users are new here, and
-    /// leave what is here as it is if they are all known. Pending events of `other` that are no news here are left out.
+    /// leave what is here as it is if they are all known. Pending events of `other` follow those that are here; at
+    /// [`Level::Week`], those that are no news here are left out. The order of events is forgotten.
     ///
     /// # Errors
     /// [`MergeError`].
@@ -212,8 +267,10 @@ impl PreAggregator {
         }
         // A copy, made with the code that there is anyway.
         let mut merged = Self::decode(&self.encode(), self.bounds).map_err(|_| MergeError::Full)?;
+        merged.forget_order();
         for event in other.pending() {
-            if self.known(&event) != Known::All && !merged.pending.push(&event, merged.bounds.pending_bytes) {
+            let is_wanted = self.bounds.level > Level::Week || !self.knows(&event);
+            if is_wanted && !merged.pending.push(&event, merged.bounds.pending_bytes) {
                 return Err(MergeError::Full);
             }
         }
@@ -241,22 +298,43 @@ impl PreAggregator {
         Ok(())
     }
 
-    fn known(&self, event: &Event<'_>) -> Known {
+    /// Whether it is known that the user did this event, ever and in its week, and that it is a goal if it is to be one.
+    fn knows(&self, event: &Event<'_>) -> bool {
         let Some(namespace) = self.namespaces.iter().find(|namespace| namespace.name == event.namespace) else {
-            return Known::Nothing;
+            return false;
         };
         let Ok(number) = namespace.number(event.event) else {
-            return Known::Nothing;
+            return false;
         };
         let key = self.key.unlink();
-        let [goal, once, record] = operations(&self.key, number, event);
-        if !namespace.state.knows(&once, key) {
-            Known::Nothing
-        } else if (event.ensure_goal && !namespace.state.knows(&goal, key)) || !namespace.state.knows(&record, key) {
-            Known::User
-        } else {
-            Known::All
+        let [goal, record] = operations(&self.key, number, event);
+        namespace.state.knows(&record, key) && (!event.ensure_goal || namespace.state.knows(&goal, key))
+    }
+
+    /// What the event is for the order of events.
+    fn look(&mut self, event: &Event<'_>, hash: u64, now_min: u32) -> Mark {
+        let level = self.bounds.level;
+        if level == Level::Week {
+            return Mark::Known;
         }
+        for namespace in &mut self.namespaces {
+            namespace.marks.forget_paused(now_min, level);
+        }
+        let namespace = self.namespaces.iter_mut().find(|namespace| namespace.name == event.namespace);
+        namespace.map_or(Mark::New, |namespace| match namespace.number(event.event) {
+            Ok(number) => namespace.marks.look(hash, number, event.day, now_min, level),
+            Err(_) => Mark::New,
+        })
+    }
+
+    /// Counts an event that was passed on in the order of events. Answers whether it is remembered there.
+    fn pass(&mut self, event: &Event<'_>, hash: u64, mark: Mark, now_min: u32) -> bool {
+        let room = self.bounds.memory_bytes.saturating_sub(self.memory_bytes());
+        let Some(namespace) = self.namespaces.iter_mut().find(|namespace| namespace.name == event.namespace) else {
+            return mark == Mark::Known;
+        };
+        let number = namespace.number(event.event).ok();
+        namespace.marks.pass(hash, number, event.day, mark, now_min, room)
     }
 
     /// Counts an event that was passed on.
@@ -277,9 +355,9 @@ impl PreAggregator {
         let own_bytes = if at.is_none() { namespace.memory_bytes() } else { 0 };
         let room = room.checked_sub(name_bytes + own_bytes).ok_or(Refusal::Memory)?;
         let limits = limits(namespace.state.memory_bytes() + room);
-        let [goal, _, record] = operations(&self.key, number, event);
+        let [goal, record] = operations(&self.key, number, event);
         let both = [goal, record];
-        let operations = if event.ensure_goal { &both[..] } else { std::slice::from_ref(&record) };
+        let operations = if event.ensure_goal { &both[..] } else { &both[1..] };
         let applied = namespace.state.apply(operations, self.key.unlink(), &limits, Day::MAX);
         if namespace.state.counter(number).is_some() {
             namespace.intern(event.event);
@@ -290,17 +368,6 @@ impl PreAggregator {
     }
 }
 
-/// What was seen of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Known {
-    /// Not even that its user did it.
-    Nothing,
-    /// That its user did it, but not in this week, or not as a goal.
-    User,
-    /// Everything: it is a repeat.
-    All,
-}
-
 impl Part {
     fn new(name: &str) -> Self {
         Self {
@@ -309,11 +376,12 @@ impl Part {
             order: Vec::new(),
             names_bytes: 0,
             state: Aggregator::default(),
+            marks: Marks::default(),
         }
     }
 
     fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.name.len() + self.names_bytes + self.state.memory_bytes()
+        size_of::<Self>() + self.name.len() + self.names_bytes + self.state.memory_bytes() + self.marks.bytes()
     }
 
     /// The number of an event, or where in the order of names it is to be put.
@@ -340,12 +408,12 @@ const fn name_bytes(name: &str) -> usize {
     name.len() + size_of::<String>() + size_of::<u32>() + size_of::<usize>()
 }
 
-/// To make the event a goal, to record it in no week, and to record it in its week.
-fn operations(key: &LocalKey, number: u32, event: &Event<'_>) -> [Operation; 3] {
+/// To make the event a goal, and to record it in its week.
+fn operations(key: &LocalKey, number: u32, event: &Event<'_>) -> [Operation; 2] {
     let (event_name, value) = (event.event, event.value);
     let (tag, user) = (key.unlink().tag(event_name), key.user(event.namespace, event.user));
-    let record = |week| Operation::Record { event: number, tag, user, value, week, time: None };
-    [Operation::Goal { event: number, tag }, record(None), record(Some(event.day.week()))]
+    let week = Some(event.day.week());
+    [Operation::Goal { event: number, tag }, Operation::Record { event: number, tag, user, value, week, time: None }]
 }
 
 /// Whatever is remembered keeps so many bits that no false repeat is to be expected.

@@ -2,10 +2,10 @@
 //!
 //! | part of an event | form |
 //! |---|---|
-//! | flags | 1 byte: 1 has a namespace other than the default one, 2 has a value, 4 makes a goal |
+//! | flags | 1 byte: 1 has a namespace other than the default one, 2 has a value, 4 makes a goal, 8 has an id |
 //! | day | LEB128: days since 1 January of year 0 |
 //! | event, user, namespace if flagged | LEB128 number of bytes, then UTF-8 |
-//! | value | 8 bytes, if flagged |
+//! | value, id | 8 bytes each, if flagged |
 
 use super::event::Event;
 use crate::core::format::bytes::{Reader, flags_of, put_varint};
@@ -23,6 +23,7 @@ pub(super) struct Pending {
 const HAS_NAMESPACE: u8 = 1;
 const HAS_VALUE: u8 = 2;
 const ENSURES_GOAL: u8 = 4;
+const HAS_ID: u8 = 8;
 
 impl Pending {
     /// No events.
@@ -98,8 +99,12 @@ impl<'a> Iterator for Iter<'a> {
 
 fn put(out: &mut Vec<u8>, event: &Event<'_>) {
     let has_namespace = event.namespace != DEFAULT_NAMESPACE;
-    let (has_value, ensures_goal) = (event.value.is_some(), event.ensure_goal);
-    out.push(flags_of([(HAS_NAMESPACE, has_namespace), (HAS_VALUE, has_value), (ENSURES_GOAL, ensures_goal)]));
+    out.push(flags_of([
+        (HAS_NAMESPACE, has_namespace),
+        (HAS_VALUE, event.value.is_some()),
+        (ENSURES_GOAL, event.ensure_goal),
+        (HAS_ID, event.id.is_some()),
+    ]));
     put_varint(out, u64::from(event.day.number()));
     put_text(out, event.event);
     put_text(out, event.user);
@@ -109,11 +114,14 @@ fn put(out: &mut Vec<u8>, event: &Event<'_>) {
     if let Some(value) = event.value {
         out.extend_from_slice(&value.to_le_bytes());
     }
+    if let Some(id) = event.id {
+        out.extend_from_slice(&id);
+    }
 }
 
 fn get<'a>(reader: &mut Reader<'a>) -> Result<Event<'a>, Corrupt> {
     let flags = reader.u8().within("flags")?;
-    if flags & !(HAS_NAMESPACE | HAS_VALUE | ENSURES_GOAL) != 0 {
+    if flags & !(HAS_NAMESPACE | HAS_VALUE | ENSURES_GOAL | HAS_ID) != 0 {
         return Err(Corrupt::new(Defect::Range).within("flags"));
     }
     let day = Day::of_number(reader.varint().within("day")?);
@@ -128,6 +136,9 @@ fn get<'a>(reader: &mut Reader<'a>) -> Result<Event<'a>, Corrupt> {
     }
     if flags & HAS_VALUE != 0 {
         event.value = Some(reader.f64().within("value")?);
+    }
+    if flags & HAS_ID != 0 {
+        event.id = Some(reader.array().within("id")?);
     }
     Ok(event)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::BadRequest;
+use super::{BadRequest, Level};
 use crate::core::identity::{Keys, NameHash, UserKey, UserKeys};
 use crate::core::periods::day::Day;
 use crate::core::settings::limits::{BATCH_NAME_BYTES, EVENT_BYTES, NAME_COPIES, RequestLimits};
@@ -13,6 +13,8 @@ use crate::core::state::aggregator::Operation;
 pub struct Batch {
     /// The namespaces that occur.
     pub namespaces: Vec<NamespaceBatch>,
+    /// What its sender kept of the events, if it says so.
+    pub kept: Option<Level>,
 }
 
 /// The events of a batch that belong to one namespace.
@@ -80,6 +82,8 @@ pub(super) struct NewEvent<'a> {
 /// Puts a batch together. Names are looked up by hashes under a key that callers do not know, so that a batch costs what
 /// its bytes do, however its names are chosen.
 pub(super) struct BatchBuilder<'a> {
+    /// What the sender kept of the events, once that was read.
+    pub(super) kept: Option<Level>,
     keys: &'a Keys,
     namespaces_max: u64,
     parts: Vec<Part>,
@@ -100,7 +104,7 @@ struct Part {
 impl<'a> BatchBuilder<'a> {
     pub(super) fn new(keys: &'a Keys, limits: &RequestLimits) -> Self {
         let by_namespace = HashMap::with_hasher(keys.name_hash());
-        Self { keys, namespaces_max: limits.batch_namespaces, parts: Vec::new(), by_namespace, latest: 0 }
+        Self { kept: None, keys, namespaces_max: limits.batch_namespaces, parts: Vec::new(), by_namespace, latest: 0 }
     }
 
     /// Adds an event.
@@ -141,7 +145,7 @@ impl<'a> BatchBuilder<'a> {
     }
 
     pub(super) fn finish(self) -> Batch {
-        Batch { namespaces: self.parts.into_iter().map(|part| part.batch).collect() }
+        Batch { namespaces: self.parts.into_iter().map(|part| part.batch).collect(), kept: self.kept }
     }
 }
 

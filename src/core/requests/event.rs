@@ -10,14 +10,17 @@ use super::{BadRequest, DEFAULT_NAMESPACE, Fault, check_value, name, required, u
 use crate::core::periods::day::Day;
 use crate::core::settings::limits::RequestLimits;
 
-pub(super) const FIELDS: [&str; 6] = ["event_name", "user_id", "namespace", "ensure_goal", "value", "datetime"];
+/// Bytes of an event's id.
+const EVENT_ID_BYTES_MAX: usize = 256;
 
-pub(super) type Fields<'a> = Object<'a, 6>;
+pub(super) const FIELDS: [&str; 7] = ["event_name", "user_id", "namespace", "ensure_goal", "value", "datetime", "id"];
+
+pub(super) type Fields<'a> = Object<'a, 7>;
 
 /// The fields, and what only a body may hold.
-const KEYS: [&str; 7] = {
-    let [a, b, c, d, e, f] = FIELDS;
-    [a, b, c, d, e, f, "events"]
+const KEYS: [&str; 8] = {
+    let [a, b, c, d, e, f, g] = FIELDS;
+    [a, b, c, d, e, f, g, "events"]
 };
 
 /// An event as it was read, nothing of it checked. It is read in place: moving it about takes as long as reading it.
@@ -67,7 +70,7 @@ pub(super) fn add_event(
 ) -> Result<(), BadRequest> {
     let invalid = |field, must| Err(BadRequest::Field { index, field, fault: Fault::Invalid(must) });
     fields.refuse_duplicates(index)?;
-    let [event_name, user_id, namespace, ensure_goal, value, datetime] = &fields.values;
+    let [event_name, user_id, namespace, ensure_goal, value, datetime, id] = &fields.values;
     let event_name = required(name(event_name, limits, index, "event_name")?, index, "event_name")?;
     let user_id = required(user_id_of(user_id, limits, index)?, index, "user_id")?;
     let namespace = name(namespace, limits, index, "namespace")?.unwrap_or(DEFAULT_NAMESPACE);
@@ -91,6 +94,11 @@ pub(super) fn add_event(
         },
         _ => return invalid("datetime", "must be an RFC 3339 date and time"),
     };
+    match id {
+        Scalar::Absent => {}
+        Scalar::Text(id) if (1..=EVENT_ID_BYTES_MAX).contains(&id.len()) => {}
+        _ => return invalid("id", "must be a string of 1 to 256 bytes"),
+    }
     let index = index.unwrap_or(0) as u32;
     batch.add(&NewEvent { namespace, name: event_name, user_id: &user_id, index, value, ensure_goal, day })
 }

@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, IgnoredAny};
 use super::batch::{Batch, BatchBuilder};
 use super::event::{Event, FIELDS, Fields, add_event};
 use super::scalar::Scalar;
-use super::{BadRequest, Fault, text};
+use super::{BadRequest, Fault, Level, text};
 use crate::core::identity::Keys;
 use crate::core::settings::limits::RequestLimits;
 
@@ -133,6 +133,10 @@ impl<'a> EventReader<'a> {
         }
         let name = self.value::<Scalar<'a>>()?;
         self.expect(b':', "expected `:`")?;
+        if name == Scalar::Text("kept".into()) {
+            self.read_kept()?;
+            return Ok(Place::Member { is_first: false });
+        }
         if name != Scalar::Text("events".into()) {
             let value = self.value()?;
             self.fields.set(FIELDS, &name, value);
@@ -151,6 +155,21 @@ impl<'a> EventReader<'a> {
         self.value::<()>()?;
         self.events = Events::Null;
         Ok(Place::Member { is_first: false })
+    }
+
+    /// Reads what the sender kept of its events.
+    fn read_kept(&mut self) -> Result<(), BadRequest> {
+        let refused = |must| BadRequest::Field { index: None, field: "kept", fault: Fault::Invalid(must) };
+        let kept = match self.value::<Scalar<'a>>()? {
+            Scalar::Absent => return Ok(()),
+            Scalar::Text(kept) => Level::named(&kept),
+            _ => None,
+        };
+        let kept = kept.ok_or_else(|| refused("must be \"week\", \"day\" or \"order\""))?;
+        match self.batch.kept.replace(kept) {
+            Some(_) => Err(refused("must not come twice")),
+            None => Ok(()),
+        }
     }
 
     fn read_event(&mut self, index: usize, in_object: bool) -> Result<Place, BadRequest> {

@@ -45,19 +45,21 @@ export async function createWorld(scope) {
     },
   });
   const browser = await browse(scope);
-  const posts = []; // what reached the proxy: { at, status, events, body }
+  const posts = []; // what reached the proxy: { at, status, events, kept, body }
   const state = { answer: null, policy: null, hold: null };
 
-  /** `state.answer(post)` may answer in the server's place with { status, headers, body }, or cut the connection with 'cut'. */
+  /** `state.answer(post)` may answer in the server's place with { status, headers, body }, or cut the connection with 'cut'; it may be late. */
   const proxy = await listen(scope, async (request, response) => {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
     const body = Buffer.concat(chunks);
     const isPost = request.method === 'POST';
-    const post = { at: Date.now(), body: body.toString(), events: isPost ? JSON.parse(body).events : [] };
-    const cors = { 'access-control-allow-origin': '*', 'access-control-expose-headers': 'retry-after' };
-    const instead = isPost || request.method === 'GET' ? state.answer?.(post, request) : null;
+    const { events, kept } = isPost ? JSON.parse(body) : { events: [] };
+    const post = { at: Date.now(), body: body.toString(), events, kept };
+    const cors = { 'access-control-allow-origin': '*', 'access-control-expose-headers': 'retry-after, kimball-keep' };
+    const answered = isPost || request.method === 'GET' ? state.answer?.(post, request) : null;
     if (isPost) posts.push(post);
+    const instead = await answered;
     if (instead && instead !== 'cut') {
       post.status = instead.status;
       response.writeHead(instead.status, { ...cors, ...instead.headers }).end(instead.body);

@@ -8,7 +8,10 @@ export default async function exercise() {
   const key = new Uint8Array(32).fill(7);
   const aggregator = new Aggregator({ key });
   const at = '2026-11-24T10:11:12Z';
-  const firsts = ['Login', 'Buy', 'Login', 'Buy'].map((event) => aggregator.record({ event, user: 'ann', at, value: event === 'Buy' ? 2.5 : null }));
+  const news = ['Login', 'Buy', 'Login', 'Buy'].map((event) => aggregator.record({ event, user: 'ann', at, value: event === 'Buy' ? 2.5 : null }));
+  const repeat = aggregator.record({ event: 'Buy', user: 'ann', at });
+  const weekly = new Aggregator({ preAggregate: 'week' });
+  const isAsWanted = String(['Login', 'Buy', 'Login'].map((event) => weekly.record({ event, user: 'ann', at }))) === 'first,first,false';
   const copy = Aggregator.fromBytes(aggregator.toBytes());
   const isExact = String(copy.toBytes()) === String(aggregator.toBytes());
   const other = new Aggregator({ key });
@@ -22,11 +25,13 @@ export default async function exercise() {
   }
   const pending = aggregator.pendingEvents;
   const batch = aggregator.drain();
+  const eventIds = new Set(batch.events.map(({ id }) => id)).size;
+  for (const event of batch.events) delete event.id;
   const outcome = {
-    firsts, isExact, pending, batch, left: aggregator.pendingEvents, report: aggregator.report(), merged: copy.report(),
+    news, repeat, eventIds, isAsWanted, isExact, pending, batch, left: aggregator.pendingEvents, report: aggregator.report(), merged: copy.report(),
     isSaturated: aggregator.isSaturated, passedUnseen: aggregator.passedUnseen, isCounted: aggregator.memoryBytes > 0,
     refused: refusal?.includes('event') === true, ids: new Set([anonymousId(), anonymousId()]).size, id: /^[0-9a-f]{32}$/.test(anonymousId()),
   };
-  for (const used of [aggregator, copy, other]) used.free();
+  for (const used of [aggregator, copy, other, weekly]) used.free();
   return outcome;
 }

@@ -19,10 +19,13 @@ const outcome = { ...await exercise(), troubles: await track(${JSON.stringify(ne
 `;
 
 export const OUTCOME = {
-  firsts: [true, true, false, false],
+  news: ['first', 'first', 'order', 'order'],
+  repeat: false,
   isExact: true,
-  pending: 2,
-  batch: { events: [wire('Login'), wire('Buy', { value: 2.5 })] },
+  pending: 4,
+  batch: { kept: 'order', events: ['Login', 'Buy', 'Login', 'Buy'].map((name) => wire(name, name === 'Buy' ? { value: 2.5 } : {})) },
+  eventIds: 4,
+  isAsWanted: true,
   left: 0,
   report: { counts: [count('Buy', 1, { sum: 2.5 }), count('Login', 1)], users: 1 },
   merged: { counts: [count('Buy', 1, { sum: 2.5 }), count('Login', 2)], users: 2 },

@@ -6,6 +6,7 @@ import * as parts from 'kimball-edge/parts';
 const options: KimballOptions = {
   url: 'https://analytics.example',
   memory: { memoryBytesMax: 1 << 16 },
+  preAggregate: false,
   onError: (error: KimballError) => console.log(error.code, error.count),
   parts: async () => parts,
 };

@@ -38,4 +38,5 @@ export const wire = ({ event, user, value }: Raw) => ({
   user_id: user,
   ...(value !== undefined && { value }),
   datetime: `${new Date().toISOString().slice(0, 10)}T00:00:00Z`,
+  id: '0123456789a',
 });
