@@ -42,6 +42,38 @@ export class Client {
     return response.status === 204 ? [] : (await response.json()).refused;
   }
 
+  /**
+   * Puts a namespace that has no events yet on a replay clock, or goes on with one that is on it.
+   * @returns {Promise<boolean>} false where it has events, or the token may not
+   */
+  async beginReplay(namespace) {
+    try {
+      const known = await this.#settings(namespace);
+      if (known?.clock === 'replay') return true;
+      if (known && known.events > 0) return false;
+      await this.#request('/v0/namespaces', { method: 'POST', body: JSON.stringify({ namespace, clock: 'replay' }) });
+      return true;
+    } catch (error) {
+      if (error instanceof Refusal && [401, 403, 409].includes(error.status)) return false;
+      throw error;
+    }
+  }
+
+  /** Ends a replay for good: from now on the namespace is on the clock of the present. */
+  async endReplay(namespace) {
+    await this.#request('/v0/namespaces', { method: 'POST', body: JSON.stringify({ namespace, clock: 'live' }) });
+  }
+
+  /** The settings of a namespace; null where there is none. */
+  async #settings(namespace) {
+    try {
+      return await (await this.#request(`/v0/namespaces?name=${encodeURIComponent(namespace)}`, {})).json();
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 404) return null;
+      throw error;
+    }
+  }
+
   async report(namespace) {
     const response = await this.#request(`/v0/analytics?namespace=${encodeURIComponent(namespace)}`, {});
     return response.json();

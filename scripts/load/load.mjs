@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 
 import { Client } from '../lib/client.mjs';
 import { BadRow, EventFile } from './csv.mjs';
+import { History } from './history.mjs';
 import { Lanes } from './lanes.mjs';
 import { startProgress } from '../lib/progress.mjs';
 import { encodingOf } from './text.mjs';
@@ -26,7 +27,9 @@ The file has a header line and is UTF-8, or has a byte-order mark of UTF-16; gzi
   --url URL            of the server, or variable URL (http://127.0.0.1:8787)
   --token TOKEN        or variable TOKEN
 
-Loading is safe to repeat, in part or whole: only a user's first occurrence of an event counts.`;
+With --time, what goes into a namespace that has no events yet is loaded as history, by an admin token: day after day, in the order of
+times, so that every day, week and month has its users. Loading is safe to repeat, in part or whole: only a user's first occurrence of an
+event counts.`;
 
 const OPTIONS = {
   user: { type: 'string', default: 'user_id' },
@@ -89,14 +92,18 @@ async function load(path, { user, event, value, time, namespace, into, goal: goa
   const started = performance.now();
 
   let stop = null;
+  const replay = new Set();
   try {
-    await send(file, lanes, bar);
+    if (time === undefined) await send(file, lanes, bar);
+    else await sendHistory(file, lanes, bar, client, replay);
   } catch (error) {
     if (!(error instanceof BadRow)) throw error;
     stop = error;
   } finally {
     bar.stop();
   }
+  // What stopped half-way goes on where it is loaded again.
+  if (!stop) for (const name of replay) await client.endReplay(name);
 
   const seconds = (performance.now() - started) / 1000;
   console.log(`${lanes.rows} rows in ${lanes.batches} batches, ${client.retries} retries, `
@@ -108,8 +115,13 @@ async function load(path, { user, event, value, time, namespace, into, goal: goa
   }
   if (stop) {
     throw new Error(`${path}, line ${stop.line}: ${stop.message}. `
-      + 'Everything before this line is loaded; mend it and load the file again, which counts nothing twice.');
+      + `Everything before this line is loaded; mend it and load the file again, which counts nothing twice.${stillReplaying(replay)}`);
   }
+}
+
+function stillReplaying(replay) {
+  if (replay.size === 0) return '';
+  return ` Until then ${[...replay].join(', ')} stays on its replay clock; POST /v0/namespaces with "clock": "live" ends it.`;
 }
 
 /** Reads all of the file before anything of it is sent: where it is not text, nothing is loaded. */
@@ -121,6 +133,33 @@ async function check(path, file) {
     throw error.syscall === undefined ? new Error(`${path}, ${error.message}. Nothing was loaded.`) : error;
   } finally {
     bar.stop();
+  }
+}
+
+/** Day after day, each sent whole before the next begins; `replay` gets the namespaces that are on a replay clock for it. */
+async function sendHistory(file, lanes, bar, client, replay) {
+  const history = await History.open();
+  let broken = null;
+  try {
+    try {
+      for await (const row of file.rows()) {
+        await history.add(row);
+        bar.update(file.bytesRead / 2, { rows: 0 });
+      }
+    } catch (error) {
+      if (!(error instanceof BadRow)) throw error;
+      broken = error;
+    }
+    for (const name of history.namespaces) if (await client.beginReplay(name)) replay.add(name);
+    for await (const rows of history.days()) {
+      for (const row of rows) await lanes.add(row);
+      await lanes.flush();
+      bar.update(file.bytesRead / 2, { rows: lanes.rows });
+    }
+    if (broken) throw broken;
+    bar.update(file.bytesRead, { rows: lanes.rows });
+  } finally {
+    await history.close();
   }
 }
 

@@ -8,12 +8,12 @@ use super::registry::{
     Deletable, Delete, Deleted, Deletion, EndDeletion, EventRecord, Flags, FlagsReply, Key, ListGoals, Lookup, Marks,
     NameRefusal, NamesReply, NamespacePut, NamespaceRecord, Namespaces, NoteReadable, Overview, OverviewReply,
     PendingDeletions, PutFlag, PutNamespace, RaiseWatermark, Register, Registered, Registrant, Registration,
-    RemoveFlag, Renew, RolloutTimes, Since, Unreadable, Watermark,
+    RemoveFlag, Renew, Replay, RolloutTimes, Since, Unreadable, Watermark,
 };
 use super::shard::{
-    AcceptOlder, Apply, CarryOutDeletion, Check, Close, Compact, Durations, EventNumbers, EventsOf, GetCounts,
-    GetNumbers, GetSeries, GetStatus, GoalNumbers, Injection, Inspect, Inspection, Limits, Numbers, PointNumbers,
-    SeriesNumbers, SeriesOf, Status, Time, Totals,
+    AcceptOlder, Apply, CarryOutDeletion, Check, Close, Compact, Durations, EndReplay, EventNumbers, EventsOf,
+    GetCounts, GetNumbers, GetSeries, GetStatus, GoalNumbers, Injection, Inspect, Inspection, Limits, Numbers,
+    PointNumbers, SeriesNumbers, SeriesOf, Status, Time, Totals,
 };
 use super::{
     Failure, FlagLimit, Question, Refusal, decode_answer, decode_question, encode_answer, encode_question,
@@ -67,16 +67,22 @@ fn of_registry(all: &mut Messages) {
         names: vec!["View".into(), "Buy".into()],
         goals: vec![1],
         group_users_min: 300,
-        since: Since { day: 740_311, has_earlier: true },
+        since: Some(Since { day: 740_311, has_earlier: true }),
+        replay: Some(Replay { today: Some(740_311) }),
     };
     let names = NamesReply::Known {
         shards: 4,
         incarnation: 300,
         deletions: vec![deletion(Deleted::Goal(1))],
         names_total: 2,
+        replay: Some(Replay { today: None }),
         events: vec![Ok(EventRecord { event: 300, is_goal: true }), Err(NameRefusal::EventQuota)],
     };
-    let registration = Registration { namespace: "shop".into(), names: vec!["View".into(), "Buy".into()] };
+    let registration = Registration {
+        namespace: "shop".into(),
+        days: Some((738_567, 740_311)),
+        names: vec!["View".into(), "Buy".into()],
+    };
     let register = |registrant| Register { registrations: vec![registration.clone()], registrant };
     all.add("Key", &Key { check: Some(7) }, Ok(Some([9; 32])));
     all.add("Lookup", &Lookup { namespace: "shop".into() }, Ok(Some(record.clone())));
@@ -113,9 +119,17 @@ fn of_registry(all: &mut Messages) {
     all.add("EndDeletion", &EndDeletion { number: 300 }, Ok(()));
     all.add("PendingDeletions", &PendingDeletions, Ok(Vec::new()));
     all.add("RemoveFlag", &RemoveFlag { name: "new".into() }, Ok(true));
-    let put = |group_users_min| PutNamespace { namespace: "shop".into(), group_users_min };
+    let put = |group_users_min| PutNamespace {
+        namespace: "shop".into(),
+        group_users_min,
+        shards: Some(300),
+        is_replay: Some(true),
+    };
     all.add("PutNamespace", &put(Some(300)), Ok(NamespacePut::Made(record.clone())));
-    all.add("PutNamespace, changed", &put(None), Ok(NamespacePut::Changed(record)));
+    all.add("PutNamespace, changed", &put(None), Ok(NamespacePut::Changed(record.clone())));
+    all.add("PutNamespace, live", &put(None), Ok(NamespacePut::Live(record)));
+    all.add("PutNamespace, with events", &put(None), Ok(NamespacePut::HasEvents));
+    all.add("PutNamespace, with other shards", &put(None), Ok(NamespacePut::OtherShards));
     all.add("PutNamespace, full", &put(Some(0)), Ok(NamespacePut::Full));
 }
 
@@ -143,6 +157,7 @@ fn of_shard(all: &mut Messages) {
     let numbers = SeriesNumbers { series: vec![(None, Vec::new())], missed: Vec::new() };
     all.add("GetSeries of anybody", &series(SeriesOf::Anybody), Ok(numbers));
     all.add("GetSeries of all events", &series(SeriesOf::Events), Err(Failure::Storage));
+    all.add("EndReplay", &EndReplay { today: 740_311, time: TIME }, Ok(()));
     let once = Durations { count: 1, sum_ms: 300 };
     let totals = Totals { accepted: 1, repeated: 2, batches: 3, rows_written: 4, loads: once, compactions: once };
     let status = Status {
@@ -175,6 +190,7 @@ fn batch() -> Apply {
         incarnation: 300,
         unlink: [3; 16],
         today: 740_311,
+        is_replay: true,
         limits: Limits {
             users_per_event: 300,
             combinations_per_goal: 1_000,
@@ -194,7 +210,7 @@ fn batch() -> Apply {
 #[test]
 fn every_message_has_its_bytes_and_its_kind() {
     let Messages { lines, kinds } = messages();
-    assert_eq!(kinds.len(), 30, "a question is missing here, or two have one kind");
+    assert_eq!(kinds.len(), 31, "a question is missing here, or two have one kind");
     let golden = include_str!("golden.txt");
     for (line, expected) in lines.iter().zip(golden.lines()) {
         assert_eq!(line, expected);

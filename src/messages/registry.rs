@@ -38,8 +38,17 @@ pub struct NamespaceRecord {
     pub goals: Vec<u32>,
     /// The least users of a group of which answers show the number, as set for this namespace; 0 where it is not.
     pub group_users_min: u64,
-    /// Since when it counts in periods.
-    pub since: Since,
+    /// Since when it counts in periods; absent where it is on a replay clock and has no event yet.
+    pub since: Option<Since>,
+    /// Its replay clock, if it is on one.
+    pub replay: Option<Replay>,
+}
+
+/// The clock of a namespace that history is loaded into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// The number of its present day, the greatest that any of its events was of; absent before the first.
+    pub today: Option<u32>,
 }
 
 /// Since when a namespace counts in periods.
@@ -125,6 +134,8 @@ question!(2, Register => Registered, REGISTRY);
 pub struct Registration {
     /// The namespace.
     pub namespace: String,
+    /// The numbers of the first and the last day of the events, those of the present day left out: a replay clock goes on to it.
+    pub days: Option<(u32, u32)>,
     /// Event names.
     pub names: Vec<String>,
 }
@@ -176,6 +187,8 @@ pub enum NameRefusal {
     EventsFull,
     /// The deployment has no room for it.
     NamespacesFull,
+    /// The namespace is on a replay clock, which only an admin may set.
+    Replay,
 }
 
 impl NameRefusal {
@@ -199,6 +212,8 @@ pub enum NamesReply {
         deletions: Vec<Deletion>,
         /// How many event names it has.
         names_total: u64,
+        /// Its replay clock, if it is on one: then nothing of this is to be kept for another batch.
+        replay: Option<Replay>,
         /// Those asked for, in that order.
         events: Vec<Result<EventRecord, NameRefusal>>,
     },
@@ -358,6 +373,10 @@ pub struct PutNamespace {
     pub namespace: String,
     /// [`NamespaceRecord::group_users_min`]; where absent, it stays as it is.
     pub group_users_min: Option<u64>,
+    /// Its number of shards, where it is to have another than usual.
+    pub shards: Option<u32>,
+    /// Whether it is to be on a replay clock; where absent, that stays as it is.
+    pub is_replay: Option<bool>,
 }
 question!(20, PutNamespace => NamespacePut, REGISTRY);
 
@@ -368,6 +387,12 @@ pub enum NamespacePut {
     Made(NamespaceRecord),
     /// It was there, and is like this now.
     Changed(NamespaceRecord),
+    /// It was there on a replay clock, and is on that of the present from now on.
+    Live(NamespaceRecord),
     /// There is no room for it.
     Full,
+    /// It has events: a replay clock would have to begin before them.
+    HasEvents,
+    /// It is there with another number of shards.
+    OtherShards,
 }

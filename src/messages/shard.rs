@@ -26,6 +26,8 @@ pub struct Apply {
     pub unlink: [u8; 16],
     /// The number of the present day.
     pub today: u32,
+    /// Whether that is the day of a replay clock, on which nothing closes by itself.
+    pub is_replay: bool,
     /// What the shard is held to.
     pub limits: Limits,
     /// The events that occur.
@@ -258,6 +260,16 @@ pub struct PointNumbers {
     /// Whether some users may be missing.
     pub is_over: bool,
 }
+
+/// Ends a replay: what is over by this day closes, and from now on by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndReplay {
+    /// The number of the present day.
+    pub today: u32,
+    /// What periods are held to.
+    pub time: Time,
+}
+question!(12, EndReplay => (), SHARD);
 
 /// Asks how the shard is, without loading the state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

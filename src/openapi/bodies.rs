@@ -36,6 +36,19 @@ pub enum UserId {
     Number(WholeNumber),
 }
 
+/// What tells an event from others, of 1 to 256 bytes of UTF-8.
+#[derive(Serialize, ToSchema)]
+pub struct EventId(String);
+
+/// What a sender keeps of its events: first occurrences of weeks, of days, or whatever a funnel can depend on.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kept {
+    Week,
+    Day,
+    Order,
+}
+
 /// Something that a user did.
 #[derive(Serialize, ToSchema)]
 pub struct Event {
@@ -52,6 +65,8 @@ pub struct Event {
     pub value: Option<f64>,
     /// Chooses the day that it counts in, and its week and month; now where absent.
     pub datetime: Option<Time>,
+    /// Tells it from others when it is sent again: 1 to 256 bytes.
+    pub id: Option<EventId>,
 }
 
 /// Events in their order, at most 10,000 of them.
@@ -59,6 +74,8 @@ pub struct Event {
 pub struct EventBatch {
     /// A goal later in the list sees the events before it.
     pub events: EventList,
+    /// What the sender keeps of its events.
+    pub kept: Option<Kept>,
 }
 
 /// Events in their order.
@@ -91,6 +108,19 @@ pub struct NewNamespace {
     /// The least users of a group of which answers show the number; where absent, it stays as it is.
     #[schema(minimum = 0, maximum = 1000)]
     pub group_users_min: Option<u64>,
+    /// Its number of shards, where it is made and is to have another than `SHARDS`.
+    #[schema(minimum = 1, maximum = 64)]
+    pub shards: Option<u32>,
+    /// `replay` before the first event, to load history; `live` ends that.
+    pub clock: Option<Clock>,
+}
+
+/// What a namespace takes for the present day.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    Live,
+    Replay,
 }
 
 /// A feature flag: on where `boolean` is true, else where a condition matches, else for the share of users that its

@@ -20,7 +20,7 @@ use crate::core::answers::short::{
     Access, ErrorBody, Features, Goals, Health, NamespaceSettings, Namespaces, Recorded,
 };
 use crate::core::answers::status::ServiceStatus;
-use crate::core::settings::limits::{BATCH_EVENTS, FLAG_CONDITIONS, FLAG_VALUES, NAME_BYTES};
+use crate::core::settings::limits::{BATCH_EVENTS, EVENT_ID_BYTES, FLAG_CONDITIONS, FLAG_VALUES, NAME_BYTES};
 
 /// No control characters.
 const PROPERTY_PATTERN: &str = r"^[^\u0000-\u001F\u007F-\u009F]+$";
@@ -171,6 +171,7 @@ fn bounds(schema: &str) -> Map<String, Value> {
         // Bytes are at least as many as characters: what is longer than this is refused in any case.
         "Name" => json!({"minLength": 1, "maxLength": NAME_BYTES.default, "pattern": NAME_PATTERN}),
         "PropertyName" => json!({"minLength": 1, "maxLength": NAME_BYTES.default, "pattern": PROPERTY_PATTERN}),
+        "EventId" => json!({"minLength": 1, "maxLength": EVENT_ID_BYTES}),
         "UserText" => json!({"minLength": 1, "maxLength": NAME_BYTES.default}),
         "PropertyText" => json!({"maxLength": NAME_BYTES.default}),
         "Time" => json!({"format": "date-time"}),

@@ -35,10 +35,11 @@ const BODY: [Code; 11] = [
     Code::BodiesBusy,
 ];
 
-const RECORDING: [Code; 8] = [
+const RECORDING: [Code; 9] = [
     Code::BatchTooLarge,
     Code::EventUnknown,
     Code::NamespaceUnknown,
+    Code::Replay,
     Code::Quota,
     Code::NamespacesFull,
     Code::EventsFull,
@@ -148,10 +149,12 @@ pub fn docs(endpoint: Endpoint) -> Docs {
 }
 
 fn put_namespace() -> Docs {
-    let full = [Code::NamespacesFull];
+    let full = [Code::NamespacesFull, Code::HasEvents, Code::Exists];
     let mut docs = write("putNamespace", "events", "Make or set a namespace", PUT_NAMESPACE, "NewNamespace", &full);
     docs.responses.clear();
-    docs.answering("200", &json_ok("Namespace", false)).answering("201", &json_ok("Namespace", false))
+    docs.answering("200", &json_ok("Namespace", false))
+        .answering("201", &json_ok("Namespace", false))
+        .answering("204", &json!({"description": "Its replay has ended."}))
 }
 
 fn series() -> Docs {
@@ -214,7 +217,8 @@ const NAMESPACE: &str = "Its shards, how many event names it has, and its settin
     in a path: GET /v0/namespaces takes it as `?name=`.";
 const PUT_NAMESPACE: &str = "Makes the namespace where there is none (201), and changes its settings. Numbers of fewer users \
     than `group_users_min` are then `null` in every answer, and the object that holds one has `\"suppressed\": true`. \
-    `GROUP_USERS_MIN` holds where it is greater.";
+    `GROUP_USERS_MIN` holds where it is greater. With `clock: replay`, before its first event, its present day is the greatest day of \
+    the events that admins send, so that history counts in its periods; `clock: live` ends that for good (204).";
 const FEATURES: &str = "Whether each flag is on for the user. Where `user_obj.user_id` and `context_obj.feature` are both \
     given, that is recorded as an event of this user after the response.";
 const USER_OBJ: &str = "The base64 of a JSON object with the user's properties; `user_id` (string or integer) says who it \

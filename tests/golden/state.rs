@@ -76,7 +76,7 @@ pub fn state_4() -> (Aggregator, Vec<Vec<u8>>) {
     let record = |event: u32, user: u32, on: u32| {
         let mut operation = weekly(event, user, None);
         if let Operation::Record { value, time, .. } = &mut operation {
-            *value = Some(f64::from(user) / 4.0).filter(|_| event == 1 && user % 2 == 0);
+            *value = Some(f64::from(user) / 4.0).filter(|_| event == 1 && user.is_multiple_of(2));
             *time = Some(Occurrence { day: day(on), units: if event == 0 { Units::OF_EVENTS } else { Units::ALL } });
         }
         operation

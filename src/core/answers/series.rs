@@ -16,8 +16,8 @@ pub struct Series<'a> {
     pub event: Option<&'a str>,
     /// `day`, `week` or `month`.
     pub unit: &'static str,
-    /// The first day that the namespace counts periods of.
-    pub since: String,
+    /// The first day that the namespace counts periods of; null on a replay clock before the first event.
+    pub since: Option<String>,
     /// Present and false where the event has no series of this unit; there are no points then.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
@@ -36,8 +36,8 @@ pub struct Series<'a> {
 pub struct EverySeries<'a> {
     /// `day`, `week` or `month`.
     pub unit: &'static str,
-    /// The first day that the namespace counts periods of.
-    pub since: String,
+    /// The first day that the namespace counts periods of; null on a replay clock before the first event.
+    pub since: Option<String>,
     /// One for each event, ascending by name.
     pub series: Vec<EventSeries<'a>>,
 }
@@ -100,8 +100,8 @@ pub struct Calendar {
     pub today: Day,
     /// Days after its end for which a period takes late events.
     pub lateness_days: i64,
-    /// The first day of which periods are counted.
-    pub since: Day,
+    /// The first day of which periods are counted; absent where none is yet.
+    pub since: Option<Day>,
     /// Whether events were counted before that, in no period.
     pub has_earlier: bool,
 }
@@ -109,8 +109,8 @@ pub struct Calendar {
 impl Calendar {
     /// The first day of which periods are counted, as text.
     #[must_use]
-    pub fn since_text(&self) -> String {
-        self.since.date_text()
+    pub fn since_text(&self) -> Option<String> {
+        self.since.map(Day::date_text)
     }
 
     /// The points of an event, or of anybody, one for every period of a range.
@@ -145,7 +145,8 @@ impl Calendar {
         let numbers: PeriodReport =
             report.series.get(&event).and_then(|periods| periods.get(&period)).copied().unwrap_or_default();
         // Late events may be of days before the namespace was made.
-        let is_known = is_kept && (last >= self.since || numbers.users > 0);
+        let is_counted = self.since.is_some_and(|since| last >= since);
+        let is_known = is_kept && (is_counted || numbers.users > 0);
         let users = is_known.then(|| gate.users(numbers.users));
         let first_users = is_known.then(|| gate.users(numbers.first_users));
         let value = numbers.value.filter(|_| is_known);
@@ -156,7 +157,7 @@ impl Calendar {
             () if last > closed => "late",
             () => "closed",
         };
-        let has_begun_late = first < self.since && (self.has_earlier || last < self.since);
+        let has_begun_late = !is_counted || (self.has_earlier && self.since.is_some_and(|since| first < since));
         let complete = is_known && !has_begun_late && !numbers.is_over && !report.has_missed(period);
         let suppressed = Suppressed::of(hidden || value.is_some_and(Shown::is_hidden));
         Point { period: period.to_string(), users, first_users, value, state, complete, suppressed }

@@ -52,14 +52,14 @@ pub struct Namespaces {
 pub struct NamespaceSettings<'a> {
     /// Its name.
     pub namespace: &'a str,
-    /// `live`: periods are those of the present day.
+    /// `live`, or `replay` while history is loaded.
     pub clock: &'static str,
-    /// The present day, UTC.
+    /// The present day, UTC; of a replay clock the greatest day of its events.
     pub today: String,
     /// Its number of shards, which never changes.
     pub shards: u32,
-    /// The first day that it counts periods of.
-    pub since: String,
+    /// The first day that it counts periods of; null on a replay clock before the first event.
+    pub since: Option<String>,
     /// Its event names.
     pub events: u64,
     /// The least users of a group of which answers show the number, as set for this namespace. `GROUP_USERS_MIN` holds where

@@ -78,14 +78,18 @@ impl Day {
                 4 | 7 => byte == b'-',
                 _ => byte.is_ascii_digit(),
             });
-        let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| has_form)?;
-        Some(Self::of_date(Some(date)))
+        let mut parts = text.splitn(3, '-').map(|part| part.parse().unwrap_or(0)).filter(|_| has_form);
+        let [year, month, day]: [u32; 3] = [parts.next()?, parts.next()?, parts.next()?];
+        NaiveDate::from_ymd_opt(year.cast_signed(), month, day).map(|date| Self::of_date(Some(date)))
     }
 
     /// Its text, as in `2026-11-28`.
     #[must_use]
     pub fn date_text(self) -> String {
-        self.date().format("%Y-%m-%d").to_string()
+        let mut text = self.to_string();
+        // What is behind it is the first second of the day.
+        text.truncate("2026-11-28".len());
+        text
     }
 
     /// The day of the calendar.

@@ -8,10 +8,7 @@ use super::batch::{BatchBuilder, NewEvent};
 use super::scalar::{Key, Object, Scalar};
 use super::{BadRequest, DEFAULT_NAMESPACE, Fault, check_value, name, required, user_id_of};
 use crate::core::periods::day::Day;
-use crate::core::settings::limits::RequestLimits;
-
-/// Bytes of an event's id.
-const EVENT_ID_BYTES_MAX: usize = 256;
+use crate::core::settings::limits::{EVENT_ID_BYTES, RequestLimits};
 
 pub(super) const FIELDS: [&str; 7] = ["event_name", "user_id", "namespace", "ensure_goal", "value", "datetime", "id"];
 
@@ -96,7 +93,7 @@ pub(super) fn add_event(
     };
     match id {
         Scalar::Absent => {}
-        Scalar::Text(id) if (1..=EVENT_ID_BYTES_MAX).contains(&id.len()) => {}
+        Scalar::Text(id) if (1..=EVENT_ID_BYTES).contains(&id.len()) => {}
         _ => return invalid("id", "must be a string of 1 to 256 bytes"),
     }
     let index = index.unwrap_or(0) as u32;

@@ -235,6 +235,8 @@ pub const CLOSING_SPREAD_MS: u64 = 6 * 3_600_000;
 pub const CLOSING_SHARDS: u32 = 16;
 /// Milliseconds after which an alarm comes again that met as many.
 pub const CLOSING_RETRY_MS: u64 = 1_000;
+/// Milliseconds after which an alarm that has not come is set again.
+pub const ALARM_OVERDUE_MS: u64 = 60_000;
 /// Shards that are asked at the same time for one read or written to for one batch.
 pub const FAN_OUT: usize = 16;
 /// How often a batch is tried where something of its namespace is deleted meanwhile.
@@ -331,6 +333,8 @@ pub const COUNTER_SETTINGS: usize = 100;
 pub const PATTERN_PROGRAM_BYTES: usize = 256 << 10;
 /// Bytes of one pattern in `COUNTERS`.
 pub const PATTERN_BYTES: usize = 1_024;
+/// Bytes of the id of an event.
+pub const EVENT_ID_BYTES: usize = 256;
 /// Bytes of a query string.
 pub const QUERY_BYTES: usize = 64 << 10;
 /// The greatest magnitude of an event's value: with at most [`USERS_PER_EVENT`] of them, no sum can overflow.

@@ -13,6 +13,7 @@ use worker::Env;
 use super::ask::{ask, ask_registry, shard_name};
 use super::deletions;
 use crate::core::identity::{Keys, NameHash, UnlinkKey};
+use crate::core::periods::day::Day;
 use crate::core::requests::{BLANK, BadRequest, DEFAULT_NAMESPACE, is_blank};
 use crate::core::settings::limits::{EVENTS_PER_TURN, NAME_CACHE_BYTES, REFUSAL_CACHE_MS};
 use crate::edge::host::clock;
@@ -22,7 +23,7 @@ use crate::edge::http::error::ApiError;
 use crate::messages::Failure;
 use crate::messages::registry::{
     EventRecord, ListGoals, Lookup, NameRefusal, NamesReply, NamespaceRecord, Namespaces, REGISTRY_NAME, Register,
-    Registered, Registrant, Registration, Since,
+    Registered, Registrant, Registration, Replay, Since,
 };
 
 /// Everything about a namespace.
@@ -37,16 +38,23 @@ pub struct Namespace {
     pub unlink: UnlinkKey,
     /// The least users of a group of which answers show the number, as set for this namespace.
     pub group_users_min: u64,
-    /// Since when it counts in periods.
-    pub since: Since,
+    /// Since when it counts in periods; absent where it is on a replay clock and has no event yet.
+    pub since: Option<Since>,
+    /// Its replay clock, if it is on one.
+    pub replay: Option<Replay>,
     goals: BTreeSet<u32>,
 }
 
 impl Namespace {
     fn of(record: NamespaceRecord, keys: &Keys) -> Self {
-        let NamespaceRecord { namespace: name, shards, names, goals, group_users_min, since } = record;
+        let NamespaceRecord { namespace: name, shards, names, goals, group_users_min, since, replay } = record;
         let unlink = keys.unlink(&name);
-        Self { name, shards, names, unlink, group_users_min, since, goals: goals.into_iter().collect() }
+        Self { name, shards, names, unlink, group_users_min, since, replay, goals: goals.into_iter().collect() }
+    }
+
+    /// Its present day: of a replay clock the greatest of its events.
+    pub fn today(&self) -> Day {
+        today_of(self.replay)
     }
 
     /// The names of the goals.
@@ -85,7 +93,14 @@ pub struct Target {
     pub incarnation: u64,
     /// The key of its fingerprints.
     pub unlink: UnlinkKey,
+    /// Its replay clock, if it is on one: then it is not cached, for the clock goes on with every batch.
+    pub replay: Option<Replay>,
     known: RefCell<Known>,
+}
+
+fn today_of(replay: Option<Replay>) -> Day {
+    let day = replay.and_then(|replay| Day::of_number(replay.today?.into()));
+    day.unwrap_or_else(clock::today)
 }
 
 /// What an isolate knows of a namespace's events.
@@ -139,6 +154,24 @@ pub struct Resolved {
     pub events: Vec<Result<Event, NameRefusal>>,
 }
 
+impl Resolved {
+    /// Those of a namespace on a replay clock, of which nothing is cached.
+    fn of_replay(
+        asked: &Registration,
+        (shards, incarnation, replay): (u32, u64, Replay),
+        records: Vec<Result<EventRecord, NameRefusal>>,
+        config: &Config,
+        keys: &Keys,
+    ) -> Self {
+        let (name, unlink) = (asked.namespace.clone(), keys.unlink(&asked.namespace));
+        let (replay, known) = (Some(replay), RefCell::new(Known::new(keys)));
+        let target = Rc::new(Target { name, shards, incarnation, unlink, replay, known });
+        let events = asked.names.iter().zip(records);
+        let events = events.map(|(name, record)| record.map(|record| target.learn(name, record, config).0)).collect();
+        Self { target: Some(target), events }
+    }
+}
+
 /// Namespaces in two generations: those used since the last change of generations, and those used before. Where the
 /// first takes half of the room, the second is dropped. So what is in use stays, whatever else is asked for.
 #[derive(Default)]
@@ -158,6 +191,11 @@ thread_local! {
 const ENTRY_BYTES: usize = 128;
 
 impl Target {
+    /// The present day of its batches.
+    pub fn today(&self) -> Day {
+        today_of(self.replay)
+    }
+
     /// The name of the object that holds a shard.
     pub fn shard_name(&self, index: u32) -> String {
         shard_name(&self.name, index)
@@ -229,7 +267,8 @@ impl Cache {
         // What is known of another incarnation is out of date.
         self.get(namespace).filter(|target| target.incarnation == incarnation).unwrap_or_else(|| {
             let (name, unlink) = (namespace.to_owned(), keys.unlink(namespace));
-            let target = Rc::new(Target { name, shards, incarnation, unlink, known: RefCell::new(Known::new(keys)) });
+            let known = RefCell::new(Known::new(keys));
+            let target = Rc::new(Target { name, shards, incarnation, unlink, replay: None, known });
             self.put(Rc::clone(&target), ENTRY_BYTES + namespace.len());
             target
         })
@@ -272,8 +311,15 @@ impl Cache {
     /// Takes in what the registry says of the missing names of a namespace.
     fn learn(&mut self, asked: &Registration, reply: NamesReply, config: &Config, keys: &Keys) -> Resolved {
         let (shards, incarnation, names_total, records) = match reply {
+            NamesReply::Known { shards, incarnation, replay: Some(clock), events, .. } => {
+                self.forget(&asked.namespace);
+                return Resolved::of_replay(asked, (shards, incarnation, clock), events, config, keys);
+            }
             NamesReply::Known { shards, incarnation, names_total, events, .. } => {
                 (shards, incarnation, names_total, events)
+            }
+            NamesReply::Refused(refusal @ NameRefusal::Replay) => {
+                return Resolved { target: None, events: vec![Err(refusal); asked.names.len()] };
             }
             NamesReply::Refused(refusal) => {
                 self.refusing = Some(Refusing::now(refusal));
@@ -311,6 +357,17 @@ pub async fn look_up(env: &Env, keys: &Keys, namespace: &str) -> Result<Option<R
     Ok(record.map(|record| Rc::new(Namespace::of(record, keys))))
 }
 
+/// Names of a namespace that are asked for.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The namespace.
+    pub namespace: &'a str,
+    /// The names, each once.
+    pub names: &'a [String],
+    /// The numbers of the first and the last day that the events say, if they say one.
+    pub days: Option<(u32, u32)>,
+}
+
 /// The events that these names stand for, in the order asked for. Those that are new are registered, as far as the
 /// registrant may.
 ///
@@ -320,19 +377,19 @@ pub async fn resolve(
     env: &Env,
     config: &Config,
     keys: &Keys,
-    wanted: &[(&str, &[String])],
+    wanted: &[Wanted<'_>],
     registrant: Registrant,
 ) -> Result<Vec<Resolved>, ApiError> {
     let (mut resolved, mut asked, mut places) = (Vec::new(), Vec::new(), Vec::new());
     let mut turn = Turn::default();
-    for (place, &(namespace, names)) in wanted.iter().enumerate() {
+    for (place, &Wanted { namespace, names, days }) in wanted.iter().enumerate() {
         turn.take(names.len()).await;
         let (found, missing) = CACHE.with_borrow_mut(|cache| cache.resolve(namespace, names, registrant));
         refuse_full(&found, config)?;
         resolved.push(found);
         if !missing.is_empty() {
             let names = missing.iter().filter_map(|&position| names.get(position).cloned()).collect();
-            asked.push(Registration { namespace: namespace.to_owned(), names });
+            asked.push(Registration { namespace: namespace.to_owned(), days, names });
             places.push((place, missing));
         }
     }

@@ -6,7 +6,7 @@ use futures_util::{StreamExt, stream};
 use worker::Env;
 
 use super::ask::ask;
-use super::directory::{self, Event, Resolved, Sent, Target};
+use super::directory::{self, Event, Resolved, Sent, Target, Wanted};
 use crate::core::identity::Keys;
 use crate::core::periods::day::Day;
 use crate::core::requests::{Batch, NamespaceBatch};
@@ -51,8 +51,7 @@ pub async fn apply(
     registrant: Registrant,
     fault: Injection,
 ) -> Result<Applied, ApiError> {
-    let wanted: Vec<(&str, &[String])> =
-        batch.namespaces.iter().map(|part| (part.namespace.as_str(), part.names.as_slice())).collect();
+    let wanted: Vec<Wanted<'_>> = batch.namespaces.iter().map(wanted_of).collect();
     let resolved = directory::resolve(env, config, keys, &wanted, registrant).await?;
     let mut applied = Applied { refused: Vec::new(), epoch: 0 };
     for (at, (mut resolved, part)) in resolved.into_iter().zip(&batch.namespaces).enumerate() {
@@ -62,7 +61,7 @@ pub async fn apply(
         }
         let mut tries = 0;
         while let Sent::OtherIncarnation = apply_part(env, config, &resolved, part, fault).await? {
-            resolved = renewed(env, config, keys, &part.namespace, &part.names, registrant, &mut tries).await?;
+            resolved = renewed(env, config, keys, wanted_of(part), registrant, &mut tries).await?;
         }
         applied.refused.extend(part.items.iter().filter_map(|item| {
             let refusal = resolved.events.get(item.name as usize)?.err()?;
@@ -74,13 +73,19 @@ pub async fn apply(
     Ok(applied)
 }
 
+/// The names of a batch's part, and the days that its events say.
+fn wanted_of(part: &NamespaceBatch) -> Wanted<'_> {
+    let days = || part.items.iter().filter_map(|item| item.day);
+    let days = days().min().zip(days().max()).map(|(first, last)| (first.number(), last.number()));
+    Wanted { namespace: &part.namespace, names: &part.names, days }
+}
+
 /// The numbers of names in the present incarnation of their namespace, after what was sent was of another one.
 async fn renewed(
     env: &Env,
     config: &Config,
     keys: &Keys,
-    namespace: &str,
-    names: &[String],
+    wanted: Wanted<'_>,
     registrant: Registrant,
     tries: &mut u32,
 ) -> Result<Resolved, ApiError> {
@@ -88,19 +93,18 @@ async fn renewed(
     if *tries == INCARNATION_TRIES {
         return Err(ApiError::storage(&"a namespace changes faster than it can be written to".into()));
     }
-    directory::forget(namespace);
-    resolve_one(env, config, keys, namespace, names, registrant).await
+    directory::forget(wanted.namespace);
+    resolve_one(env, config, keys, wanted, registrant).await
 }
 
 async fn resolve_one(
     env: &Env,
     config: &Config,
     keys: &Keys,
-    namespace: &str,
-    names: &[String],
+    wanted: Wanted<'_>,
     registrant: Registrant,
 ) -> Result<Resolved, ApiError> {
-    let resolved = directory::resolve(env, config, keys, &[(namespace, names)], registrant).await?;
+    let resolved = directory::resolve(env, config, keys, &[wanted], registrant).await?;
     resolved.into_iter().next().ok_or_else(|| ApiError::storage(&"no names were resolved".into()))
 }
 
@@ -114,16 +118,16 @@ async fn apply_part(
     let Some(target) = target else {
         return Ok(Sent::Done);
     };
-    let today = clock::today();
+    let today = target.today();
     let (operations, new_goals) = operations(target, events, part, &config.counters, today);
-    let sent = send(env, config, target, operations, events, today, fault).await;
+    let sent = send(env, config, target, operations, events, fault).await;
     if new_goals.is_empty() || matches!(sent, Ok(Sent::OtherIncarnation)) {
         return sent;
     }
     if sent.is_err() {
         // Some shards may have taken the goals with their events, and one has refused both. No shard refuses goals alone.
         let goals = goals_only(target, events, &new_goals);
-        if let Sent::OtherIncarnation = send(env, config, target, goals, events, today, fault).await? {
+        if let Sent::OtherIncarnation = send(env, config, target, goals, events, fault).await? {
             return sent;
         }
     }
@@ -186,10 +190,11 @@ pub async fn add_goal(
     registrant: Registrant,
 ) -> Result<(), ApiError> {
     let names = [name.to_owned()];
-    let mut resolved = resolve_one(env, config, keys, namespace, &names, registrant).await?;
+    let wanted = Wanted { namespace, names: &names, days: None };
+    let mut resolved = resolve_one(env, config, keys, wanted, registrant).await?;
     let mut tries = 0;
     while let Sent::OtherIncarnation = make_goal(env, config, &resolved).await? {
-        resolved = renewed(env, config, keys, namespace, &names, registrant, &mut tries).await?;
+        resolved = renewed(env, config, keys, wanted, registrant, &mut tries).await?;
     }
     Ok(())
 }
@@ -199,7 +204,7 @@ async fn make_goal(env: &Env, config: &Config, Resolved { target, events }: &Res
         return Err(ApiError::storage(&"the registry did not name the goal".into()));
     };
     let goal = goals_only(target, events, &BTreeSet::from([event.number]));
-    match send(env, config, target, goal, events, clock::today(), Injection::None).await? {
+    match send(env, config, target, goal, events, Injection::None).await? {
         Sent::Done => directory::list_goals(env, target, vec![event.number]).await,
         Sent::OtherIncarnation => Ok(Sent::OtherIncarnation),
     }
@@ -213,9 +218,9 @@ async fn send(
     target: &Target,
     operations: Vec<Operations>,
     events: &[Result<Event, NameRefusal>],
-    today: Day,
     fault: Injection,
 ) -> Result<Sent, ApiError> {
+    let today = target.today();
     let entry = |event: &Result<Event, NameRefusal>, index| {
         // One that was refused keeps its position, and no operation is on it.
         let &Ok(Event { number, tag, setting, .. }) = event else {
@@ -232,6 +237,7 @@ async fn send(
             incarnation: target.incarnation,
             unlink: target.unlink.to_bytes(),
             today: today.number(),
+            is_replay: target.replay.is_some(),
             limits: config.shard_limits(index, target.shards),
             events: events.iter().map(|event| entry(event, index)).collect(),
             operations,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use futures_util::{StreamExt, stream};
 use worker::Env;
 
-use super::ask::ask_shard;
+use super::ask::{ask_shard, shard_name};
 use super::directory::{self, Namespace};
 use crate::api::code::Code;
 use crate::core::answers::analytics::Unnamed;
@@ -19,7 +19,7 @@ use crate::edge::host::clock;
 use crate::edge::host::config::Config;
 use crate::edge::http::error::ApiError;
 use crate::messages::Question;
-use crate::messages::shard::{EventsOf, GetCounts, GetNumbers, GetSeries, Numbers, SeriesOf};
+use crate::messages::shard::{EndReplay, EventsOf, GetCounts, GetNumbers, GetSeries, Numbers, SeriesOf};
 
 /// A namespace with its numbers, or nothing where it does not exist.
 pub type Found = Option<(Rc<Namespace>, Gated)>;
@@ -57,10 +57,26 @@ pub async fn series(
     of: SeriesOf,
     (from, to): (Period, Period),
 ) -> Result<Gated<SeriesReport>, ApiError> {
-    let (today, time) = (clock::today().number(), config.time());
+    let (today, time) = (namespace.today().number(), config.time());
     let question = GetSeries { today, time, of, from: from.code(), to: to.code() };
     let report = merged(env, namespace, &question, SeriesReport::merge).await?;
     Ok(Gated::new(report, gate(config, Some(namespace))))
+}
+
+/// Has every shard end a replay.
+///
+/// # Errors
+/// When a shard cannot be reached; doing it again goes on with it.
+pub async fn end_replay(env: &Env, config: &Config, namespace: &str, shards: u32) -> Result<(), ApiError> {
+    let question = EndReplay { today: clock::today().number(), time: config.time() };
+    let asked = stream::iter(0..shards)
+        .map(|index| {
+            let question = &question;
+            async move { ask_shard(env, &shard_name(namespace, index), question).await }
+        })
+        .buffer_unordered(FAN_OUT)
+        .collect::<Vec<_>>();
+    asked.await.into_iter().collect()
 }
 
 async fn gather<Q: Question<Answer = Numbers>>(

@@ -75,6 +75,7 @@ async fn record_batch(call: Call<'_>, events: &mut u64) -> Result<(Applied, bool
     let latest = Some(clock::today().plus(1));
     let has_later = batch.namespaces.iter().flat_map(|part| &part.items).any(|item| item.day > latest);
     let applied = ingest::apply(call.env, call.config, &keys, &batch, call.principal.registrant(), call.fault).await?;
+    metrics::kept(batch.kept);
     Ok((applied, has_later))
 }
 

@@ -3,9 +3,11 @@
 use crate::api::code::Code;
 use crate::core::answers::short::{NamespaceSettings, Namespaces};
 use crate::core::periods::day::Day;
-use crate::core::requests::{BadRequest, DEFAULT_NAMESPACE, check_name, parse_namespace, parse_path_name};
+use crate::core::requests::{
+    BadRequest, DEFAULT_NAMESPACE, NewNamespace, check_name, parse_namespace, parse_path_name,
+};
 use crate::edge::gateway::ask::ask_registry;
-use crate::edge::gateway::directory;
+use crate::edge::gateway::{directory, reports};
 use crate::edge::host::clock;
 use crate::edge::http::body::read_json;
 use crate::edge::http::call::Call;
@@ -41,13 +43,29 @@ pub async fn read_one(call: Call<'_>) -> Result<Reply, ApiError> {
 pub async fn put(call: Call<'_>) -> Result<Reply, ApiError> {
     let body = read_json(&call.request, call.config).await?;
     let (asked, _lease) = body.parse(async |body| parse_namespace(body, &call.config.request), |_| 0).await?;
-    let question = PutNamespace { namespace: asked.namespace, group_users_min: asked.group_users_min };
+    let NewNamespace { namespace, group_users_min, shards, is_replay } = asked;
+    let question = PutNamespace { namespace, group_users_min, shards, is_replay };
     match ask_registry(call.env, &question).await? {
         NamespacePut::Made(record) => Ok(answer(&record)?.with_status(201)),
+        // A replay that has ended may not have ended in all shards.
+        NamespacePut::Changed(record) if is_replay == Some(false) => {
+            reports::end_replay(call.env, call.config, &record.namespace, record.shards).await?;
+            answer(&record)
+        }
+        NamespacePut::Live(record) => {
+            reports::end_replay(call.env, call.config, &record.namespace, record.shards).await?;
+            Ok(Reply::no_content())
+        }
         NamespacePut::Changed(record) => answer(&record),
         NamespacePut::Full => {
             let (namespaces, events) = (call.config.namespaces_max, call.config.events_per_namespace_max);
             Err(ApiError::full(NameRefusal::NamespacesFull, namespaces, events))
+        }
+        NamespacePut::HasEvents => {
+            Err(ApiError::new(Code::HasEvents, "the namespace has events; a replay clock begins before the first"))
+        }
+        NamespacePut::OtherShards => {
+            Err(ApiError::new(Code::Exists, "the namespace has another number of shards, which never changes"))
         }
     }
 }
@@ -63,20 +81,22 @@ async fn one(call: &Call<'_>, namespace: String) -> Result<Reply, ApiError> {
         // It is listed before its first event.
         None if namespace == DEFAULT_NAMESPACE => {
             let (shards, names, goals) = (call.config.shards, Vec::new(), Vec::new());
-            let since = Since { day: clock::today().number(), has_earlier: false };
-            answer(&NamespaceRecord { namespace, shards, names, goals, group_users_min: 0, since })
+            let since = Some(Since { day: clock::today().number(), has_earlier: false });
+            answer(&NamespaceRecord { namespace, shards, names, goals, group_users_min: 0, since, replay: None })
         }
         None => Err(ApiError::new(Code::NoNamespace, "there is no namespace of this name")),
     }
 }
 
 fn answer(record: &NamespaceRecord) -> Result<Reply, ApiError> {
+    let day = |number: u32| Day::of_number(number.into());
+    let today = record.replay.and_then(|replay| day(replay.today?));
     Reply::json(&NamespaceSettings {
         namespace: &record.namespace,
-        clock: "live",
-        today: clock::today().date_text(),
+        clock: if record.replay.is_some() { "replay" } else { "live" },
+        today: today.unwrap_or_else(clock::today).date_text(),
         shards: record.shards,
-        since: Day::of_number(record.since.day.into()).unwrap_or(Day::MAX).date_text(),
+        since: record.since.and_then(|since| day(since.day)).map(Day::date_text),
         // Those that were deleted have no name.
         events: record.names.iter().filter(|name| !name.is_empty()).count() as u64,
         group_users_min: record.group_users_min,

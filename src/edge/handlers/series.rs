@@ -5,7 +5,7 @@ use crate::core::answers::gate::Gated;
 use crate::core::answers::series::{Calendar, EventSeries, EverySeries, Series};
 use crate::core::periods::day::Day;
 use crate::core::periods::period::Period;
-use crate::core::requests::{DEFAULT_NAMESPACE, SeriesQuery, Whose, parse_series};
+use crate::core::requests::{DEFAULT_NAMESPACE, SeriesQuery, Whose, namespace_of, parse_series};
 use crate::core::state::series_report::SeriesReport;
 use crate::edge::gateway::directory::{self, Namespace};
 use crate::edge::gateway::keys::keys;
@@ -45,11 +45,13 @@ fn list((from, to): (Period, Period)) -> impl Iterator<Item = Period> + Clone {
 /// # Errors
 /// When there is no such namespace or event, or a shard cannot be read: never a part of the numbers.
 pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
-    let today = clock::today();
-    let asked = parse_series(&call.query, &call.config.request, today)?;
+    let name = namespace_of(&call.query, &call.config.request)?;
     let keys = keys(call.env, call.config).await?;
+    let namespace = directory::look_up(call.env, &keys, name).await?;
+    let today = namespace.as_ref().map_or_else(clock::today, |namespace| namespace.today());
+    let asked = parse_series(&call.query, &call.config.request, today)?;
     let ranges = Ranges::of(&asked);
-    let Some(namespace) = directory::look_up(call.env, &keys, asked.namespace).await? else {
+    let Some(namespace) = namespace else {
         return of_nobody(&call, &asked, &ranges);
     };
     let calendar = calendar(&call, &namespace);
@@ -76,10 +78,10 @@ pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
 
 fn calendar(call: &Call<'_>, namespace: &Namespace) -> Calendar {
     Calendar {
-        today: clock::today(),
+        today: namespace.today(),
         lateness_days: call.config.lateness_days.into(),
-        since: Day::of_number(namespace.since.day.into()).unwrap_or(Day::MAX),
-        has_earlier: namespace.since.has_earlier,
+        since: namespace.since.and_then(|since| Day::of_number(since.day.into())),
+        has_earlier: namespace.since.is_some_and(|since| since.has_earlier),
     }
 }
 
@@ -90,7 +92,7 @@ fn of_nobody(call: &Call<'_>, asked: &SeriesQuery<'_>, ranges: &Ranges) -> Resul
     }
     let today = clock::today();
     let calendar =
-        Calendar { today, lateness_days: call.config.lateness_days.into(), since: today, has_earlier: false };
+        Calendar { today, lateness_days: call.config.lateness_days.into(), since: Some(today), has_earlier: false };
     let gated = Gated::new(SeriesReport::default(), reports::gate(call.config, None));
     match asked.whose {
         Whose::Anybody => Reply::json(&one(&calendar, &gated, None, None, ranges)),

@@ -11,6 +11,7 @@ use worker::Delay;
 use worker::wasm_bindgen_futures::spawn_local;
 
 use crate::api::code::Code;
+use crate::core::requests::Level;
 use crate::edge::host::clock;
 use crate::messages::shard::{Durations, Totals};
 
@@ -58,6 +59,8 @@ pub struct WorkerTotals {
     pub refused: BTreeMap<Code, u64>,
     /// Events of acknowledged requests, with the time of their requests.
     pub added: Durations,
+    /// Acknowledged requests by what their sender kept of its events: the name of a level, or `unsaid`.
+    pub kept: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Default)]
@@ -95,6 +98,11 @@ pub fn answered(route: &'static str, method: &'static str, status: u16) {
 pub fn added(events: u64, started_ms: u64) {
     let sum_ms = clock::now_ms().saturating_sub(started_ms);
     with(|isolate| isolate.worker.added.merge(Durations { count: events, sum_ms }));
+}
+
+/// Counts an acknowledged request by what its sender kept.
+pub fn kept(level: Option<Level>) {
+    with(|isolate| *isolate.worker.kept.entry(level.map_or("unsaid", Level::name)).or_default() += 1);
 }
 
 /// Counts the events of a request that was refused.

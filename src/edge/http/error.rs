@@ -109,6 +109,9 @@ impl NameRefusal {
             Self::NamespaceQuota => {
                 (Code::Quota, "the service has its new namespaces of the day (NEW_NAMESPACES_PER_DAY_MAX)")
             }
+            Self::Replay => {
+                (Code::Replay, "the namespace is on a replay clock, into which only an admin token loads events")
+            }
             Self::EventsFull => (
                 Code::EventsFull,
                 "the namespace has no room for a further event name; nothing was recorded. A tenth is kept for admin tokens",

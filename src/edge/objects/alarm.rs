@@ -12,7 +12,7 @@ use worker::Storage;
 
 use super::failure::{Outcome, storage as failed};
 use crate::core::periods::day::Day;
-use crate::core::settings::limits::{CLOSING_RETRY_MS, CLOSING_SHARDS, CLOSING_SPREAD_MS};
+use crate::core::settings::limits::{ALARM_OVERDUE_MS, CLOSING_RETRY_MS, CLOSING_SHARDS, CLOSING_SPREAD_MS};
 use crate::edge::host::clock;
 use crate::edge::host::record;
 
@@ -60,7 +60,9 @@ impl Alarm {
         let Some(due_ms) = due_ms else {
             return Ok(());
         };
-        if self.0.get().is_some_and(|set_ms| set_ms <= due_ms) {
+        // One that should have come long ago does not: the clock was set.
+        let oldest_ms = clock::now_ms().saturating_sub(ALARM_OVERDUE_MS);
+        if self.0.get().is_some_and(|set_ms| (oldest_ms..=due_ms.max(oldest_ms)).contains(&set_ms)) {
             return Ok(());
         }
         if self.0.replace(Some(due_ms)).is_none() {

@@ -45,6 +45,7 @@ impl Loaded {
                 self.store.adopt(batch.incarnation).map_err(|error| storage(&error))?;
             }
             let (unlink, limits) = (UnlinkKey::from_bytes(batch.unlink), batch.shard_limits());
+            self.store.set_replay(batch.is_replay).map_err(|error| storage(&error))?;
             let today = batch.day();
             journalled.extend(self.state.close_periods(today, limits.time));
             let effects = match self.state.apply_in_group(batch.read(), &unlink, &limits, today, &mut group) {
@@ -97,9 +98,10 @@ impl Loaded {
         [write_ms, self.closing_ms(id, config)].into_iter().flatten().min()
     }
 
-    /// When the next period closes, in Unix milliseconds.
+    /// When the next period closes, in Unix milliseconds; on a replay clock none does by itself.
     pub fn closing_ms(&self, id: &str, config: &Config) -> Option<u64> {
-        self.state.closes_on(config.time().into()).map(|day| closing_ms(id, day))
+        let day = self.state.closes_on(config.time().into()).filter(|_| !self.store.is_replay());
+        day.map(|day| closing_ms(id, day))
     }
 
     /// Bytes of journal at which it is compacted at once.

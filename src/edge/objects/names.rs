@@ -14,7 +14,7 @@ use crate::edge::host::config::Config;
 use crate::edge::host::sql;
 use crate::messages::registry::{
     Deletion, EventRecord, NameRefusal, NamesReply, NamespacePut, NamespaceRecord, PutNamespace, Registered,
-    Registrant, Registration, Since,
+    Registrant, Registration, Replay, Since,
 };
 
 /// The tables. Their columns are described at the head of [`super::registry`].
@@ -37,6 +37,9 @@ const GROUP_USERS_MIN: &str = "group_users_min";
 /// The settings that say since when a namespace counts in periods.
 const SINCE: &str = "since";
 const HAS_EARLIER: &str = "has_earlier";
+/// The settings of a replay clock: that there is one, and its present day.
+const REPLAY: &str = "replay";
+const REPLAY_TODAY: &str = "replay_today";
 
 /// Notes of the namespaces of an earlier version that they count in periods from the next day on.
 ///
@@ -45,9 +48,9 @@ const HAS_EARLIER: &str = "has_earlier";
 pub fn note_since(sql: &SqlStorage) -> Result<()> {
     let put = "INSERT INTO namespace_setting(namespace, name, value)
                SELECT id, setting.name, setting.value FROM namespace, (SELECT ? AS name, ? AS value UNION ALL SELECT ?, 1) AS setting
-               WHERE id NOT IN (SELECT namespace FROM namespace_setting WHERE name = ?)";
+               WHERE id NOT IN (SELECT namespace FROM namespace_setting WHERE name IN (?, ?))";
     let tomorrow = i64::from(clock::today().plus(1).number());
-    sql.exec(put, vec![SINCE.into(), tomorrow.into(), HAS_EARLIER.into(), SINCE.into()])?;
+    sql.exec(put, vec![SINCE.into(), tomorrow.into(), HAS_EARLIER.into(), SINCE.into(), REPLAY.into()])?;
     Ok(())
 }
 
@@ -86,6 +89,8 @@ enum Plan {
         incarnation: u64,
         deletions: Vec<Deletion>,
         tally: Tally,
+        replay: Option<Replay>,
+        days: Option<(u32, u32)>,
         new: Vec<(String, u32)>,
         events: Events,
     },
@@ -117,9 +122,9 @@ impl Names<'_> {
         };
         let query = "SELECT name, goal, number FROM event WHERE namespace = ? ORDER BY number";
         let group_users_min = self.setting(id, GROUP_USERS_MIN)?;
-        let since = Since { day: self.setting(id, SINCE)? as u32, has_earlier: self.setting(id, HAS_EARLIER)? == 1 };
+        let (since, replay) = (self.since(id)?, self.replay(id)?);
         let (namespace, names, goals) = (namespace.to_owned(), Vec::new(), Vec::new());
-        let mut record = NamespaceRecord { namespace, shards, names, goals, group_users_min, since };
+        let mut record = NamespaceRecord { namespace, shards, names, goals, group_users_min, since, replay };
         for row in sql::rows(self.sql, query, vec![id.into()])? {
             if let [SqlStorageValue::String(name), goal, number] = row.as_slice() {
                 let number = sql::integer(number) as u32;
@@ -140,27 +145,103 @@ impl Names<'_> {
     ///
     /// # Errors
     /// When storage fails; nothing was changed then.
-    pub fn put(&self, PutNamespace { namespace, group_users_min }: &PutNamespace) -> Result<NamespacePut> {
+    pub fn put(&self, question: &PutNamespace) -> Result<NamespacePut> {
+        let PutNamespace { namespace, group_users_min, shards, is_replay } = question;
         let today = today();
         let found = self.find(namespace)?;
         let tally = self.tally(NAMESPACES, today)?;
         if found.is_none() && self.refuses_namespace(namespace, Registrant::Admin, tally).is_some() {
             return Ok(NamespacePut::Full);
         }
+        let replay = match found {
+            Some((id, had)) => {
+                if shards.is_some_and(|shards| shards != had) {
+                    return Ok(NamespacePut::OtherShards);
+                }
+                let replay = self.replay(id)?;
+                if *is_replay == Some(true)
+                    && replay.is_none()
+                    && self.next_number(id, self.tally(id, today)?.names)? > 0
+                {
+                    return Ok(NamespacePut::HasEvents);
+                }
+                replay
+            }
+            None => None,
+        };
         sql::transaction(self.storage, || {
             let id = if let Some((id, _)) = found {
                 id
             } else {
                 self.put_tally(NAMESPACES, Tally { names: tally.names + 1, ..tally }, today)?;
-                self.add_namespace(namespace, self.config.shards)?
+                self.add_namespace(namespace, shards.unwrap_or(self.config.shards))?
             };
+            match (is_replay, replay) {
+                (Some(true), None) => self.begin_replay(id)?,
+                (Some(false), Some(_)) => self.end_replay(id)?,
+                _ => {}
+            }
             match group_users_min {
                 Some(min) => self.put_setting(id, GROUP_USERS_MIN, *min),
                 None => Ok(()),
             }
         })?;
         let record = self.lookup(namespace)?.ok_or("a namespace that was put is not there")?;
-        Ok(if found.is_some() { NamespacePut::Changed(record) } else { NamespacePut::Made(record) })
+        Ok(match found {
+            None => NamespacePut::Made(record),
+            Some(_) if *is_replay == Some(false) && replay.is_some() => NamespacePut::Live(record),
+            Some(_) => NamespacePut::Changed(record),
+        })
+    }
+
+    /// Since when a namespace counts in periods.
+    fn since(&self, id: i64) -> Result<Option<Since>> {
+        let (day, has_earlier) = (self.setting(id, SINCE)? as u32, self.setting(id, HAS_EARLIER)? == 1);
+        Ok(Some(Since { day, has_earlier }).filter(|since| since.day > 0))
+    }
+
+    /// The replay clock of a namespace, if it is on one.
+    fn replay(&self, id: i64) -> Result<Option<Replay>> {
+        if self.setting(id, REPLAY)? == 0 {
+            return Ok(None);
+        }
+        let today = self.setting(id, REPLAY_TODAY)? as u32;
+        Ok(Some(Replay { today: Some(today).filter(|&today| today > 0) }))
+    }
+
+    /// Puts a namespace without events on a replay clock, which begins with the first of them.
+    fn begin_replay(&self, id: i64) -> Result<()> {
+        self.put_setting(id, REPLAY, 1)?;
+        self.drop_settings(id, &[SINCE, HAS_EARLIER])
+    }
+
+    /// Ends a replay. Without an event since then, the namespace counts from today on.
+    fn end_replay(&self, id: i64) -> Result<()> {
+        self.drop_settings(id, &[REPLAY, REPLAY_TODAY])?;
+        match self.since(id)? {
+            Some(_) => Ok(()),
+            None => self.put_setting(id, SINCE, clock::today().number().into()),
+        }
+    }
+
+    /// Moves a replay clock on to the last day of a batch, and its begin back to the first. A day before year 1 has no place there.
+    fn go_on(&self, id: i64, replay: Replay, (first, last): (u32, u32)) -> Result<Replay> {
+        let today = replay.today.map_or(last, |today| today.max(last));
+        if replay.today != Some(today) {
+            self.put_setting(id, REPLAY_TODAY, today.into())?;
+        }
+        if self.since(id)?.is_none_or(|since| since.day > first) {
+            self.put_setting(id, SINCE, first.into())?;
+        }
+        Ok(Replay { today: Some(today) })
+    }
+
+    fn drop_settings(&self, id: i64, names: &[&str]) -> Result<()> {
+        for &name in names {
+            let bindings = vec![id.into(), name.into()];
+            self.sql.exec("DELETE FROM namespace_setting WHERE namespace = ? AND name = ?", bindings)?;
+        }
+        Ok(())
     }
 
     /// A setting of a namespace; 0 where there is none.
@@ -185,21 +266,27 @@ impl Names<'_> {
         let mut namespaces = self.tally(NAMESPACES, today)?;
         let before = namespaces.names;
         let mut plans = Vec::with_capacity(registrations.len());
-        for (at, Registration { namespace, names }) in registrations.into_iter().enumerate() {
-            let plan = self.plan(&namespace, names, registrant, today, &mut namespaces)?;
+        for (at, registration) in registrations.into_iter().enumerate() {
+            let namespace = registration.namespace.clone();
+            let plan = self.plan(registration, registrant, today, &mut namespaces)?;
             if let Some((refusal, names_total)) = plan.full() {
                 let at = at as u32;
                 return Ok(Registered::Full { refusal, at, names_total, namespaces_total: before });
             }
             plans.push((namespace, plan));
         }
+        for (_, plan) in &mut plans {
+            if let Plan::Known { id: Some(id), replay: Some(replay), days: Some(days), .. } = plan {
+                *replay = self.go_on(*id, *replay, *days)?;
+            }
+        }
         if plans.iter().any(|(_, plan)| matches!(plan, Plan::Known { new, .. } if !new.is_empty())) {
             sql::transaction(self.storage, || self.write(&plans, namespaces, before, today))?;
         }
         let names = plans.into_iter().map(|(_, plan)| match plan {
             Plan::Refused(refusal) => NamesReply::Refused(refusal),
-            Plan::Known { shards, incarnation, deletions, tally, events, .. } => {
-                NamesReply::Known { shards, incarnation, deletions, names_total: tally.names, events }
+            Plan::Known { shards, incarnation, deletions, tally, replay, events, .. } => {
+                NamesReply::Known { shards, incarnation, deletions, names_total: tally.names, replay, events }
             }
         });
         Ok(Registered::Names { names: names.collect(), namespaces_total: namespaces.names })
@@ -207,12 +294,12 @@ impl Names<'_> {
 
     fn plan(
         &self,
-        namespace: &str,
-        names: Vec<String>,
+        Registration { namespace, days, names }: Registration,
         registrant: Registrant,
         today: i64,
         namespaces: &mut Tally,
     ) -> Result<Plan> {
+        let namespace = namespace.as_str();
         let found = self.find(namespace)?;
         let (id, shards, mut tally, mut known) = match found {
             Some((id, shards)) => (Some(id), shards, self.tally(id, today)?, self.known(id, &names)?),
@@ -222,6 +309,13 @@ impl Names<'_> {
             && let Some(refusal) = self.refuses_namespace(namespace, registrant, *namespaces)
         {
             return Ok(Plan::Refused(refusal));
+        }
+        let replay = match id {
+            Some(id) => self.replay(id)?,
+            None => None,
+        };
+        if replay.is_some() && registrant == Registrant::Ingest {
+            return Ok(Plan::Refused(NameRefusal::Replay));
         }
         let (mut new, mut events) = (Vec::new(), Vec::with_capacity(names.len()));
         let mut next = match id {
@@ -255,7 +349,7 @@ impl Names<'_> {
             None => self.last_incarnation()?,
         };
         let deletions = self.deletions(Some(namespace))?;
-        Ok(Plan::Known { id, shards, incarnation, deletions, tally, new, events })
+        Ok(Plan::Known { id, shards, incarnation, deletions, tally, replay, days, new, events })
     }
 
     /// Why a namespace that does not exist may not be added. `default` always exists to those who look.

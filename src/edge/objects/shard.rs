@@ -40,8 +40,8 @@ use crate::edge::http::error::ApiError;
 use crate::isolate::budget::{Budget, Slot};
 use crate::messages::registry::Marks;
 use crate::messages::shard::{
-    AcceptOlder, Apply, CarryOutDeletion, Check, Close, Compact, EventsOf, GetCounts, GetNumbers, GetSeries, GetStatus,
-    Inspect, Inspection, Numbers, SeriesNumbers, Status,
+    AcceptOlder, Apply, CarryOutDeletion, Check, Close, Compact, EndReplay, EventsOf, GetCounts, GetNumbers, GetSeries,
+    GetStatus, Inspect, Inspection, Numbers, SeriesNumbers, Status,
 };
 use crate::messages::{Failure, Question};
 
@@ -83,6 +83,7 @@ impl DurableObject for Shard {
             Some(CarryOutDeletion::KIND) => self.answer(&asked, async |question| self.delete(question).await).await,
             Some(GetNumbers::KIND) => self.answer(&asked, async |GetNumbers| self.numbers().await).await,
             Some(GetSeries::KIND) => self.answer(&asked, async |question| self.series(question).await).await,
+            Some(EndReplay::KIND) => self.answer(&asked, async |question| self.end_replay(question).await).await,
             Some(GetCounts::KIND) => self.answer(&asked, async |GetCounts| self.counts().await).await,
             Some(EventsOf::KIND) => self.answer(&asked, async |question| self.events_of(question).await).await,
             Some(GetStatus::KIND) => self.answer(&asked, async |GetStatus| self.status()).await,
@@ -152,6 +153,15 @@ impl Shard {
         })?;
         self.finish_writes(&config, &keys).await?;
         Ok(series.into())
+    }
+
+    async fn end_replay(&self, EndReplay { today, time }: EndReplay) -> Outcome<()> {
+        let (config, keys) = self.prepare().await?;
+        self.with(&config, &keys, |loaded| {
+            loaded.store.set_replay(false).map_err(|error| storage(&error))?;
+            loaded.close_periods(Day::of_number(today.into()).unwrap_or(Day::MAX), time.into())
+        })?;
+        self.finish_writes(&config, &keys).await
     }
 
     async fn events_of(&self, EventsOf { unlink, user }: EventsOf) -> Outcome<Vec<u32>> {
@@ -281,7 +291,9 @@ impl Shard {
     async fn compact_or_mark(&self) -> Outcome<()> {
         let time = Config::of(&self.env).map_err(|invalid| Failure::Configuration(invalid.what))?.time();
         self.renew(|loaded, mark| {
-            loaded.close_periods(clock::today(), time.into())?;
+            if !loaded.store.is_replay() {
+                loaded.close_periods(clock::today(), time.into())?;
+            }
             loaded.store.compact_or_mark(&mut loaded.state, mark).map_err(|error| storage(&error))
         })
         .await

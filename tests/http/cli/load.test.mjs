@@ -2,16 +2,19 @@
 // only now and then.
 
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { gzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 
-import { Model } from '../harness/model.mjs';
+import { query } from '../harness/client.mjs';
+import { isoWeek, Model } from '../harness/model.mjs';
 import { run } from '../harness/process.mjs';
-import { serve, temporaryDirectory } from '../harness/server.mjs';
+import { seeded } from '../harness/random.mjs';
+import { ROOT, serve, temporaryDirectory } from '../harness/server.mjs';
 
 const server = await serve({ after });
 const directory = await temporaryDirectory({ after });
@@ -266,4 +269,78 @@ test('rows that the server refuses one by one are told, and all others are loade
   const none = await load(t, csv(list.slice(1, 2)), ['--token', 'page-token'], guarded.url.origin);
   assert.equal(none.code, 1);
   assert.match(none.last, /refused 1 rows one by one, the first in line 2/);
+});
+
+/** Users by event (or '' for anybody), unit and period, counted with sets. */
+function exactSeries(list) {
+  const sets = new Map();
+  for (const { user_id, event, timestamp } of list) {
+    const day = timestamp.slice(0, 10);
+    for (const [unit, period] of [['day', day], ['week', isoWeek(new Date(day)).map((part) => String(part).padStart(2, '0')).join('-W')], ['month', day.slice(0, 7)]]) {
+      for (const of of ['', event]) {
+        const key = `${of}\n${unit}\n${period}`;
+        sets.set(key, (sets.get(key) ?? new Set()).add(user_id));
+      }
+    }
+  }
+  return sets;
+}
+
+/** Every series of a namespace as the API has it, by the same keys. */
+async function servedSeries(own, namespace, from, to) {
+  const found = new Map();
+  const add = (of, unit, points) => {
+    for (const { period, users, complete } of points.filter((point) => point.users)) {
+      assert.ok(complete, `${of} ${period}`);
+      found.set(`${of}\n${unit}\n${period}`, users);
+    }
+  };
+  const ask = async (parameters) => (await own.get(`/v0/series${query({ namespace, from, to, ...parameters })}`)).expect(200).json();
+  for (const unit of ['day', 'week', 'month']) add('', unit, (await ask({ unit })).points);
+  for (const unit of ['day', 'week']) for (const { event, points } of (await ask({ unit, event: '*' })).series) add(event, unit, points);
+  return found;
+}
+
+async function assertSeries(own, namespace, list) {
+  const days = list.map(({ timestamp }) => timestamp.slice(0, 10)).sort();
+  const expected = new Map([...exactSeries(list)].filter(([key]) => key.startsWith('\n') || !key.includes('\nmonth\n')).map(([key, set]) => [key, set.size]));
+  const found = await servedSeries(own, namespace, days[0], days.at(-1));
+  assert.deepEqual(new Map([...found].sort()), new Map([...expected].sort()));
+}
+
+const HISTORY = ['--event', 'event', '--time', 'timestamp'];
+
+test('a file with times becomes history, whatever its order: every day, week and month is exact', async (t) => {
+  const { below } = seeded(11);
+  const list = Array.from({ length: 3_000 }, () => {
+    const ms = Date.UTC(2023, 10, 20) + below(70 * 86_400) * 1_000;
+    return { user_id: `u${below(80)}`, event: `e${below(6)}`, timestamp: new Date(ms).toISOString().slice(0, 19).replace('T', ' ') };
+  });
+  const outcome = await load(t, csv(list), [...HISTORY, '--into', 'history', '--batch', '100', '--concurrency', '4']);
+  assert.equal(outcome.code, 0, outcome.stderr);
+  await assertSeries(server, 'history', list);
+  assert.equal((await server.get('/v0/namespaces/history')).json().clock, 'live');
+  // Again, into a namespace that has events: nothing changes.
+  assert.equal((await load(t, csv(list), [...HISTORY, '--into', 'history'])).code, 0);
+  await assertSeries(server, 'history', list);
+});
+
+test('history that stops at a bad row goes on where it is mended and loaded again', async (t) => {
+  const list = Array.from({ length: 60 }, (_, i) => ({ user_id: `u${i % 7}`, event: 'e', timestamp: `2022-05-${String(1 + (i * 7) % 28).padStart(2, '0')} 10:00:00` }));
+  const { code, last } = await load(t, `${csv(list.slice(0, 30))}u1,e,soon\n`, [...HISTORY, '--into', 'mended']);
+  assert.equal(code, 1);
+  assert.match(last, /line 32: .*mended stays on its replay clock/);
+  assert.equal((await load(t, csv(list), [...HISTORY, '--into', 'mended'])).code, 0);
+  // Days that were over by then stay as they were: what came too late counts everywhere else.
+  assert.equal((await server.analytics('mended')).users, 7);
+  assert.equal((await server.get('/v0/namespaces/mended')).json().clock, 'live');
+});
+
+const CLICKSTREAM = join(ROOT, '../shared/data/ecom.csv.gz');
+test('178 days of a real store are exact, day by day and week by week, in one command', { skip: existsSync(CLICKSTREAM) ? false : `${CLICKSTREAM} is not there` }, async (t) => {
+  const outcome = await run(t, 'load/load.mjs', { args: [CLICKSTREAM, '--url', server.url.origin, ...HISTORY, '--into', 'store'] });
+  assert.equal(outcome.code, 0, outcome.stderr);
+  const [head, ...lines] = gunzipSync(readFileSync(CLICKSTREAM)).toString().trim().split('\n');
+  assert.ok(head.startsWith('user_id,session_id,event,timestamp,'));
+  await assertSeries(server, 'store', lines.map((line) => line.split(',')).map(([user_id, , event, timestamp]) => ({ user_id, event, timestamp })));
 });

@@ -32,6 +32,11 @@ for (const state of STATES) {
     }
     const server = await serve(t, { stateDir, env: ENV, build: FAULTS });
     await holds(server, model());
+    const tomorrow = new Date(Date.now() + 86_400_000).toISOString().slice(0, 10);
+    for (const namespace of NAMESPACES) {
+      const { since, points } = (await server.get(`/v0/series?namespace=${encodeURIComponent(namespace)}`)).json();
+      assert.deepEqual([since, points.length, points.at(-1).users, points.at(-1).complete], [tomorrow, 30, null, false], 'periods count from the next day on');
+    }
     await server.ingest(batch(0));
     await holds(server, model());
     await server.ingest(batch(NEXT));

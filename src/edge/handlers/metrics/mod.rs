@@ -195,6 +195,11 @@ fn write_isolate(families: &mut Families) -> Result<(), ApiError> {
     for (reason, count) in worker.refused {
         refused.sample(&[("reason", reason.parts().1)], count as f64)?;
     }
+    let help = "Acknowledged requests by what their senders keep of their events: order, day or week; unsaid by those that say nothing.";
+    let mut kept = families.counters("kimball_batches_kept_total", help);
+    for (level, count) in worker.kept {
+        kept.sample(&[("kept", level)], count as f64)?;
+    }
     let help = "When the isolate that answers began, in seconds since the Unix epoch.";
     families.gauges("process_start_time_seconds", help).sample(&[], began_ms as f64 / 1_000.0)?;
     let help = "Memory of the isolate's WebAssembly instance.";

@@ -2,7 +2,7 @@
 
 use worker::Result;
 
-use super::{STATE_TABLES, Store, has_table, marked_rows, setting, write};
+use super::{REPLAY, STATE_TABLES, Store, has_table, marked_rows, setting, write};
 use crate::edge::host::sql;
 use crate::messages::registry::Marks;
 
@@ -22,6 +22,7 @@ impl Store {
             self.marked_rows = marked_rows(&self.sql)?;
             self.incarnation = setting(&self.sql, "incarnation")?.unwrap_or(0);
             self.has_accepted = setting(&self.sql, "accepted")?.is_some();
+            self.is_replay = setting(&self.sql, REPLAY)?.is_some();
         }
         let generation = self.generation;
         let older = if generation < mark {

@@ -73,6 +73,7 @@ pub struct Store {
     compacted_s: u64,
     incarnation: u64,
     has_accepted: bool,
+    is_replay: bool,
 }
 
 /// What the tables of a shard hold.
@@ -110,7 +111,31 @@ impl Store {
             compacted_s: 0,
             incarnation: 0,
             has_accepted: false,
+            is_replay: false,
         })
+    }
+
+    /// Whether the namespace is on a replay clock, as far as the shard has heard: then the time of the machine closes no period.
+    pub const fn is_replay(&self) -> bool {
+        self.is_replay
+    }
+
+    /// Notes whether it is.
+    ///
+    /// # Errors
+    /// When storage cannot be written.
+    pub fn set_replay(&mut self, is_replay: bool) -> Result<()> {
+        if self.is_replay == is_replay {
+            return Ok(());
+        }
+        self.create_tables()?;
+        if is_replay {
+            self.put_setting(REPLAY, 1)?;
+        } else {
+            write(&self.sql, "DELETE FROM setting WHERE name = ?", vec![REPLAY.into()])?;
+        }
+        self.is_replay = is_replay;
+        Ok(())
     }
 
     /// The generation of what is stored; 0 where nothing is.
@@ -285,6 +310,7 @@ impl Store {
     }
 }
 
+const REPLAY: &str = "replay";
 const STATE_TABLES: &str = "CREATE TABLE snapshot(id INTEGER PRIMARY KEY, row BLOB NOT NULL);
                             CREATE TABLE journal(seq INTEGER PRIMARY KEY, row BLOB NOT NULL);";
 const SETTING_TABLE: &str =
