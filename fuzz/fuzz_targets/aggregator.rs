@@ -7,12 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use arbitrary::Arbitrary;
 use kimball_edge::core::identity::{Keys, UnlinkKey};
 use kimball_edge::core::periods::day::Day;
+use kimball_edge::core::periods::period::{Period, Units};
 use kimball_edge::core::periods::week::Week;
 use kimball_edge::core::state::aggregator::{Aggregator, Operation};
-use kimball_edge::core::state::shard_limits::ShardLimits;
+use kimball_edge::core::state::all_series::Missed;
+use kimball_edge::core::state::effect::Effect;
+use kimball_edge::core::state::series::Occurrence;
+use kimball_edge::core::state::shard_limits::{ShardLimits, TimeLimits};
 use kimball_edge::core::state::sum::Sum;
 use kimball_edge::core::state::{journal, snapshot};
 use libfuzzer_sys::fuzz_target;
+
+const LATENESS_DAYS: i64 = 2;
 
 #[derive(Debug, Arbitrary)]
 enum Step {
@@ -23,6 +29,8 @@ enum Step {
     Snapshot,
     /// The state is what its journal says.
     Replay,
+    /// Days pass, and periods close.
+    Pass(u8),
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
@@ -31,6 +39,8 @@ struct Act {
     user: u8,
     value: Option<i8>,
     week: Option<u8>,
+    /// Days before the present one, or behind it.
+    late: i8,
     is_goal: bool,
 }
 
@@ -43,13 +53,24 @@ impl Act {
         self.week.and_then(|week| Week::of_unix_s(1_608_000_000 + i64::from(week % 5) * 7 * 86_400))
     }
 
-    fn operation(self, keys: &Keys, unlink: &UnlinkKey) -> Operation {
+    /// The day of the event, when it comes on this one.
+    fn day(self, today: Day) -> Day {
+        today.plus(i64::from(self.late % 5))
+    }
+
+    /// What the event has series of.
+    fn units(self) -> Units {
+        Units::of_bits(self.event() as u8)
+    }
+
+    fn operation(self, keys: &Keys, unlink: &UnlinkKey, today: Day) -> Operation {
         let (event, tag) = (self.event(), unlink.tag(&format!("event {}", self.event())));
         if self.is_goal {
             return Operation::Goal { event, tag };
         }
         let user = keys.user("default", &self.user.to_string());
-        Operation::Record { event, tag, user, value: self.value.map(f64::from), week: self.week() }
+        let time = Some(Occurrence { day: self.day(today), units: self.units() });
+        Operation::Record { event, tag, user, value: self.value.map(f64::from), week: self.week(), time }
     }
 }
 
@@ -59,15 +80,24 @@ struct Model {
     weeks: BTreeMap<(u32, Week), BTreeSet<u8>>,
     sums: BTreeMap<u32, i64>,
     goals: BTreeMap<u32, BTreeMap<BTreeSet<u32>, u64>>,
+    periods: BTreeMap<(Option<u32>, Period), BTreeSet<u8>>,
 }
 
 impl Model {
-    fn apply(&mut self, act: Act) {
+    fn apply(&mut self, act: Act, today: Day) {
         let (event, user) = (act.event(), act.user);
         if act.is_goal {
             self.done.entry(event).or_default();
             self.goals.entry(event).or_default();
             return;
+        }
+        let day = act.day(today);
+        if day.plus(LATENESS_DAYS) >= today && day <= today.plus(1) {
+            for (of, units) in [(Some(event), act.units()), (None, Units::ALL)] {
+                for unit in units.iter() {
+                    self.periods.entry((of, Period::of(unit, day))).or_default().insert(user);
+                }
+            }
         }
         if let Some(week) = act.week() {
             self.weeks.entry((event, week)).or_default().insert(user);
@@ -90,6 +120,12 @@ impl Model {
     }
 
     fn check(&self, state: &Aggregator) {
+        for (&(of, period), users) in &self.periods {
+            let point = state.points(of, period, period).first().map(|(_, point)| *point).unwrap_or_default();
+            let missed = |missed: Missed| period.first_day() <= missed.to && period.last_day() >= missed.from;
+            let is_complete = !point.is_over && !state.series().missed().is_some_and(missed);
+            assert!(point.users as usize <= users.len() && (!is_complete || point.users as usize == users.len()));
+        }
         let report = state.report();
         assert_eq!(report.users, self.done.values().flatten().collect::<BTreeSet<_>>().len() as u64);
         assert_eq!(report.counters.len(), self.done.len());
@@ -113,12 +149,22 @@ fuzz_target!(|steps: Vec<Step>| {
     let unlink = keys.unlink("default");
     let (mut state, mut model) = (Aggregator::default(), Model::default());
     let mut journal: Vec<Vec<u8>> = Vec::new();
+    // Behind all weeks that there are.
+    let mut today = Day::of_unix_s(1_608_000_000 + 6 * 7 * 86_400);
+    let time = TimeLimits { lateness_days: LATENESS_DAYS, ..TimeLimits::NONE };
+    let unlimited = ShardLimits { time, ..ShardLimits::NONE };
     for step in &steps {
         let (acts, limits) = match step {
-            Step::Batch(acts) => (acts, ShardLimits::NONE),
+            Step::Batch(acts) => (acts, unlimited.clone()),
+            Step::Pass(days) => {
+                today = today.plus(i64::from(*days % 40));
+                let closed: Vec<Effect> = state.close_periods(today, time).into_iter().collect();
+                journal.push(journal::encode(&closed));
+                continue;
+            }
             Step::Tight(acts, bytes) => (
                 acts,
-                ShardLimits { memory_bytes: state.memory_bytes() as u64 + 8 * u64::from(*bytes), ..ShardLimits::NONE },
+                ShardLimits { memory_bytes: state.memory_bytes() as u64 + 8 * u64::from(*bytes), ..unlimited.clone() },
             ),
             Step::Snapshot => {
                 let sections = snapshot::encode_all(&state);
@@ -139,12 +185,12 @@ fuzz_target!(|steps: Vec<Step>| {
                 continue;
             }
         };
-        let operations: Vec<Operation> = acts.iter().map(|act| act.operation(&keys, &unlink)).collect();
+        let operations: Vec<Operation> = acts.iter().map(|act| act.operation(&keys, &unlink, today)).collect();
         let before = snapshot::encode_all(&state);
-        match state.apply(&operations, &unlink, &limits, Day::MAX) {
+        match state.apply(&operations, &unlink, &limits, today) {
             Ok(effects) => {
                 journal.push(journal::encode(&effects));
-                acts.iter().for_each(|&act| model.apply(act));
+                acts.iter().for_each(|&act| model.apply(act, today));
             }
             Err(_) => assert_eq!(snapshot::encode_all(&state), before, "a refused batch changes nothing"),
         }
