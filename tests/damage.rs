@@ -238,6 +238,7 @@ fn what_is_stored_of_periods_is_refused_by_place_or_is_other_content() {
         "series, place",
         "series, missed day: out of range",
         "series, point 1, period: out of order",
+        "series, dropped period: out of range",
         "series, point 0, flags: out of range",
         "series, point 3, first users",
         "units: out of range",

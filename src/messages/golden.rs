@@ -13,7 +13,7 @@ use super::registry::{
 use super::shard::{
     AcceptOlder, Apply, CarryOutDeletion, Check, Close, Compact, Durations, EndReplay, EventNumbers, EventsOf,
     GetCounts, GetNumbers, GetSeries, GetStatus, GoalNumbers, Injection, Inspect, Inspection, Limits, Numbers,
-    PointNumbers, SeriesNumbers, SeriesOf, Status, Time, Totals,
+    PeriodNumbers, PointNumbers, SeriesNumbers, SeriesOf, Status, Time, Totals,
 };
 use super::{
     Failure, FlagLimit, Question, Refusal, decode_answer, decode_question, encode_answer, encode_question,
@@ -152,9 +152,13 @@ fn of_shard(all: &mut Messages) {
     all.add("EventsOf", &EventsOf { unlink: [3; 16], user: [4; 16] }, Ok(vec![0, 300]));
     let series = |of| GetSeries { today: 740_311, time: TIME, of, from: 738_567, to: 738_568 };
     let point = PointNumbers { period: 738_567, users: 300, first_users: 1, value: Some((2.5, 0.0)), is_over: true };
-    let numbers = SeriesNumbers { series: vec![(Some(300), vec![point])], missed: vec![(738_567, 738_568)] };
+    let numbers = SeriesNumbers {
+        series: vec![(Some(300), PeriodNumbers { points: vec![point], dropped: Some(738_566) })],
+        missed: vec![(738_567, 738_568)],
+    };
     all.add("GetSeries", &series(SeriesOf::Event(300)), Ok(numbers));
-    let numbers = SeriesNumbers { series: vec![(None, Vec::new())], missed: Vec::new() };
+    let numbers =
+        SeriesNumbers { series: vec![(None, PeriodNumbers { points: Vec::new(), dropped: None })], missed: Vec::new() };
     all.add("GetSeries of anybody", &series(SeriesOf::Anybody), Ok(numbers));
     all.add("GetSeries of all events", &series(SeriesOf::Events), Err(Failure::Storage));
     all.add("EndReplay", &EndReplay { today: 740_311, time: TIME }, Ok(()));

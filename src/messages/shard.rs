@@ -11,7 +11,7 @@ use crate::core::periods::period::Period;
 use crate::core::state::aggregator::Operation;
 use crate::core::state::all_series::Missed;
 use crate::core::state::report::{CounterReport, GoalReport, Report};
-use crate::core::state::series_report::{self as state, PeriodReport, SeriesReport};
+use crate::core::state::series_report::{self as state, PeriodReport, Periods, SeriesReport};
 use crate::core::state::shard_limits::{ShardLimits, Sizing, TimeLimits};
 
 /// The binding of the shards' class.
@@ -195,7 +195,7 @@ pub enum SeriesOf {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeriesNumbers {
     /// By event number, ascending; those of anybody without one.
-    pub series: Vec<(Option<u32>, Vec<PointNumbers>)>,
+    pub series: Vec<(Option<u32>, PeriodNumbers)>,
     /// The numbers of the first and the last day of which something is missing, if it is.
     pub missed: Vec<(u32, u32)>,
 }
@@ -218,7 +218,10 @@ impl From<SeriesReport> for SeriesNumbers {
         Self {
             series: series
                 .into_iter()
-                .map(|(event, periods)| (event, periods.into_iter().map(numbers).collect()))
+                .map(|(event, Periods { periods, dropped })| {
+                    let points = periods.into_iter().map(numbers).collect();
+                    (event, PeriodNumbers { points, dropped: dropped.map(Period::code) })
+                })
                 .collect(),
             missed: missed.into_iter().map(|missed| (missed.from.number(), missed.to.number())).collect(),
         }
@@ -236,7 +239,10 @@ impl From<SeriesNumbers> for SeriesReport {
         Self {
             series: series
                 .into_iter()
-                .map(|(event, points)| (event, points.into_iter().filter_map(report).collect()))
+                .map(|(event, PeriodNumbers { points, dropped })| {
+                    let periods = points.into_iter().filter_map(report).collect();
+                    (event, Periods { periods, dropped: dropped.and_then(Period::of_code) })
+                })
                 .collect(),
             missed: missed
                 .into_iter()
@@ -244,6 +250,15 @@ impl From<SeriesNumbers> for SeriesReport {
                 .collect(),
         }
     }
+}
+
+/// The numbers of one series.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PeriodNumbers {
+    /// Those of the periods in which somebody was, ascending.
+    pub points: Vec<PointNumbers>,
+    /// The stored number of the last period that is not kept any more.
+    pub dropped: Option<u32>,
 }
 
 /// The numbers of a period in which somebody was.

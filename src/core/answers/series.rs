@@ -5,8 +5,7 @@ use serde::Serialize;
 use super::gate::{Gated, Shown, Suppressed, Users};
 use crate::core::periods::day::Day;
 use crate::core::periods::period::Period;
-use crate::core::state::series::first_kept;
-use crate::core::state::series_report::{PeriodReport, SeriesReport};
+use crate::core::state::series_report::SeriesReport;
 
 /// The series of one event, or of anybody.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -141,9 +140,8 @@ impl Calendar {
         let (report, gate) = (gated.report(), gated.gate());
         let closed = self.today.plus(-self.lateness_days - 1);
         let (first, last) = (period.first_day(), period.last_day());
-        let is_kept = period >= first_kept(period.unit(), closed);
-        let numbers: PeriodReport =
-            report.series.get(&event).and_then(|periods| periods.get(&period)).copied().unwrap_or_default();
+        let kept = report.get(event, period);
+        let (is_kept, numbers) = (kept.is_some(), kept.unwrap_or_default());
         // Late events may be of days before the namespace was made.
         let is_counted = self.since.is_some_and(|since| last >= since);
         let is_known = is_kept && (is_counted || numbers.users > 0);

@@ -1,6 +1,6 @@
 //! All series of a shard, up to which day they have closed, and what of them there was no room for.
 
-use super::series::{Occurrence, Point, Series, first_kept};
+use super::series::{Occurrence, Point, Series};
 use super::set_key::SetKey;
 use super::sum::Sum;
 use crate::core::format::bytes::{Reader, put_varint};
@@ -193,13 +193,12 @@ impl AllSeries {
         }
     }
 
-    /// Notes up to which day all has closed, and drops points that are too old.
+    /// Notes up to which day all has closed, and drops the oldest points.
     pub fn close(&mut self, last: Day) {
         self.closed = self.closed.max(Some(last));
         self.note_change(0);
-        let firsts = Unit::ALL.map(|unit| first_kept(unit, last));
         for place in 0..self.slots.len() {
-            if self.slots.get_mut(place).is_some_and(|series| series.trim(&firsts)) {
+            if self.slots.get_mut(place).is_some_and(Series::trim) {
                 self.note_change(place);
             }
         }

@@ -1,6 +1,6 @@
 //! Series: what is known of every period beside the set of its users, as long as that is open, and for good.
 //!
-//! A period begins with a set of users ([`SetKey::EventPeriod`], [`SetKey::AnyPeriod`]). Once it is over and late events have
+//! A period begins with a set of users ([`super::set_key::SetKey`]). Once it is over and late events have
 //! had their time it *closes*: the set becomes a number, and the fingerprints are gone. A set for which there is no room goes
 //! *over*: it is a number from then on, and the period takes nobody any more and says so.
 
@@ -29,6 +29,8 @@ pub struct Point {
 pub struct Series {
     points: Vec<(Period, Counted)>,
     values: Vec<(Period, Sum)>,
+    /// The last period of each unit that is not kept any more.
+    dropped: [Option<Period>; 3],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,11 +87,12 @@ fn shrink<T>(list: &mut Vec<(Period, T)>) {
     list.shrink_to(list.len().next_multiple_of(STEP));
 }
 
-/// The first period of a unit that is kept once all has closed up to a day.
-#[must_use]
-pub fn first_kept(unit: Unit, closed: Day) -> Period {
-    let kept = SERIES_POINTS.get(unit.index()).copied().unwrap_or(1);
-    Period::of(unit, closed).before(kept - 1)
+/// Drops the oldest entries of a unit but for so many; answers the last of those that went.
+fn trim<T>(list: &mut Vec<(Period, T)>, unit: Unit, kept: usize) -> Option<Period> {
+    let start = list.partition_point(|(period, _)| period.unit() < unit);
+    let end = list.partition_point(|(period, _)| period.unit() <= unit);
+    let excess = start..end - (end - start).min(kept);
+    list.drain(excess).last().map(|(period, _)| period)
 }
 
 impl Series {
@@ -157,19 +160,33 @@ impl Series {
         shrink(&mut self.values);
     }
 
-    /// Drops the points before the first of their unit; says whether there were any.
-    pub(super) fn trim(&mut self, firsts: &[Period; 3]) -> bool {
-        let is_kept = |period: Period| firsts.iter().any(|&first| first.unit() == period.unit() && first <= period);
-        let before = self.points.len();
-        self.points.retain(|(period, _)| is_kept(*period));
-        self.values.retain(|(period, _)| is_kept(*period));
-        self.points.len() < before
+    /// Drops the oldest points of every unit of which there are more than are kept; says whether there were any.
+    pub(super) fn trim(&mut self) -> bool {
+        let mut has_dropped = false;
+        for ((unit, kept), dropped) in Unit::ALL.into_iter().zip(SERIES_POINTS).zip(&mut self.dropped) {
+            if let Some(last) = trim(&mut self.points, unit, kept) {
+                *dropped = Some(last);
+                has_dropped = true;
+                self.values.retain(|(period, _)| period.unit() != unit || *period > last);
+            }
+        }
+        has_dropped
     }
 
-    /// Appends the encoding: per point the stored number of its period less that of the point before, flags (1 byte: 1 a value,
-    /// 2 over), users, first users (LEB128), and the value as flagged; until the end.
+    /// The last period of a unit that was dropped; neither it nor one before it is known any more.
+    #[must_use]
+    pub fn dropped(&self, unit: Unit) -> Option<Period> {
+        self.dropped.get(unit.index()).copied().flatten()
+    }
+
+    /// Appends the encoding: for each unit 1 + the stored number of the last period that was dropped, or 0; per point the stored
+    /// number of its period less that of the point before, flags (1 byte: 1 a value, 2 over), users, first users (LEB128), and the
+    /// value as flagged; until the end.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let mut last = 0;
+        for dropped in self.dropped {
+            put_varint(out, dropped.map_or(0, |period| 1 + u64::from(period.code())));
+        }
         for &(period, users) in &self.points {
             let point = self.with_value(period, users);
             put_varint(out, u64::from(period.code() - last));
@@ -185,6 +202,9 @@ impl Series {
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
         let (mut series, mut last, mut nth) = (Self::default(), 0, 0);
+        for (unit, dropped) in Unit::ALL.into_iter().zip(&mut series.dropped) {
+            *dropped = read_dropped(reader, unit).within("dropped period")?;
+        }
         while !reader.is_empty() {
             let (period, point) = read_point(reader, last, nth == 0).within_nth("point", nth)?;
             last = period.code();
@@ -192,6 +212,16 @@ impl Series {
             nth += 1;
         }
         Ok(series)
+    }
+}
+
+fn read_dropped(reader: &mut Reader<'_>, unit: Unit) -> Result<Option<Period>, Corrupt> {
+    match reader.varint_below((1 << 24) + 1)?.checked_sub(1) {
+        None => Ok(None),
+        Some(code) => match Period::of_code(code as u32).filter(|period| period.unit() == unit) {
+            Some(period) => Ok(Some(period)),
+            None => Err(Corrupt::new(Defect::Range)),
+        },
     }
 }
 

@@ -1,7 +1,5 @@
 //! What a shard answers a question for series with, and how answers of several shards add up.
 
-use std::collections::BTreeMap;
-
 use super::aggregator::Aggregator;
 use super::all_series::Missed;
 use super::series::Point;
@@ -19,11 +17,20 @@ pub enum SeriesOf {
     Events,
 }
 
+/// The series of one event, or of anybody.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Periods {
+    /// Those in which somebody was, ascending.
+    pub periods: Vec<(Period, PeriodReport)>,
+    /// The last period of their unit that is not kept any more: neither is any before it.
+    pub dropped: Option<Period>,
+}
+
 /// The series of one shard, or of several together. Its size does not depend on the number of users.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SeriesReport {
-    /// By event number; that of anybody under `None`. Periods in which nobody was are left out.
-    pub series: BTreeMap<Option<u32>, BTreeMap<Period, PeriodReport>>,
+    /// Ascending by event number; that of anybody has none.
+    pub series: Vec<(Option<u32>, Periods)>,
     /// Days of which something is missing in every series.
     pub missed: Vec<Missed>,
 }
@@ -47,6 +54,17 @@ impl From<Point> for PeriodReport {
     }
 }
 
+impl PeriodReport {
+    fn add(&mut self, other: Self) {
+        self.users += other.users;
+        self.first_users += other.first_users;
+        self.is_over |= other.is_over;
+        if let Some(value) = other.value {
+            self.value.get_or_insert_default().merge(value);
+        }
+    }
+}
+
 impl SeriesReport {
     /// The series of a state from one period to another of the same unit.
     #[must_use]
@@ -56,25 +74,35 @@ impl SeriesReport {
             SeriesOf::Event(event) => vec![Some(event)],
             SeriesOf::Events => state.counters().map(|(event, _)| Some(event)).collect(),
         };
-        let periods =
-            |event| state.points(event, from, to).into_iter().map(|(period, point)| (period, point.into())).collect();
+        let periods = |event| Periods {
+            periods: state.points(event, from, to).into_iter().map(|(period, point)| (period, point.into())).collect(),
+            dropped: state.series().get(event).and_then(|series| series.dropped(from.unit())),
+        };
         let series = events.into_iter().map(|event| (event, periods(event))).collect();
         Self { series, missed: state.series().missed().into_iter().collect() }
+    }
+
+    /// The numbers of a period of an event, or of anybody; `None` where they are not kept any more.
+    #[must_use]
+    pub fn get(&self, event: Option<u32>, period: Period) -> Option<PeriodReport> {
+        let at = self.series.partition_point(|(other, _)| *other < event);
+        let Some((_, Periods { periods, dropped })) = self.series.get(at).filter(|(found, _)| *found == event) else {
+            return Some(PeriodReport::default());
+        };
+        let at = periods.partition_point(|(other, _)| *other < period);
+        let found = periods.get(at).filter(|(found, _)| *found == period);
+        let is_kept = dropped.is_none_or(|dropped| period > dropped);
+        is_kept.then(|| found.map_or_else(PeriodReport::default, |(_, numbers)| *numbers))
     }
 
     /// Adds the numbers of another shard. Associative and commutative (sums to their 106 bits).
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         for (event, periods) in other.series {
-            let mine = self.series.entry(event).or_default();
-            for (period, theirs) in periods {
-                let numbers = mine.entry(period).or_default();
-                numbers.users += theirs.users;
-                numbers.first_users += theirs.first_users;
-                numbers.is_over |= theirs.is_over;
-                if let Some(value) = theirs.value {
-                    numbers.value.get_or_insert_default().merge(value);
-                }
+            let at = self.series.partition_point(|(mine, _)| *mine < event);
+            match self.series.get_mut(at) {
+                Some((mine, numbers)) if *mine == event => add(numbers, periods),
+                _ => self.series.insert(at, (event, periods)),
             }
         }
         self.missed.extend(other.missed);
@@ -86,5 +114,16 @@ impl SeriesReport {
     pub fn has_missed(&self, period: Period) -> bool {
         let (first, last) = (period.first_day(), period.last_day());
         self.missed.iter().any(|missed| first <= missed.to && missed.from <= last)
+    }
+}
+
+fn add(mine: &mut Periods, theirs: Periods) {
+    mine.dropped = mine.dropped.max(theirs.dropped);
+    for (period, numbers) in theirs.periods {
+        let at = mine.periods.partition_point(|(other, _)| *other < period);
+        match mine.periods.get_mut(at) {
+            Some((other, sum)) if *other == period => sum.add(numbers),
+            _ => mine.periods.insert(at, (period, numbers)),
+        }
     }
 }

@@ -6,11 +6,9 @@
 
 use std::cell::Cell;
 
-use futures_util::{StreamExt, stream};
 use worker::{Context, Env};
 
-use super::ask::{ask_registry, ask_shard, shard_name};
-use crate::core::settings::limits::FAN_OUT;
+use super::ask::{ask_registry, ask_shards};
 use crate::edge::http::error::ApiError;
 use crate::messages::registry::{Deletable, Delete, Deleted, Deletion, EndDeletion, NamesReply, PendingDeletions};
 use crate::messages::shard::{CarryOutDeletion, Injection};
@@ -75,14 +73,7 @@ pub async fn finish_before(env: &Env, names: &[NamesReply]) -> Result<(), ApiErr
 pub async fn finish(env: &Env, deletions: &[Deletion]) -> Result<(), ApiError> {
     for Deletion { number, namespace, shards, what } in deletions {
         let question = CarryOutDeletion { number: *number, what: *what };
-        let asked = stream::iter(0..*shards)
-            .map(|index| {
-                let question = &question;
-                async move { ask_shard(env, &shard_name(namespace, index), question).await }
-            })
-            .buffer_unordered(FAN_OUT)
-            .collect::<Vec<_>>();
-        asked.await.into_iter().collect::<Result<Vec<()>, ApiError>>()?;
+        ask_shards(env, namespace, *shards, &question, |()| ()).await?;
         ask_registry(env, &EndDeletion { number: *number }).await?;
     }
     Ok(())

@@ -2,17 +2,15 @@
 
 use std::rc::Rc;
 
-use futures_util::{StreamExt, stream};
 use worker::Env;
 
-use super::ask::{ask_shard, shard_name};
+use super::ask::{ask_shard, ask_shards};
 use super::directory::{self, Namespace};
 use crate::api::code::Code;
 use crate::core::answers::analytics::Unnamed;
 use crate::core::answers::gate::{Gate, Gated};
 use crate::core::identity::{Keys, UserKey};
 use crate::core::periods::period::Period;
-use crate::core::settings::limits::FAN_OUT;
 use crate::core::state::report::Report;
 use crate::core::state::series_report::SeriesReport;
 use crate::edge::host::clock;
@@ -69,14 +67,7 @@ pub async fn series(
 /// When a shard cannot be reached; doing it again goes on with it.
 pub async fn end_replay(env: &Env, config: &Config, namespace: &str, shards: u32) -> Result<(), ApiError> {
     let question = EndReplay { today: clock::today().number(), time: config.time() };
-    let asked = stream::iter(0..shards)
-        .map(|index| {
-            let question = &question;
-            async move { ask_shard(env, &shard_name(namespace, index), question).await }
-        })
-        .buffer_unordered(FAN_OUT)
-        .collect::<Vec<_>>();
-    asked.await.into_iter().collect()
+    ask_shards(env, namespace, shards, &question, |()| ()).await
 }
 
 async fn gather<Q: Question<Answer = Numbers>>(
@@ -126,13 +117,9 @@ async fn merged<Q: Question, R: Default + From<Q::Answer>>(
     question: &Q,
     merge: fn(R, R) -> R,
 ) -> Result<R, ApiError> {
-    let mut reports = stream::iter(0..namespace.shards)
-        .map(|index| async move { ask_shard(env, &namespace.shard_name(index), question).await })
-        .buffer_unordered(FAN_OUT);
     let mut total = R::default();
-    while let Some(reply) = reports.next().await {
-        total = merge(total, reply?.into());
-    }
+    let take = |answer: Q::Answer| total = merge(std::mem::take(&mut total), answer.into());
+    ask_shards(env, &namespace.name, namespace.shards, question, take).await?;
     Ok(total)
 }
 

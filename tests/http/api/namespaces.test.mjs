@@ -9,9 +9,10 @@ const server = await serve({ after }, { env: { SHARDS: '2', NAMESPACES: 'known',
 const put = (body, on = server) => on.post('/v0/namespaces', body);
 const one = (name) => server.get(`/v0/namespaces/${encodeURIComponent(name)}`);
 
+const today = new Date().toISOString().slice(0, 10);
+
 test('a namespace is made once, set as often as one likes, and read by its name', async () => {
   const made = (await put({ namespace: 'web/shop', group_users_min: 5, of_a_later_version: [1] })).expect(201).json();
-  const today = new Date().toISOString().slice(0, 10);
   assert.deepEqual(made, { namespace: 'web/shop', clock: 'live', today, shards: 2, since: today, events: 0, group_users_min: 5 });
   assert.deepEqual((await put({ namespace: 'web/shop', group_users_min: 5 })).expect(200).json(), made);
   assert.deepEqual((await put({ namespace: 'web/shop' })).expect(200).json(), made);
@@ -36,7 +37,7 @@ test('names that cannot stand in a path are read as a parameter', async () => {
 test('what does not exist is told, but default always does', async () => {
   (await one('nothing')).refused(404, 'namespace_unknown');
   (await server.get('/v0/namespaces?name=nothing')).refused(404, 'namespace_unknown');
-  assert.deepEqual((await one('default')).expect(200).json(), { ...made, namespace: 'default', group_users_min: 0 });
+  assert.deepEqual((await one('default')).expect(200).json(), { namespace: 'default', clock: 'live', today, shards: 2, since: today, events: 0, group_users_min: 0 });
 });
 
 test('every fault of the form is named', async () => {

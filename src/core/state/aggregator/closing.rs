@@ -2,7 +2,7 @@
 //!
 //! Promises:
 //! - a week is kept apart until at least as many later ones are as may be kept at all, whatever else is sent: weeks later
-//!   than [`Day::latest_week`] are not taken, so the weeks that somebody may invent close each other and never recent ones;
+//!   than [`crate::core::periods::day::Day::latest_week`] are not taken, so the weeks that somebody may invent close each other and never recent ones;
 //! - what is kept does not depend on the order of events as long as no week closes. A week that has closed takes nobody any
 //!   more, so whoever would have counted in it later is missing from the number.
 

@@ -6,8 +6,6 @@
 //! - nothing here refuses a batch: at a limit the largest set goes over, for good, and base counters come first;
 //! - once a period has closed, no fingerprint of it is left.
 
-use std::collections::BTreeMap;
-
 use super::undo::Undo;
 use super::{Aggregator, Change, Group};
 use crate::core::identity::{UnlinkKey, UserKey};
@@ -40,6 +38,22 @@ impl Place {
     fn fingerprint(self, user: UserKey, change: &Change<'_>) -> u64 {
         change.key.fingerprint(user, self.tag) & UserSet::kept_bits(self.bits)
     }
+
+    /// The fingerprints of users, strictly ascending, each with the position of its user.
+    fn entering(self, users: &[UserKey], change: &Change<'_>) -> Vec<(u64, u32)> {
+        let entrant = |(&user, at): (&UserKey, u32)| (self.fingerprint(user, change), at);
+        let mut entering: Vec<(u64, u32)> = users.iter().zip(0..).map(entrant).collect();
+        entering.sort_unstable();
+        entering.dedup_by_key(|(fingerprint, _)| *fingerprint);
+        entering
+    }
+}
+
+/// Calls `work` with the positions of those that have the same number, in their order, one number after the other.
+fn each_group(numbers: impl Iterator<Item = u64>, mut work: impl FnMut(&[(u64, u32)])) {
+    let mut places: Vec<(u64, u32)> = numbers.zip(0..).collect();
+    places.sort_unstable();
+    places.chunk_by(|(a, _), (b, _)| a == b).for_each(&mut work);
 }
 
 /// Sets of days whose tags are kept while batches are carried out.
@@ -96,13 +110,16 @@ impl Aggregator {
     #[must_use]
     pub fn points(&self, event: Option<u32>, from: Period, to: Period) -> Vec<(Period, Point)> {
         let known = self.series.get(event).into_iter().flat_map(|series| series.range(from, to));
-        let mut points: BTreeMap<Period, Point> = known.collect();
+        let mut points: Vec<(Period, Point)> = known.collect();
         for (set, users) in self.sets.range(SetKey::in_period(event, from), SetKey::in_period(event, to)) {
-            if let Some(period) = set.period() {
-                points.entry(period).or_default().users = users.len() as u32;
+            let Some(period) = set.period() else { continue };
+            let at = points.partition_point(|(other, _)| *other < period);
+            if points.get(at).is_none_or(|(other, _)| *other != period) {
+                points.insert(at, (period, Point::default()));
             }
+            points.get_mut(at).into_iter().for_each(|(_, point)| point.users = users.len() as u32);
         }
-        points.into_iter().collect()
+        points
     }
 
     /// Whether a day takes events on a day.
@@ -113,26 +130,25 @@ impl Aggregator {
 
     /// Enters the users of a group into the sets of their periods.
     pub(super) fn enter_periods(&mut self, entrants: Entrants, key: &UnlinkKey, limits: &ShardLimits) -> Vec<Effect> {
-        let (mut entrants, group) = (entrants.list, &mut Group::default());
+        let (entrants, group) = (entrants.list, &mut Group::default());
         let change = &mut Change { key, limits, today: Day::MAX, effects: Vec::new(), undo: Vec::new(), group };
-        entrants.sort_unstable_by_key(|entrant| (entrant.event, entrant.time.day));
+        let place = |entrant: &Entrant| u64::from(entrant.event) << 32 | u64::from(entrant.time.day.number());
         let mut anybody: Vec<(Day, UserKey)> = Vec::with_capacity(entrants.len());
-        for same in entrants.chunk_by(|a, b| (a.event, a.time.day) == (b.event, b.time.day)) {
-            let Some(&Entrant { event, time, .. }) = same.first() else {
-                continue;
+        each_group(entrants.iter().map(place), |same| {
+            let same = same.iter().filter_map(|&(_, at)| entrants.get(at as usize));
+            let Some(&Entrant { event, time, .. }) = same.clone().next() else {
+                return;
             };
-            let users = same.iter().map(|entrant| entrant.user).collect();
-            let new = self.enter_units(Some(event), time, users, change);
+            let new = self.enter_units(Some(event), time, same.map(|entrant| entrant.user).collect(), change);
             anybody.extend(new.into_iter().map(|user| (time.day, user)));
-        }
-        anybody.sort_unstable_by_key(|(day, _)| *day);
-        for same in anybody.chunk_by(|(a, _), (b, _)| a == b) {
-            let Some(&(day, _)) = same.first() else {
-                continue;
-            };
-            let users = same.iter().map(|(_, user)| *user).collect();
-            self.enter_units(None, Occurrence { day, units: Units::ALL }, users, change);
-        }
+        });
+        each_group(anybody.iter().map(|(day, _)| day.number().into()), |same| {
+            let same = same.iter().filter_map(|&(_, at)| anybody.get(at as usize));
+            if let Some(&(day, _)) = same.clone().next() {
+                let users = same.map(|(_, user)| *user).collect();
+                self.enter_units(None, Occurrence { day, units: Units::ALL }, users, change);
+            }
+        });
         while self.sets.in_periods() > limits.time.fingerprints && self.shed(change) {}
         std::mem::take(&mut change.effects)
     }
@@ -152,9 +168,7 @@ impl Aggregator {
         for unit in units.iter().filter(|&unit| unit != Unit::Day) {
             let set = SetKey::in_period(event, Period::of(unit, day));
             if let Some(place) = self.place(set, change) {
-                let mut fingerprints: Vec<u64> = users.iter().map(|&user| place.fingerprint(user, change)).collect();
-                fingerprints.sort_unstable();
-                fingerprints.dedup();
+                let fingerprints: Vec<u64> = place.entering(&users, change).into_iter().map(|(each, _)| each).collect();
                 self.enter(place, day, &fingerprints, change, |_| {});
             }
         }
@@ -166,10 +180,7 @@ impl Aggregator {
         let Some(place) = self.place(set, change) else {
             return users;
         };
-        let entrant = |(&user, at): (&UserKey, u32)| (place.fingerprint(user, change), at);
-        let mut entering: Vec<(u64, u32)> = users.iter().zip(0..).map(entrant).collect();
-        entering.sort_unstable();
-        entering.dedup_by_key(|(fingerprint, _)| *fingerprint);
+        let entering = place.entering(&users, change);
         let fingerprints: Vec<u64> = entering.iter().map(|(fingerprint, _)| *fingerprint).collect();
         let mut new = Vec::with_capacity(entering.len());
         let done = self.enter(place, day, &fingerprints, change, |at| new.push(at));
