@@ -40,7 +40,7 @@ TEST_CONCURRENCY := 2
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help openapi install built build build-faults pkg pkg-size start demo load test test-core test-wasm test-http test-pkg test-e2e \
-	test-dashboard fuzz audit deploy-check deploy bench bench-peers bench-limit bench-databases bench-accuracy bench-growth bench-storage bench-hostile flood soak bill clean
+	test-dashboard fuzz audit deploy-check deploy bench bench-peers bench-limit bench-databases bench-accuracy bench-growth bench-year bench-storage bench-hostile flood soak bill clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -145,6 +145,10 @@ bench-accuracy: ## Print how accurate our user set and Apache DataSketches' sket
 bench-growth: ## Print how costs grow with users and events, natively, and plot them into docs/
 	@scripts/tools/require.sh rust
 	cargo bench --features plot --bench growth
+
+bench-year: ## Print the memory of a namespace of 100,000 monthly users through a year of days, natively
+	@scripts/tools/require.sh rust
+	cargo bench --bench year
 
 bench-storage: $(NODE_MODULES) build/.stamp build/assets.stamp ## Print what is written to files for an event, and what lies in them at rest (ARGS="--part rest")
 	@scripts/tools/require.sh node
