@@ -10,7 +10,7 @@ use crate::core::periods::day::Day;
 use crate::core::periods::period::Period;
 use crate::core::state::aggregator::Operation;
 use crate::core::state::all_series::Missed;
-use crate::core::state::report::{CounterReport, GoalReport, Report};
+use crate::core::state::report::{CounterReport, GoalReport, Report, ascending};
 use crate::core::state::series_report::{self as state, PeriodReport, Periods, SeriesReport};
 use crate::core::state::shard_limits::{ShardLimits, Sizing, TimeLimits};
 
@@ -95,7 +95,7 @@ impl Apply {
             memory_bytes,
             weeks_per_event,
             time: time.into(),
-            sizings: sizings.collect(),
+            sizings: ascending(sizings),
             ..ShardLimits::NONE
         }
     }
@@ -449,5 +449,5 @@ fn entries<K: Ord, T: From<K>>(map: LiteMap<K, u64>) -> Vec<(T, u64)> {
 }
 
 fn map<K: Ord, T: Into<K>>(entries: Vec<(T, u64)>) -> LiteMap<K, u64> {
-    entries.into_iter().map(|(key, count)| (key.into(), count)).collect()
+    ascending(entries.into_iter().map(|(key, count)| (key.into(), count)))
 }

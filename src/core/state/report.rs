@@ -1,7 +1,5 @@
 //! What a shard answers reads with, and how answers of several shards add up.
 
-use std::collections::BTreeMap;
-
 use litemap::LiteMap;
 
 use super::combination::Combination;
@@ -65,18 +63,16 @@ impl Report {
 
     /// Adds the numbers of another shard. Associative and commutative (sums to their 106 bits).
     #[must_use]
-    pub fn merge(self, other: Self) -> Self {
-        let mut counters: BTreeMap<u32, CounterReport> =
-            self.counters.into_iter().map(|counter| (counter.event, counter)).collect();
-        for counter in other.counters {
-            match counters.get_mut(&counter.event) {
-                Some(mine) => mine.merge(counter),
-                None => {
-                    counters.insert(counter.event, counter);
-                }
+    pub fn merge(mut self, other: Self) -> Self {
+        for theirs in other.counters {
+            let at = self.counters.partition_point(|mine| mine.event < theirs.event);
+            match self.counters.get_mut(at) {
+                Some(mine) if mine.event == theirs.event => mine.merge(theirs),
+                _ => self.counters.insert(at, theirs),
             }
         }
-        Self { users: self.users + other.users, counters: counters.into_values().collect() }
+        self.users += other.users;
+        self
     }
 }
 
@@ -167,7 +163,7 @@ fn weeks(event: u32, counter: &Counter, sets: &Sets) -> LiteMap<Week, u64> {
 }
 
 /// What comes in its order already, without the code that would sort it.
-fn ascending<K: Ord>(entries: impl Iterator<Item = (K, u64)>) -> LiteMap<K, u64> {
+pub fn ascending<K: Ord, V>(entries: impl Iterator<Item = (K, V)>) -> LiteMap<K, V> {
     let mut map = LiteMap::new();
     for (key, count) in entries {
         map.insert(key, count);

@@ -135,17 +135,17 @@ fn every<'a>(
     ranges: &Ranges,
 ) -> EverySeries<'a> {
     let unit = ranges.asked.0.unit();
-    let events = (0_u32..)
-        .zip(&namespace.names)
-        .filter(|&(event, _)| namespace.has_event(event) && call.config.units(event).has(unit));
-    let mut series: Vec<EventSeries<'a>> = events
-        .map(|(event, name)| EventSeries {
-            event: name,
-            points: calendar.points(gated, Some(event), list(ranges.asked)),
-            previous: ranges.previous.and_then(|range| calendar.previous(gated, Some(event), list(range))),
-        })
-        .collect();
-    series.sort_unstable_by_key(|series| series.event);
+    let events = (0_u32..).zip(&namespace.names);
+    let events = events.filter(|&(event, _)| namespace.has_event(event) && call.config.units(event).has(unit));
+    let mut names: Vec<&str> = events.map(|(_, name)| name.as_str()).collect();
+    names.sort_unstable();
+    let of_name = |name: &'a str| {
+        let event = number(namespace, name);
+        let points = calendar.points(gated, event, list(ranges.asked));
+        let previous = ranges.previous.and_then(|range| calendar.previous(gated, event, list(range)));
+        EventSeries { event: name, points, previous }
+    };
+    let series = names.into_iter().map(of_name).collect();
     EverySeries { unit: unit.name(), since: calendar.since_text(), series }
 }
 

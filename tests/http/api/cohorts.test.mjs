@@ -190,14 +190,16 @@ test('520 future weeks: the next one is taken, later ones count in none', { time
 test('an event of a later week is told of, so that a page sends it again when its week has come', async (t) => {
   const server = await serve(t, { env: { ...counters(weekly('')), ALLOWED_ORIGINS: '*' }, build: FAULTS });
   const told = async (...events) => (await server.post('/v0/analytics', events, { headers: { origin: 'https://shop.example' } })).expect(204).headers;
-  assert.equal((await told(did('A', 'u'), did('A', 'u', weekAfter(-500)), did('A', 'v', weekAfter(1))))['kimball-weeks'], undefined);
+  assert.equal((await told(did('A', 'u'), did('A', 'u', weekAfter(-500)), did('A', 'v', weekAfter(0))))['kimball-weeks'], undefined);
+  // It counts in its week, and in no day until that is tomorrow.
+  assert.equal((await told(did('A', 'w', weekAfter(1))))['kimball-weeks'], 'later');
   const later = did('A', 'u', weekAfter(3));
   const headers = await told(did('A', 'u'), later);
   assert.equal(headers['kimball-weeks'], 'later');
   assert.match(headers['access-control-expose-headers'], /\bkimball-weeks\b/);
   const name = `A ${isoWeek(new Date(later.datetime)).join('')}`;
   assert.equal((await weeks(server))[name], undefined);
-  (await server.post(`/faults/clock?offset_ms=${14 * 86_400_000}`)).expect(204);
+  (await server.post(`/faults/clock?offset_ms=${21 * 86_400_000}`)).expect(204);
   assert.equal((await told(later))['kimball-weeks'], undefined);
   assert.equal((await weeks(server))[name], 1);
 });

@@ -171,8 +171,8 @@ const PLACES = {
     'journal row 1, nonce: the bytes end before it does'],
   'a journal row that is no bytes': [(path) => sql(path, "UPDATE journal SET row = 'text' WHERE seq = 1"),
     'journal row 1: not in the form that is written'],
-  'a journal without the rows that made its counters': [(path) => sql(path, `DELETE FROM snapshot WHERE id IN (256, ${setRow(0)})`),
-    'journal row 1, effect 0 (users of event 0): does not fit what comes before it'],
+  'sets and a journal without the rows that made their counters': [(path) => sql(path, `DELETE FROM snapshot WHERE id IN (256, ${setRow(0)})`),
+    'set of kind 3 (users in a period of event 0), user set: does not fit what comes before it'],
 };
 
 test('the log and /v0/status say which shard, which section or journal row, and which field', { timeout: 180_000 }, async (t) => {

@@ -176,10 +176,12 @@ impl<'a> Replay<'a> {
     }
 
     fn insert_all(&mut self) -> Result<(), Refusal> {
-        for (set, mut firsts) in std::mem::take(&mut self.firsts) {
-            firsts.sort_by_key(|(fingerprint, _)| *fingerprint);
-            firsts.dedup_by_key(|(fingerprint, _)| *fingerprint);
-            for (fingerprint, first) in firsts {
+        for (set, firsts) in std::mem::take(&mut self.firsts) {
+            let mut order: Vec<(u64, u32)> = firsts.iter().map(|(fingerprint, _)| *fingerprint).zip(0..).collect();
+            order.sort_unstable();
+            order.dedup_by_key(|(fingerprint, _)| *fingerprint);
+            for (fingerprint, at) in order {
+                let Some(&(_, first)) = firsts.get(at as usize) else { continue };
                 if !self.state.sets.contains(set, fingerprint) {
                     let counted = self.state.series.count_first(set.event(), first, None, usize::MAX);
                     counted.map_err(full)?;
