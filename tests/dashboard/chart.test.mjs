@@ -88,7 +88,7 @@ test('lines go through the numbers of the API: solid what is over, dotted what i
     assert.notEqual(await dash(page, `.${kind} .open`), await dash(page, `.${kind} .was`));
   }
   assert.match(await chart(page).innerText(), /UTC/);
-  assert.match(await remarks(page).innerText(), new RegExp(`Events that come late still count in ${words(day(-2))} and ${words(day(-1))}\\.`));
+  assert.match(await remarks(page).innerText(), new RegExp(`Events that come late still count: ${words(day(-2))} and ${words(day(-1))}\\.`));
 });
 
 test('a day on which nobody came is 0, one that was not counted is a gap, and both are told', async (t) => {
@@ -103,7 +103,7 @@ test('a day on which nobody came is 0, one that was not counted is a gap, and bo
   const text = await remarks(page).innerText();
   assert.match(text, new RegExp(`Counting by day began on ${words(since)}, \\d{4}: there is nothing before`));
   // Somebody came late, of the day before.
-  assert.match(text, new RegExp(`Users may be missing in ${words(day(-DAYS - 1))}, because`));
+  assert.match(text, new RegExp(`Users may be missing: ${words(day(-DAYS - 1))}\\.`));
   await plot(page).focus();
   await page.keyboard.press('Home');
   await said(page).filter({ hasText: 'Anybody: not counted' }).waitFor();
@@ -212,7 +212,7 @@ test('a number that is hidden is a gap, and told as hidden everywhere', async (t
   assert.equal(await plot(page).locator('.event .open').getAttribute('d'), '');
   assert.deepEqual((await drawn(page, '.anybody .open', 30)).points, [[29, 9]]);
   await said(page).filter({ hasText: 'Anybody: 9 users' }).filter({ hasText: 'Buy: hidden' }).waitFor();
-  assert.match(await remarks(page).innerText(), new RegExp(`Buy: hidden in ${words(day(0))}, where few users came or nobody`));
+  assert.match(await remarks(page).innerText(), new RegExp(`Users of Buy are hidden: ${words(day(0))}\\. They are few, or none`));
   const rows = await table(page, (summary) => summary.click());
   assert.deepEqual(rows.at(-1).slice(1, -1), ['9', '9', '–', 'hidden', 'hidden', '–']);
   const csv = await download(page, chart(page).getByRole('button', { name: 'Download CSV' }));

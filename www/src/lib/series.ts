@@ -35,12 +35,14 @@ export function begin(period: string): number {
   return fourth.getTime() + ((Number(week) - 1) * 7 - ((fourth.getUTCDay() + 6) % 7)) * DAY_MS;
 }
 
-/** A period as it stands at an axis and in sentences: Nov 28, W48 or Nov 2026. */
+/** A period in sentences: Nov 28, 2026-W48 or Nov 2026. */
 export function short(period: string): string {
-  const [, , week] = WEEK.exec(period) ?? [];
-  if (week !== undefined) return `W${week}`;
+  if (WEEK.test(period)) return period;
   return (period.length === 7 ? month : dayAndMonth).format(begin(period));
 }
+
+/** A period at an axis, where the year of a week is plain. */
+export const tick = (period: string): string => short(period).replace(/^\d{4}-W/, 'W');
 
 /** A period by its full name: Nov 28, 2026, or 2026-W48 with its Monday. */
 export function full(period: string): string {
@@ -135,7 +137,7 @@ export function words({ earlier, lines }: Plot, index: number): string[] {
     if (!isShown(point)) return `${name}: not counted`;
     const first = point.first_users === null ? '' : `, ${number(point.first_users)} for the first time`;
     const period = earlier[index]?.period;
-    const other = period === undefined ? '' : `; ${short(period)} before: ${isUncounted(before[index]) ? 'not counted' : written(before[index])}`;
+    const other = period === undefined ? '' : `; before, ${short(period)}: ${isUncounted(before[index]) ? 'not counted' : written(before[index])}`;
     return `${name}: ${count(point.users, 'user')}${first}${other}`;
   });
 }
@@ -158,22 +160,20 @@ function runs(periods: string[], indices: number[], unit: Unit): string {
 /** What a look at the lines does not tell: late, missing, hidden and uncounted users. */
 export function remarks({ unit, since, periods, earlier, lines }: Plot): string[] {
   const said: string[] = [];
-  /** Names stay as they are, sentences begin with a capital. */
-  const of = (name: string, text: string) => (lines.length > 1 ? `${name}: ${text}` : `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`);
   const tell = (points: Maybe[], is: (point: Maybe) => boolean, names: Point[], say: (which: string) => string) => {
     const indices = points.flatMap((point, index) => (is(point) ? [index] : []));
     if (indices.length > 0) said.push(say(runs(names.map(({ period }) => period), indices, unit)));
   };
-  tell(periods, (point) => point?.state === 'late', periods, (which) => `Events that come late still count in ${which}.`);
-  for (const { name, now, before } of lines) {
-    for (const [points, names, when] of [[now, periods, ''], [before, earlier, ', the period before']] as const) {
-      tell(points, isShort, names, (which) => of(name, `users may be missing in ${which}${when}, because the server had no room for all, or counting began meanwhile.`));
-      tell(points, isHidden, names, (which) => of(name, `hidden in ${which}${when}, where few users came or nobody.`));
+  tell(periods, (point) => point?.state === 'late', periods, (which) => `Events that come late still count: ${which}.`);
+  for (const { kind, name, now, before } of lines) {
+    const who = lines.length === 1 ? '' : kind === 'event' ? ` of ${name}` : ' of anybody';
+    for (const [points, names, when] of [[now, periods, ''], [before, earlier, ' before']] as const) {
+      tell(points, isShort, names, (which) => `Users${who} may be missing${when}: ${which}. The server had no room for all, or counting began meanwhile.`);
+      tell(points, isHidden, names, (which) => `Users${who} are hidden${when}: ${which}. They are few, or none.`);
     }
   }
-  const missing = [...earlier, ...periods].filter((point) => isUncounted(point));
-  const isBefore = missing.some(({ period }) => begin(period) < Date.parse(since));
-  if (isBefore) said.push(`Counting by ${unit} began on ${dateOf(since)}: there is nothing before.`);
+  const missing = [...earlier, ...periods].filter(isUncounted);
+  if (missing.some(({ period }) => begin(period) < Date.parse(since))) said.push(`Counting by ${unit} began on ${dateOf(since)}: there is nothing before.`);
   if (missing.some(({ period }) => begin(period) >= Date.parse(since))) said.push('What is older than the server keeps is missing.');
   return said;
 }
