@@ -33,6 +33,8 @@ for (let now = -DAYS; now <= 0; now += 1) {
 await world.api('/v0/namespaces', { method: 'POST', body: { namespace: 'small', group_users_min: 5 } });
 await world.server.ingest([...Array.from({ length: 9 }, (_, user) => did('Login', user, { namespace: 'small' })), did('Buy', 1, { namespace: 'small' })]);
 await world.server.ingest([did('Login', 'ann', { namespace: 'old', datetime: '2020-01-01T00:00:00Z' })]);
+const LONG = `<b>${'W'.repeat(240)}</b>`;
+await world.server.ingest(['Anybody', LONG].flatMap((name) => [1, 2].map((user) => did(name, user, { namespace: 'names' }))));
 
 const series = (fields) => world.api(`/v0/series?${new URLSearchParams({ compare: 'previous', ...fields })}`);
 const hash = (fields) => `#/overview?${new URLSearchParams(fields)}`;
@@ -104,6 +106,7 @@ test('a day on which nobody came is 0, one that was not counted is a gap, and bo
   assert.match(text, new RegExp(`Counting by day began on ${words(since)}, \\d{4}: there is nothing before`));
   // Somebody came late, of the day before.
   assert.match(text, new RegExp(`Users may be missing: ${words(day(-DAYS - 1))}\\.`));
+  assert.match(text, /no room for all of them, or counting began within the period/);
   await plot(page).focus();
   await page.keyboard.press('Home');
   await said(page).filter({ hasText: 'Anybody: not counted' }).waitFor();
@@ -219,9 +222,17 @@ test('a number that is hidden is a gap, and told as hidden everywhere', async (t
   assert.match(csv.text.trimEnd().split('\n').at(-1), /,open,9,9,,true,,hidden,hidden,hidden,true,$/);
 });
 
+test('an event may have any name, also that of the other line', async (t) => {
+  for (const event of ['Anybody', LONG]) {
+    const page = await world.page(t, hash({ namespace: 'names', event }));
+    await plot(page).locator('.event').waitFor({ state: 'attached' });
+    assert.deepEqual((await said(page).locator('p').allInnerTexts()).slice(1).map((text) => text.split(';')[0]), ['Anybody', event].map((name) => `${name}: 2 users, 2 for the first time`));
+  }
+});
+
 test('where nobody was counted the page says so, and why there may be numbers all the same', async (t) => {
   const page = await world.page(t, hash({ namespace: 'old' }));
-  await chart(page).getByText('Nobody came in the last 30 days.').waitFor();
+  await chart(page).getByText('Nobody was counted in the last 30 days.').waitFor();
   assert.match(await chart(page).innerText(), /count in all other numbers of this page/);
   assert.equal(await plot(page).count(), 0);
 });
@@ -249,6 +260,7 @@ onEveryScreen('the chart', async (t, screen, look) => {
   for (const [name, fields, isOpen] of [
     ['chart', { event: 'Buy' }, true], ['chart-week', { unit: 'week', last: 52 }], ['chart-90', { last: 90 }], ['chart-month', { unit: 'month', event: 'Buy' }],
     ['chart-hidden', { namespace: 'small', event: 'Buy' }], ['chart-empty', { namespace: 'old' }],
+    ['chart-names', { namespace: 'names', event: LONG }, true],
   ]) {
     const page = await world.page(t, hash(fields), screen);
     await chart(page).getByText('The numbers as a table').waitFor();

@@ -14,7 +14,7 @@ export const unitOf = (text: string | undefined): Unit => (text === 'week' || te
 
 export const lastOf = (unit: Unit, text: string | undefined): number => RANGES[unit].find((known) => String(known) === text) ?? USUAL[unit];
 
-/** The first day of so many periods up to now; none where the server knows it by itself. */
+/** The first day of so many periods up to now, by the clock of this page; none where the server chooses it, by its own. */
 export function fromOf(unit: Unit, last: number, now: number): string | undefined {
   if (last === USUAL[unit]) return undefined;
   return new Date(now - (last - 1) * (unit === 'week' ? 7 : 1) * DAY_MS).toISOString().slice(0, 10);
@@ -164,14 +164,15 @@ export function remarks({ unit, since, periods, earlier, lines }: Plot): string[
     const indices = points.flatMap((point, index) => (is(point) ? [index] : []));
     if (indices.length > 0) said.push(say(runs(names.map(({ period }) => period), indices, unit)));
   };
-  tell(periods, (point) => point?.state === 'late', periods, (which) => `Events that come late still count: ${which}.`);
+  tell(periods, (point) => isShown(point) && point.state === 'late', periods, (which) => `Events that come late still count: ${which}.`);
   for (const { kind, name, now, before } of lines) {
     const who = lines.length === 1 ? '' : kind === 'event' ? ` of ${name}` : ' of anybody';
-    for (const [points, names, when] of [[now, periods, ''], [before, earlier, ' before']] as const) {
-      tell(points, isShort, names, (which) => `Users${who} may be missing${when}: ${which}. The server had no room for all, or counting began meanwhile.`);
+    for (const [points, names, when] of [[now, periods, ''], [before, earlier, ' in the period before']] as const) {
+      tell(points, isShort, names, (which) => `Users${who} may be missing${when}: ${which}.`);
       tell(points, isHidden, names, (which) => `Users${who} are hidden${when}: ${which}. They are few, or none.`);
     }
   }
+  if (lines.some(({ now, before }) => [...now, ...before].some(isShort))) said.push('Where users may be missing, the server had no room for all of them, or counting began within the period.');
   const missing = [...earlier, ...periods].filter(isUncounted);
   if (missing.some(({ period }) => begin(period) < Date.parse(since))) said.push(`Counting by ${unit} began on ${dateOf(since)}: there is nothing before.`);
   if (missing.some(({ period }) => begin(period) >= Date.parse(since))) said.push('What is older than the server keeps is missing.');
