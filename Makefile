@@ -105,7 +105,7 @@ test-e2e: $(NODE_MODULES) build/.stamp build/assets.stamp ## Run the client in C
 	@scripts/tools/chromium.sh >/dev/null
 	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/e2e/*.test.mjs
 
-test-dashboard: $(NODE_MODULES) build/.stamp build/assets.stamp ## Check the dashboard's types and use every view in Chromium; screenshots in build/screenshots/
+test-dashboard: $(NODE_MODULES) build/.stamp build/assets.stamp build/faults/.stamp ## Check the dashboard's types and use every view in Chromium; screenshots in build/screenshots/
 	node_modules/.bin/svelte-check --workspace www --tsconfig ./tsconfig.json --fail-on-warnings
 	@scripts/tools/chromium.sh >/dev/null
 	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/dashboard/*.test.mjs

@@ -26,11 +26,12 @@ function store() {
   return { goals: ['purchase', 'add_to_cart'], weekly: 'home', events };
 }
 
-/** With `empty`, a server without events. */
-export async function createWorld(scope, { env = {}, empty = false } = {}) {
+/** With `empty`, a server without events; with `build`, another one than that which is deployed. */
+export async function createWorld(scope, { env = {}, empty = false, build } = {}) {
   const { goals, weekly, events } = store();
   const server = await serve(scope, {
     token: TOKENS.admin,
+    build,
     env: {
       API_AUTH: '',
       API_TOKENS: TOKENS.admin,

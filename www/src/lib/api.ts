@@ -32,6 +32,36 @@ export interface Analytics {
   suppressed?: true;
 }
 
+export type Unit = 'day' | 'week' | 'month';
+
+/** The users of one day, week or month (UTC). */
+export interface Point {
+  /** As in "2026-11-28", "2026-W48" or "2026-11". */
+  period: string;
+  /** Null where they were not counted or are not kept any more, and with `suppressed` where they are hidden. */
+  users: Shown;
+  first_users: Shown;
+  /** Of those who came for the first time; null also where they had no values. */
+  value: Shown;
+  state: 'open' | 'late' | 'closed';
+  /** Whether no users may be missing. */
+  complete: boolean;
+  suppressed?: true;
+}
+
+export interface Series {
+  /** Null for anybody. */
+  event: string | null;
+  unit: Unit;
+  /** The first day that is counted. */
+  since: string;
+  /** Where the event has no series of the unit. */
+  series?: false;
+  points: Point[];
+  /** As many periods before. */
+  previous?: { from: string; to: string; points: Point[] };
+}
+
 /** An event as the API takes it: with any time, or none. */
 export type NewEvent = Omit<WireEvent, 'datetime' | 'ensure_goal'> & { datetime?: string; ensure_goal?: boolean };
 
@@ -132,6 +162,10 @@ export const access = (token: string): Promise<Access> => read('/v0/access', { t
 
 export const analytics = (namespace: string, signal?: AbortSignal): Promise<Analytics> =>
   read('/v0/analytics', { query: { namespace }, signal });
+
+/** The users of an event, or of anybody, with the period before; from the server's own beginning of the range unless `from` is given. */
+export const series = (namespace: string, unit: Unit, { event, from }: { event?: string; from?: string }, signal?: AbortSignal): Promise<Series> =>
+  read('/v0/series', { query: { namespace, unit, event, from, compare: 'previous' }, signal });
 
 export const namespaces = (signal?: AbortSignal): Promise<string[]> =>
   read<{ namespaces: string[] }>('/v0/namespaces', { signal }).then((answer) => answer.namespaces);
