@@ -219,7 +219,7 @@ proptest! {
     #[test]
     fn where_there_is_no_room_series_say_so_and_nothing_else_suffers(
         days in history(),
-        fingerprints in 0..60_u64,
+        fingerprints in 1..60_u64,
         memory_bytes in prop::option::of(2_000..30_000_u64),
     ) {
         let world = World::new();

@@ -135,7 +135,7 @@ pub const LATENESS_DAYS: Limit =
 pub const SERIES_EVENTS: Limit =
     Limit { name: "SERIES_EVENTS_MAX", unit: "events of a namespace with series", default: 50, min: 0, max: 1_000 };
 /// Fingerprints in all sets of open periods of a shard, some 11 MiB. Beyond, the largest set goes over: it becomes a number
-/// before its time, for good.
+/// before its time, for good. 0 switches series off.
 pub const TIME_FINGERPRINTS: Limit = Limit {
     name: "TIME_FINGERPRINTS_MAX",
     unit: "fingerprints in open periods of a shard",

@@ -33,7 +33,7 @@ pub struct ShardLimits {
 pub struct TimeLimits {
     /// Days after its end for which a period takes late events.
     pub lateness_days: i64,
-    /// Fingerprints in all sets of open periods.
+    /// Fingerprints in all sets of open periods; 0 counts in none.
     pub fingerprints: u64,
 }
 

@@ -54,7 +54,7 @@ pub async fn record(call: Call<'_>) -> Result<Reply, ApiError> {
 
 /// A level and the present day: first occurrences of days where days are counted, else of weeks.
 fn keep(config: &Config) -> String {
-    let level = if config.time_fingerprints_max > 0 { "day" } else { "week" };
+    let level = if config.has_series() { "day" } else { "week" };
     format!("{level}; day={}", Period::of(Unit::Day, clock::today()))
 }
 

@@ -56,6 +56,7 @@ pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
     };
     let calendar = calendar(&call, &namespace);
     match asked.whose {
+        Whose::Anybody if !call.config.has_series() => Reply::json(&without_series(&calendar, None, &asked)),
         Whose::Anybody => {
             let gated = reports::series(call.env, call.config, &namespace, SeriesOf::Anybody, ranges.all()).await?;
             Reply::json(&one(&calendar, &gated, None, None, &ranges))
@@ -63,7 +64,7 @@ pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
         Whose::Event(name) => {
             let event = number(&namespace, name).ok_or_else(unknown_event)?;
             if !call.config.units(event).has(asked.from.unit()) {
-                return Reply::json(&without_series(&calendar, name, &asked));
+                return Reply::json(&without_series(&calendar, Some(name), &asked));
             }
             let of = SeriesOf::Event(event);
             let gated = reports::series(call.env, call.config, &namespace, of, ranges.all()).await?;
@@ -121,10 +122,10 @@ fn one<'a>(
     }
 }
 
-/// The answer of an event that has no series of the unit.
-fn without_series<'a>(calendar: &Calendar, name: &'a str, asked: &SeriesQuery<'_>) -> Series<'a> {
+/// The answer of an event, or of anybody, that has no series of the unit.
+fn without_series<'a>(calendar: &Calendar, event: Option<&'a str>, asked: &SeriesQuery<'_>) -> Series<'a> {
     let (unit, since) = (asked.from.unit().name(), calendar.since_text());
-    Series { event: Some(name), unit, since, series: Some(false), points: Vec::new(), previous: None }
+    Series { event, unit, since, series: Some(false), points: Vec::new(), previous: None }
 }
 
 fn every<'a>(

@@ -129,9 +129,14 @@ impl Config {
         Time { lateness_days: self.lateness_days, fingerprints: self.time_fingerprints_max }
     }
 
+    /// Whether series are switched on.
+    pub const fn has_series(&self) -> bool {
+        self.time_fingerprints_max > 0
+    }
+
     /// The units that the event of this number has series of.
     pub const fn units(&self, event: u32) -> Units {
-        if (event as u64) < self.series_events_max { Units::OF_EVENTS } else { Units::NONE }
+        if self.has_series() && (event as u64) < self.series_events_max { Units::OF_EVENTS } else { Units::NONE }
     }
 
     fn read(variable: impl Fn(&str) -> String) -> Result<Self, Invalid> {

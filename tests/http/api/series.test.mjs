@@ -176,6 +176,8 @@ test('answers to ingest say what pages must keep, on which day', async (t) => {
   await to(1);
   assert.equal((await send(did('Login', 'ann')))['kimball-keep'], `day; day=${day(1)}`);
   await server.restart({ env: { TIME_FINGERPRINTS_MAX: '0' } });
+  for (const parameters of [{}, { event: 'Login' }]) assert.deepEqual(Object.entries(await series(server, parameters)).filter(([key]) => key === 'series'), [['series', false]]);
+  assert.deepEqual((await series(server, { event: '*' })).series, []);
   assert.match((await send(did('Login', 'ann')))['kimball-keep'], /^week; day=/);
 });
 

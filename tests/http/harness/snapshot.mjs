@@ -3,15 +3,19 @@
 const FINGERPRINT_BITS = 36n;
 
 /** How many parts the key of a set has, by its kind. */
-const PARTS = [0, 1, 2];
+const PARTS = [0, 1, 2, 2, 1];
+/** Stands in the place of a kind for a series, which is numbers. */
+const SERIES = 31;
 
-/** The fingerprints, as BigInts, in one stored section of version 4: those of a set, and none of a counter. */
+/** The fingerprints, as BigInts, in one stored section of version 4 or 5: those of a set, and none of a counter or a series. */
 export function decodeSection(bytes) {
   const head = Buffer.from(bytes.subarray(0, 8));
-  if (head.toString('latin1', 0, 3) !== 'KES' || head[3] !== 4) throw new Error(`not a snapshot section: ${head.toString('hex')}`);
+  if (head.toString('latin1', 0, 3) !== 'KES' || ![4, 5].includes(head[3])) throw new Error(`not a snapshot section: ${head.toString('hex')}`);
   const reader = new Reader(bytes, 8);
   if (reader.varint() > 0) return { fingerprints: [] };
-  for (let parts = PARTS[reader.byte()]; parts > 0; parts -= 1) reader.varint();
+  const kind = reader.byte();
+  if (kind === SERIES) return { fingerprints: [] };
+  for (let parts = PARTS[kind]; parts > 0; parts -= 1) reader.varint();
   const bits = reader.byte();
   if (BigInt(bits) !== FINGERPRINT_BITS) throw new Error(`fingerprints of ${bits} bits`);
   return { fingerprints: reader.userSet() };

@@ -385,7 +385,7 @@ function asOnCloudflare(t) {
 test('on Cloudflare the defaults fit an isolate, and what adds up to more than it has is refused with the sum', { timeout: 60_000 }, async (t) => {
   const build = asOnCloudflare(t);
   await honest(await serve(t, { build }));
-  for (const env of [{ ISOLATE_MEMORY_BYTES_MAX: String(64 * MIB) }, { BODIES_BYTES_MAX: String(32 * MIB) }, { SHARD_MEMORY_BYTES_MAX: String(32 * MIB) },
+  for (const env of [{ ISOLATE_MEMORY_BYTES_MAX: String(64 * MIB) }, { BODIES_BYTES_MAX: String(32 * MIB) }, { SHARD_MEMORY_BYTES_MAX: String(32 * MIB), ISOLATE_MEMORY_BYTES_MAX: String(32 * MIB) },
     { BODY_BYTES_MAX: String(16 * MIB) }, { BATCH_EVENTS_MAX: '100000' }, { FLAGS_BYTES_MAX: String(16 * MIB) }, { METRICS_BYTES_MAX: String(32 * MIB) }]) {
     const own = await serve(t, { build, env });
     const { what } = (await own.get('/healthz')).refused(503, 'configuration_invalid');

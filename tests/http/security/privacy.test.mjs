@@ -86,9 +86,10 @@ const blobs = (server, table) => tables(server.stateDir, table)
 
 test('two events with the same users share no stored value, and the journal holds none in the clear', async (t) => {
   const users = 4_000;
-  const env = { SHARDS: '1', COMPACTION_DELAY_MS: '3600000' };
+  const env = { SHARDS: '1', COMPACTION_DELAY_MS: '3600000', JOURNAL_BYTES_MAX: '8000000' };
   const server = await serve(t, { env, build: FAULTS });
-  const event = (name, i, more) => ({ event_name: name, user_id: `user-${i}`, namespace: 'linked', ...more });
+  const datetime = new Date().toISOString();
+  const event = (name, i, more) => ({ event_name: name, user_id: `user-${i}`, namespace: 'linked', datetime, ...more });
   for (let from = 0; from < users; from += 500) {
     await server.ingest(Array.from({ length: 500 }, (_, i) => [event('A', from + i), event('B', from + i, { value: 1 })]).flat());
   }
@@ -104,8 +105,8 @@ test('two events with the same users share no stored value, and the journal hold
   const shards = blobs(server, 'snapshot').filter(({ rows }) => rows.length > 0);
   assert.equal(shards.length, 2);
   const sections = shards.flatMap(({ rows }) => rows.map(decodeSection)).filter(({ fingerprints }) => fingerprints.length > 0);
-  // All users, A and B of one namespace; all users and A of the other.
-  assert.equal(sections.length, 5);
+  // All users, A and B of one namespace; all users and A of the other. Of each event a day and a week, of anybody a month, too.
+  assert.equal(sections.length, 3 + 2 * 2 + 3 + 2 + 2 + 3);
   for (const { fingerprints } of sections) assert.equal(new Set(fingerprints).size, users);
 
   // By chance 4,000² / 2^36 = 0.0002 values of two sets are common; the key is fixed, so the outcome is, too.
@@ -127,15 +128,17 @@ test('two events with the same users share no stored value, and the journal hold
 });
 
 test('the same users under another key have other fingerprints', async (t) => {
+  const datetime = new Date().toISOString();
   const stored = async (HASH_KEY) => {
     const server = await serve(t, { env: { SHARDS: '1', HASH_KEY }, build: FAULTS });
-    await server.ingest(Array.from({ length: 1_000 }, (_, i) => ({ event_name: 'A', user_id: i })));
+    await server.ingest(Array.from({ length: 1_000 }, (_, i) => ({ event_name: 'A', user_id: i, datetime })));
     (await server.post('/faults/compact?namespace=default&index=0')).expect(204);
     await server.stop('SIGKILL');
     return blobs(server, 'snapshot').flatMap(({ rows }) => rows.flatMap((row) => decodeSection(row).fingerprints));
   };
   const [one, same, other] = [await stored('11'.repeat(32)), await stored('11'.repeat(32)), await stored('22'.repeat(32))];
-  assert.equal(one.length, 2_000);
+  // All users and A; A by day and week, anybody by day, week and month.
+  assert.equal(one.length, 7_000);
   assert.deepEqual(one, same, 'the control: equal keys give equal fingerprints');
   const values = new Set(one);
   assert.equal(other.filter((value) => values.has(value)).length, 0);

@@ -199,7 +199,8 @@ impl Aggregator {
 
     #[cfg(not(feature = "browser"))]
     fn open_time(&self, record: &Record, change: &Change<'_>) -> Option<Occurrence> {
-        record.time.filter(|time| self.is_open(time.day, change.today, change.limits.time.lateness_days))
+        let limits = change.limits.time;
+        record.time.filter(|time| limits.fingerprints > 0 && self.is_open(time.day, change.today, limits.lateness_days))
     }
 
     /// Whether the set of the day says that the user has done the event on it: then they are in all others. Where an event has
