@@ -186,6 +186,9 @@ fn events(clock: &dyn Fn() -> f64, out: &mut String) -> std::fmt::Result {
         "| | first occurrence ns/event | first of the next day ns/event | repeat within the day ns/event |\n|---|---:|---:|---:|"
     )?;
     writeln!(out, "| {} | {:.0} | | {repeat_without:.0} |", without.0, firsts[0])?;
+    if cfg!(feature = "browser") {
+        return writeln!(out, "\nA page has no series.");
+    }
     writeln!(out, "| {} | {:.0} | {first_of_day:.0} | {repeat_with:.0} |", with.0, firsts[1])?;
     writeln!(out, "| ratio | {:.2} | | {:.2} |", firsts[1] / firsts[0], repeat_with / repeat_without)?;
     writeln!(out, "\nClosing all of that: {closing_ms:.2} ms")

@@ -109,11 +109,11 @@ test('two events with the same users share no stored value, and the journal hold
   assert.equal(sections.length, 3 + 2 * 2 + 3 + 2 + 2 + 3);
   for (const { fingerprints } of sections) assert.equal(new Set(fingerprints).size, users);
 
-  // By chance 4,000² / 2^36 = 0.0002 values of two sets are common; the key is fixed, so the outcome is, too.
+  // By chance 4,000² / 2^36 = 0.0002 values of two sets are common, other ones every day: two of one pair, once in 200,000 runs.
   for (const [i, one] of sections.entries()) {
     const values = new Set(one.fingerprints);
     for (const other of sections.slice(i + 1)) {
-      assert.equal(other.fingerprints.filter((value) => values.has(value)).length, 0, 'sets of the same users can be joined');
+      assert.ok(other.fingerprints.filter((value) => values.has(value)).length <= 1, 'sets of the same users can be joined');
     }
   }
 
