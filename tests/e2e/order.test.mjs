@@ -14,6 +14,12 @@ const track = (page, ...names) => page.evaluate(async (events) => {
   globalThis.client.identify('ann');
   for (const event of events) await globalThis.client.track(event);
 }, names);
+/** A page of a server that needs the order of events. */
+const ordered = async (context, namespace) => {
+  const browser = await world.context(context);
+  world.state.keep = 'order';
+  return world.page(browser, namespace);
+};
 const flush = (page) => page.evaluate(() => globalThis.client.flush());
 const pause = () => new Promise((resolve) => { setTimeout(resolve, PAUSE_MS); });
 const namesOf = (posts) => posts.map(({ events }) => events.map(({ event_name: name }) => name));
@@ -32,7 +38,7 @@ test('every event has an id, and keeps it when it is sent again', async (context
 });
 
 test('news of order waits for other news, and does not overtake it', async (context) => {
-  const page = await world.page(await world.context(context), 'quiet');
+  const page = await ordered(context, 'quiet');
   await track(page, 'a', 'b');
   await until('they are sent', () => world.sent().length === 2);
   await track(page, 'a', 'b');
@@ -45,7 +51,7 @@ test('news of order waits for other news, and does not overtake it', async (cont
 });
 
 test('20 of them do not wait longer', async (context) => {
-  const page = await world.page(await world.context(context), 'twenty');
+  const page = await ordered(context, 'twenty');
   const names = Array.from({ length: 10 }, (_, nth) => `event ${nth}`);
   await track(page, ...names);
   await until('they are sent', () => world.sent().length === 10);
@@ -57,7 +63,7 @@ test('20 of them do not wait longer', async (context) => {
 });
 
 test('nor do they when the page is hidden', async (context) => {
-  const page = await world.page(await world.context(context), 'hidden');
+  const page = await ordered(context, 'hidden');
   await track(page, 'a', 'b');
   await until('they are sent', () => world.sent().length === 2);
   await track(page, 'a');
@@ -108,7 +114,7 @@ test('a page that goes sends what is on its way again, before what is not', asyn
 });
 
 for (const [when, waits] of [['when it went', false], ['before it went', true]]) test(`what a page could not store ${when} is not taken for known by the next one`, async (context) => {
-  const page = await world.page(await world.context(context), 'gone');
+  const page = await ordered(context, 'gone');
   await track(page, 'a', 'b');
   await until('they are sent', () => world.sent().length === 2);
   await page.evaluate(async (isAwaited) => {

@@ -242,6 +242,7 @@ self.addEventListener('message', (event) => event.waitUntil(use((outcome) => eve
 
 test('inside a Web Worker and a service worker', async (context) => {
   const browser = await world.context(context);
+  world.state.keep = 'order';
   world.state.scripts = { '/worker.js': WORKER(world.proxy, false), '/service.js': WORKER(world.proxy, true) };
   const page = await browser.newPage();
   await page.goto(`${world.origin}/`);

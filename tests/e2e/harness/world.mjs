@@ -46,9 +46,9 @@ export async function createWorld(scope) {
   });
   const browser = await browse(scope);
   const posts = []; // what reached the proxy: { at, status, events, kept, body }
-  const state = { answer: null, policy: null, hold: null };
+  const state = { answer: null, policy: null, hold: null, keep: null };
 
-  /** `state.answer(post)` may answer in the server's place with { status, headers, body }, or cut the connection with 'cut'; it may be late. */
+  /** `state.answer(post)` may answer in the server's place with { status, headers, body }, or cut the connection with 'cut'; it may be late. Answers say that pages have to keep `state.keep`, if it is set. */
   const proxy = await listen(scope, async (request, response) => {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
@@ -73,7 +73,8 @@ export async function createWorld(scope) {
         request.socket.destroy();
         return;
       }
-      response.writeHead(answer.statusCode, answer.headers);
+      const keep = state.keep && { 'kimball-keep': `${state.keep}; day=${new Date().toISOString().slice(0, 10)}` };
+      response.writeHead(answer.statusCode, { ...answer.headers, ...keep });
       answer.pipe(response);
     });
     upstream.on('error', () => request.socket.destroy());
@@ -106,7 +107,7 @@ export async function createWorld(scope) {
     /** A browser of its own, with nothing stored; `init` runs before every page. */
     async context(test, init) {
       posts.length = 0;
-      Object.assign(state, { answer: null, policy: null, hold: null, scripts: null });
+      Object.assign(state, { answer: null, policy: null, hold: null, scripts: null, keep: null });
       const context = await browser.newContext();
       if (init) await context.addInitScript(init);
       test.after(() => context.close());
