@@ -148,7 +148,7 @@ bench-growth: ## Print how costs grow with users and events, natively, and plot 
 
 bench-year: ## Print the memory of a namespace of 100,000 monthly users through a year of days, natively
 	@scripts/tools/require.sh rust
-	cargo bench --bench year
+	cargo bench --bench year --features plot
 
 bench-storage: $(NODE_MODULES) build/.stamp build/assets.stamp ## Print what is written to files for an event, and what lies in them at rest (ARGS="--part rest")
 	@scripts/tools/require.sh node

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kimball_edge::core::identity::{Keys, UnlinkKey};
 use kimball_edge::core::periods::day::Day;
-use kimball_edge::core::periods::period::{Period, Unit, Units};
+use kimball_edge::core::periods::period::{Kept, Period, Unit, Units};
 use kimball_edge::core::state::aggregator::{Aggregator, Group, Operation};
 use kimball_edge::core::state::effect::Effect;
 use kimball_edge::core::state::journal;
@@ -295,4 +295,35 @@ fn the_oldest_points_go() {
     assert!(days.iter().all(|(_, point)| point.users == 1 && point.first_users == 1));
     let weeks = state.points(Some(0), Period::of(Unit::Week, day(0)), Period::of(Unit::Week, day(600)));
     assert_eq!(weeks.iter().map(|(_, point)| point.users).sum::<u32>(), 500);
+}
+
+proptest! {
+    /// Of every unit that an event has, `begun` is the first day of those on which it has had it without a gap, and events of all of
+    /// these are counted in it.
+    #[test]
+    fn units_that_are_chosen_are_had_from_the_next_day_on(choices in prop::collection::vec(prop::option::weighted(0.4, 0_u8..8), 1..12)) {
+        let mut kept = Kept::always(Units::OF_EVENTS);
+        // What was had on each day, from a day before the first choice.
+        let mut had = vec![Units::OF_EVENTS];
+        for (nth, choice) in (1..).zip(&choices) {
+            had.push(kept.on(day(nth)));
+            if let Some(bits) = *choice {
+                kept = kept.changed(Units::of_bits(bits), day(nth));
+            }
+        }
+        had.push(kept.units);
+        let today = choices.len() as i64;
+        prop_assert_eq!(kept.on(day(today + 1)), kept.units);
+        for unit in kept.units.iter() {
+            let gap = had.iter().rposition(|units| !units.has(unit)).map(|nth| day(nth as i64 + 1));
+            let is_usual = Units::OF_EVENTS.has(unit) && gap.is_none();
+            prop_assert_eq!(kept.begun(unit), if is_usual { None } else { gap });
+            let begun = gap.unwrap_or_else(|| day(0));
+            for nth in 0..=today + 1 {
+                if day(nth) >= begun {
+                    prop_assert!(kept.on(day(nth)).has(unit), "{:?} on day {}", unit, nth);
+                }
+            }
+        }
+    }
 }

@@ -39,6 +39,7 @@ pub enum Code {
     NamespacesFull,
     EventsFull,
     UsersFull,
+    SeriesFull,
     FlagsFull,
     MetricsTooLarge,
     ShardMemoryFull,
@@ -85,6 +86,7 @@ impl Code {
             Self::EventsFull => (507, "events_full"),
             Self::MetricsTooLarge => (507, "metrics_too_large"),
             Self::FlagsFull => (507, "flags_full"),
+            Self::SeriesFull => (507, "series_full"),
             Self::UsersFull => (507, "users_full"),
             Self::ShardMemoryFull => (507, "shard_memory_full"),
         }

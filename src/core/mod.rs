@@ -7,6 +7,7 @@ pub mod answers;
 pub mod flags;
 pub mod format;
 pub mod identity;
+pub mod order;
 pub mod periods;
 pub mod pre_aggregation;
 pub mod requests;

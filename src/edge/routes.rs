@@ -140,6 +140,7 @@ async fn dispatch(
         Endpoint::RemoveFeatureSpec => feature_specs::remove(call).await,
         Endpoint::Predictions => predictions::read(call).await,
         Endpoint::Series => series::read(call).await,
+        Endpoint::PutSeries => series::put(call).await,
         Endpoint::Nudges => nudges::read(call).await,
         Endpoint::Access => access::read(&call),
         Endpoint::Status => status::read(call).await,

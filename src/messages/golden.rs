@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
-use super::operations::{EventEntry, Operations};
+use super::operations::{EventEntry, Operations, Series};
 use super::registry::{
     Deletable, Delete, Deleted, Deletion, EndDeletion, EventRecord, Flags, FlagsReply, Key, ListGoals, Lookup, Marks,
     NameRefusal, NamesReply, NamespacePut, NamespaceRecord, Namespaces, NoteReadable, Overview, OverviewReply,
-    PendingDeletions, PutFlag, PutNamespace, RaiseWatermark, Register, Registered, Registrant, Registration,
-    RemoveFlag, Renew, Replay, RolloutTimes, Since, Unreadable, Watermark,
+    PendingDeletions, PutFlag, PutNamespace, PutSeries, RaiseWatermark, Register, Registered, Registrant, Registration,
+    RemoveFlag, Renew, Replay, RolloutTimes, SeriesPut, Since, Unreadable, Watermark,
 };
 use super::shard::{
-    AcceptOlder, Apply, CarryOutDeletion, Check, Close, Compact, Durations, EndReplay, EventNumbers, EventsOf,
+    AcceptOlder, Adopt, Apply, CarryOutDeletion, Check, Close, Compact, Durations, EndReplay, EventNumbers, EventsOf,
     GetCounts, GetNumbers, GetSeries, GetStatus, GoalNumbers, Injection, Inspect, Inspection, Limits, Numbers,
     PeriodNumbers, PointNumbers, SeriesNumbers, SeriesOf, Status, Time, Totals,
 };
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::core::identity::UserKey;
 use crate::core::periods::day::Day;
-use crate::core::periods::period::Units;
+use crate::core::periods::period::{Kept, Units};
 use crate::core::periods::week::Week;
 use crate::core::state::aggregator::Operation;
 use crate::core::state::series::Occurrence;
@@ -69,6 +69,7 @@ fn of_registry(all: &mut Messages) {
         group_users_min: 300,
         since: Some(Since { day: 740_311, has_earlier: true }),
         replay: Some(Replay { today: Some(740_311) }),
+        series: vec![(1, SERIES)],
     };
     let names = NamesReply::Known {
         shards: 4,
@@ -76,7 +77,11 @@ fn of_registry(all: &mut Messages) {
         deletions: vec![deletion(Deleted::Goal(1))],
         names_total: 2,
         replay: Some(Replay { today: None }),
-        events: vec![Ok(EventRecord { event: 300, is_goal: true }), Err(NameRefusal::EventQuota)],
+        events: vec![
+            Ok(EventRecord { event: 300, is_goal: true, series: Some(SERIES) }),
+            Ok(EventRecord { event: 1, is_goal: false, series: None }),
+            Err(NameRefusal::EventQuota),
+        ],
     };
     let registration = Registration {
         namespace: "shop".into(),
@@ -128,6 +133,16 @@ fn of_registry(all: &mut Messages) {
     all.add("PutNamespace", &put(Some(300)), Ok(NamespacePut::Made(record.clone())));
     all.add("PutNamespace, changed", &put(None), Ok(NamespacePut::Changed(record.clone())));
     all.add("PutNamespace, live", &put(None), Ok(NamespacePut::Live(record)));
+    let put_series = PutSeries { namespace: "shop".into(), event: "View".into(), units: 7 };
+    let done = SeriesPut::Done { is_new: true, series: SERIES, shards: 4, incarnation: 300 };
+    for (name, answer) in [
+        ("PutSeries", done),
+        ("PutSeries, no namespace", SeriesPut::NoNamespace),
+        ("PutSeries, no event", SeriesPut::NoEvent),
+        ("PutSeries, full", SeriesPut::Full),
+    ] {
+        all.add(name, &put_series, Ok(answer));
+    }
     all.add("PutNamespace, with events", &put(None), Ok(NamespacePut::HasEvents));
     all.add("PutNamespace, with other shards", &put(None), Ok(NamespacePut::OtherShards));
     all.add("PutNamespace, full", &put(Some(0)), Ok(NamespacePut::Full));
@@ -161,6 +176,7 @@ fn of_shard(all: &mut Messages) {
         SeriesNumbers { series: vec![(None, PeriodNumbers { points: Vec::new(), dropped: None })], missed: Vec::new() };
     all.add("GetSeries of anybody", &series(SeriesOf::Anybody), Ok(numbers));
     all.add("GetSeries of all events", &series(SeriesOf::Events), Err(Failure::Storage));
+    all.add("Adopt", &Adopt { incarnation: 300 }, Ok(()));
     all.add("EndReplay", &EndReplay { today: 740_311, time: TIME }, Ok(()));
     let once = Durations { count: 1, sum_ms: 300 };
     let totals = Totals { accepted: 1, repeated: 2, batches: 3, rows_written: 4, loads: once, compactions: once };
@@ -183,6 +199,7 @@ fn of_shard(all: &mut Messages) {
     all.add("Inspect", &Inspect, Ok(inspection));
 }
 
+const SERIES: Series = Series { units: 7, since: 740_311, former: 2, begun: [740_311, 0, 1] };
 const TIME: Time = Time { lateness_days: 2, fingerprints: 300 };
 
 fn batch() -> Apply {
@@ -203,8 +220,8 @@ fn batch() -> Apply {
             time: TIME,
         },
         events: vec![
-            EventEntry { number: 0, tag: 1 << 60, sizing: None, units: 3 },
-            EventEntry { number: 300, tag: 8, sizing: Some((100, 0.01)), units: 0 },
+            EventEntry { number: 0, tag: 1 << 60, sizing: None, series: Kept::always(Units::OF_EVENTS).into() },
+            EventEntry { number: 300, tag: 8, sizing: Some((100, 0.01)), series: SERIES },
         ],
         operations,
         fault: Injection::None,
@@ -214,7 +231,7 @@ fn batch() -> Apply {
 #[test]
 fn every_message_has_its_bytes_and_its_kind() {
     let Messages { lines, kinds } = messages();
-    assert_eq!(kinds.len(), 31, "a question is missing here, or two have one kind");
+    assert_eq!(kinds.len(), 33, "a question is missing here, or two have one kind");
     let golden = include_str!("golden.txt");
     for (line, expected) in lines.iter().zip(golden.lines()) {
         assert_eq!(line, expected);
@@ -229,7 +246,7 @@ fn operations_are_what_was_pushed_and_fit_only_lists_that_have_their_events() {
     let today = Day::of_number(740_311).unwrap();
     let read: Vec<Operation> = operations.read(&events, today).collect();
     let now = Some(Occurrence { day: today, units: Units::OF_EVENTS });
-    let then = Some(Occurrence { day: Day::of_number(738_567).unwrap(), units: Units::NONE });
+    let then = Some(Occurrence { day: Day::of_number(738_567).unwrap(), units: Units::of_bits(2) });
     let weeks = [Some(today.week()), Some(Week::from(129_479))];
     assert_eq!(
         read,

@@ -15,7 +15,7 @@ use crate::core::format::bytes::{Reader, flags_of, put_varint};
 use crate::core::format::corrupt::{Corrupt, Defect};
 use crate::core::identity::UserKey;
 use crate::core::periods::day::Day;
-use crate::core::periods::period::Units;
+use crate::core::periods::period::{Kept, Units};
 use crate::core::periods::week::Week;
 use crate::core::settings::limits::EVENTS_PER_NAMESPACE;
 use crate::core::state::aggregator::Operation;
@@ -36,8 +36,35 @@ pub struct EventEntry {
     pub tag: u64,
     /// What a counter setting makes of its user set: unique users in this shard, and the false-positive rate.
     pub sizing: Option<(u64, f64)>,
-    /// The units that it has series of, as [`Units::bits`].
+    /// The series that it has.
+    pub series: Series,
+}
+
+/// The series that an event has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Series {
+    /// Its units, as [`Units::bits`].
     pub units: u8,
+    /// The number of the day from which on it has these; 0 from the beginning.
+    pub since: u32,
+    /// Its units before that.
+    pub former: u8,
+    /// The number of the day from which on it has had each unit without a gap; 0 from the beginning.
+    pub begun: [u32; 3],
+}
+
+impl From<Kept> for Series {
+    fn from(Kept { units, since, former, begun }: Kept) -> Self {
+        let number = |day: Option<Day>| day.map_or(0, Day::number);
+        Self { units: units.bits(), since: number(since), former: former.bits(), begun: begun.map(number) }
+    }
+}
+
+impl From<Series> for Kept {
+    fn from(Series { units, since, former, begun }: Series) -> Self {
+        let day = |number: u32| Day::of_number(number.into()).filter(|_| number > 0);
+        Self { units: Units::of_bits(units), since: day(since), former: Units::of_bits(former), begun: begun.map(day) }
+    }
 }
 
 /// The operations of a batch.
@@ -149,13 +176,14 @@ fn read_day(reader: &mut Reader<'_>) -> Result<Day, Corrupt> {
 
 fn next(reader: &mut Reader<'_>, events: &[EventEntry], today: Day, this_week: Week) -> Result<Operation, Corrupt> {
     let Read { position, record } = read(reader)?;
-    let &EventEntry { number: event, tag, units, .. } =
+    let &EventEntry { number: event, tag, series, .. } =
         events.get(position).ok_or_else(|| Corrupt::new(Defect::Range))?;
     Ok(match record {
         None => Operation::Goal { event, tag },
         Some(Record { user, value, is_weekly, day }) => {
             let week = if is_weekly { Some(day.map_or(this_week, Day::week)) } else { None };
-            let time = Some(Occurrence { day: day.unwrap_or(today), units: Units::of_bits(units) });
+            let day_of_event = day.unwrap_or(today);
+            let time = Some(Occurrence { day: day_of_event, units: Kept::from(series).on(day_of_event) });
             Operation::Record { event, tag, user, value, week, time }
         }
     })

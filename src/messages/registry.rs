@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::operations::Series;
 use super::question;
 
 /// The binding of the registry's class.
@@ -42,6 +43,42 @@ pub struct NamespaceRecord {
     pub since: Option<Since>,
     /// Its replay clock, if it is on one.
     pub replay: Option<Replay>,
+    /// The series of events that are not the usual ones, by number of the event, ascending.
+    pub series: Vec<(u32, Series)>,
+}
+
+/// Changes the series that an event has, from the next day on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutSeries {
+    /// The namespace.
+    pub namespace: String,
+    /// The event.
+    pub event: String,
+    /// Its units, as [`crate::core::periods::period::Units::bits`].
+    pub units: u8,
+}
+question!(22, PutSeries => SeriesPut, REGISTRY);
+
+/// The answer to [`PutSeries`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SeriesPut {
+    /// It has them. Every shard is to be told of the incarnation.
+    Done {
+        /// Whether that is new.
+        is_new: bool,
+        /// What it has.
+        series: Series,
+        /// The namespace's number of shards.
+        shards: u32,
+        /// Its incarnation, which has risen with the change.
+        incarnation: u64,
+    },
+    /// There is no such namespace.
+    NoNamespace,
+    /// There is no such event.
+    NoEvent,
+    /// As many events as may have series have some.
+    Full,
 }
 
 /// The clock of a namespace that history is loaded into.
@@ -228,6 +265,8 @@ pub struct EventRecord {
     pub event: u32,
     /// Whether it is a goal, and every shard knows it.
     pub is_goal: bool,
+    /// Its series, where they are not the usual ones.
+    pub series: Option<Series>,
 }
 
 /// Lists events as goals, which every shard knows as such.

@@ -276,6 +276,14 @@ pub struct PointNumbers {
     pub is_over: bool,
 }
 
+/// Notes the incarnation of the namespace: batches of one before are refused from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adopt {
+    /// The incarnation.
+    pub incarnation: u64,
+}
+question!(13, Adopt => (), SHARD);
+
 /// Ends a replay: what is over by this day closes, and from now on by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndReplay {

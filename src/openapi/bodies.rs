@@ -250,6 +250,26 @@ pub struct FeatureSpecs {
     pub feature_specs: Vec<ShownFeatureSpec>,
 }
 
+/// The series that an event is to have.
+#[derive(Serialize, ToSchema)]
+pub struct NewSeries {
+    /// The event.
+    pub event: Name,
+    /// Its namespace; `default` where absent.
+    pub namespace: Option<Name>,
+    /// What to count by.
+    pub units: Vec<SeriesUnit>,
+}
+
+/// What a series counts by.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SeriesUnit {
+    Day,
+    Week,
+    Month,
+}
+
 /// The answer to GET /v0/series: of one event or of anybody, or of every event.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]

@@ -96,6 +96,7 @@ const fn meaning(code: Code) -> &'static str {
         Code::EventsFull => "the namespace has no room for a further event name",
         Code::FlagsFull => "there is no room for a further flag",
         Code::MetricsTooLarge => "there are too many metrics for one answer; ask for one namespace",
+        Code::SeriesFull => "as many events as may have series have some",
         Code::UsersFull => "an event has its maximum of unique users",
         Code::ShardMemoryFull => "a shard has no memory left for something new",
     }

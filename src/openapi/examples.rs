@@ -115,6 +115,9 @@ fn of_series(schema: &str) -> Option<Value> {
         "Series" | "AnySeries" => json!({
             "event": "Login", "unit": "day", "since": "2026-11-01", "points": [of("SeriesPoint")?], "previous": of("Previous")?,
         }),
+        "NewSeries" => json!({"event": "Login", "units": ["day", "month"]}),
+        "SeriesUnit" => json!("day"),
+        "KeptSeries" => json!({"event": "Login", "units": ["day", "month"], "from": "2026-11-29"}),
         "EventSeries" => json!({"event": "Login", "points": [of("SeriesPoint")?]}),
         "EverySeries" => json!({"unit": "day", "since": "2026-11-01", "series": [of("EventSeries")?]}),
         _ => return None,

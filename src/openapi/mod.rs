@@ -16,6 +16,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::api::routes::{ROUTES, Route, Scope};
 use crate::core::answers::analytics::Analytics;
 use crate::core::answers::prediction::Nudges;
+use crate::core::answers::series::KeptSeries;
 use crate::core::answers::short::{
     Access, ErrorBody, Features, Goals, Health, NamespaceSettings, Namespaces, Recorded,
 };
@@ -125,6 +126,8 @@ fn schemas() -> Map<String, Value> {
     add::<bodies::Predictions>(&mut found);
     add::<Nudges<'static>>(&mut found);
     add::<bodies::AnySeries>(&mut found);
+    add::<bodies::NewSeries>(&mut found);
+    add::<KeptSeries<'static>>(&mut found);
     add::<Health>(&mut found);
     add::<Access>(&mut found);
     add::<ServiceStatus<'static>>(&mut found);

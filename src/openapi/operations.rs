@@ -113,6 +113,7 @@ pub fn docs(endpoint: Endpoint) -> Docs {
             .taking(namespace())
             .refusing(&[Code::FieldMissing]),
         Endpoint::Series => series(),
+        Endpoint::PutSeries => put_series(),
         Endpoint::Access => read("getAccess", "service", "What may I do?", ACCESS, "Access"),
         Endpoint::Status => {
             read("getStatus", "service", "How is the service?", STATUS, "ServiceStatus").taking(namespace())
@@ -155,6 +156,13 @@ fn put_namespace() -> Docs {
     docs.answering("200", &json_ok("Namespace", false))
         .answering("201", &json_ok("Namespace", false))
         .answering("204", &json!({"description": "Its replay has ended."}))
+}
+
+fn put_series() -> Docs {
+    let codes = [Code::NoNamespace, Code::NoEvent, Code::SeriesFull];
+    let mut docs = write("putSeries", "events", "Choose the series of an event", PUT_SERIES, "NewSeries", &codes);
+    docs.responses.clear();
+    docs.answering("200", &json_ok("KeptSeries", false)).answering("201", &json_ok("KeptSeries", false))
 }
 
 fn series() -> Docs {
@@ -209,6 +217,8 @@ const RECORD: &str = "One event, `{\"events\": […]}`, or a bare list, applied 
 const ANALYTICS: &str = "Unique users per event; for goals also what users had done before. A namespace without events \
     has no counts. Numbers of fewer users than the namespace shows are `null`.";
 const SERIES: &str = "Unique users of every day, ISO week or month (UTC) of a range, by the `datetime` of their events, else by when     they came. A period is `open` until it ends, `late` as long as it takes late events, then `closed`: a number, of which no     server knows any more who was in it. An event beyond `SERIES_EVENTS_MAX`, and one by month, has no series.";
+const PUT_SERIES: &str = "Which of days, weeks and months the event has series of, from the next day on; none with an empty list. 200 where \
+    it has them already. At most `SERIES_EVENTS_MAX` events of a namespace have series.";
 const ADD_GOAL: &str = "From now on, a user's first occurrence of the event records which other events the user had \
     done before. Idempotent; the event need not exist yet.";
 const NAMESPACES: &str =

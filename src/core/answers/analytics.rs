@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use serde::Serialize;
 
 use super::gate::{Gate, Gated, Shown, Suppressed, Users};
+use crate::core::order::sorted;
 use crate::core::periods::week::Week;
 use crate::core::state::combination::Combination;
 use crate::core::state::report::{CounterReport, GoalReport};
@@ -113,7 +114,7 @@ impl<'a> Analytics<'a> {
                 counts.push(Count::weekly(name(names, counter.event)?, *week, gate.users(count)));
             }
         }
-        counts.sort_by(|a, b| (&a.name, a.r#type).cmp(&(&b.name, b.r#type)));
+        let counts = sorted(counts, |a, b| (&a.name, a.r#type).cmp(&(&b.name, b.r#type)));
         let users = gate.users(report.users);
         Ok(Self { counts, users, suppressed: Suppressed::of(users.is_hidden()) })
     }
@@ -133,7 +134,7 @@ impl<'a> Count<'a> {
             Some(goal) => combinations(goal, gate, names, combinations_max)?,
             None => (Vec::new(), 0),
         };
-        let mut single_event_counts = goal
+        let single_event_counts = goal
             .iter()
             .flat_map(|goal| &goal.single)
             .map(|(&event, &count)| {
@@ -142,7 +143,8 @@ impl<'a> Count<'a> {
             })
             .collect::<Result<Vec<_>, Unnamed>>()?;
         // Those that are hidden are last and by name, so that their order tells nothing.
-        single_event_counts.sort_by_key(|single| (Reverse(single.count), single.name));
+        let single_event_counts =
+            sorted(single_event_counts, |a, b| (Reverse(a.count), a.name).cmp(&(Reverse(b.count), b.name)));
         let sum = counter.sum.map(|sum| gate.of_group(counter.count, sum.value()));
         let count = gate.users(counter.count);
         let event_counts_other = goal.map(|goal| gate.users(goal.other + unlisted));
@@ -181,7 +183,7 @@ fn combinations<'a>(
     combinations_max: usize,
 ) -> Result<(Vec<EventCount<'a>>, u64), Unnamed> {
     let all: u64 = goal.combinations.values().sum();
-    let mut listed = goal
+    let listed = goal
         .combinations
         .iter()
         .filter(|&(_, &count)| !gate.hides(count))
@@ -189,7 +191,7 @@ fn combinations<'a>(
             Ok(EventCount { events: sorted_names(combination, names)?, count: gate.users(count) })
         })
         .collect::<Result<Vec<_>, Unnamed>>()?;
-    listed.sort_by(|a, b| (Reverse(a.count), &a.events).cmp(&(Reverse(b.count), &b.events)));
+    let mut listed = sorted(listed, |a, b| (Reverse(a.count), &a.events).cmp(&(Reverse(b.count), &b.events)));
     listed.truncate(combinations_max);
     let shown: u64 = listed.iter().filter_map(|entry| entry.count.get()).sum();
     Ok((listed, all - shown))

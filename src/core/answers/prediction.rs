@@ -31,6 +31,7 @@ use serde::Serialize;
 
 use super::analytics::Unnamed;
 use super::gate::{Gate, Gated, Shown, Suppressed, Users};
+use crate::core::order::{map_of, sorted};
 use crate::core::state::report::GoalReport;
 
 /// The least `no` that a likelihood is divided by.
@@ -207,20 +208,18 @@ impl<'a> Model<'a> {
     pub fn each_event(&self) -> EventPredictions<'a> {
         let predictions = |goal: &Goal<'_>| {
             let prior = self.events.iter().map(|event| (event, goal.single(event))).filter(|&(_, single)| single > 0);
-            let events: BTreeMap<_, _> = prior
-                .map(|(event, _)| {
-                    let group = goal.smallest().min(goal.smallest_with(event));
-                    let probability = self.gate.of_group(group, probability(goal.prior() + goal.done(event)));
-                    let bayes = self.gate.of_group(group, goal.bayes(event, self.users));
-                    let support = self.gate.users(event.count);
-                    let suppressed = Suppressed::of(bayes.is_hidden() || support.is_hidden());
-                    (event.name, EventPrediction { bayes, probability, support, suppressed })
-                })
-                .collect();
+            let events = map_of(prior.map(|(event, _)| {
+                let group = goal.smallest().min(goal.smallest_with(event));
+                let probability = self.gate.of_group(group, probability(goal.prior() + goal.done(event)));
+                let bayes = self.gate.of_group(group, goal.bayes(event, self.users));
+                let support = self.gate.users(event.count);
+                let suppressed = Suppressed::of(bayes.is_hidden() || support.is_hidden());
+                (event.name, EventPrediction { bayes, probability, support, suppressed })
+            }));
             (!events.is_empty()).then_some(GoalEvents { events })
         };
         let goals = self.goals().filter_map(|goal| Some((goal.event.name, predictions(&goal)?)));
-        EventPredictions { goals: goals.collect() }
+        EventPredictions { goals: map_of(goals) }
     }
 
     /// What it says of each goal that a user has done these events and no others. Numbers of no event are ignored.
@@ -255,7 +254,7 @@ impl<'a> Model<'a> {
             };
             Some((goal.event.name, prediction))
         });
-        GoalPredictions { goals: goals.collect() }
+        GoalPredictions { goals: map_of(goals) }
     }
 
     /// What led others to a goal and is left to do for a user who has done these events; `None` when it is no goal. What
@@ -273,7 +272,7 @@ impl<'a> Model<'a> {
         let others = self.done(done).filter(|event| event.number != goal.event.number);
         let done: BTreeSet<u32> = others.filter(is_shown).map(|event| event.number).collect();
         let (log_odds, support) = (self.log_odds(&goal, &done), self.support(&done));
-        let mut nudges: Vec<Nudge<'a>> = open
+        let nudges: Vec<Nudge<'a>> = open
             .map(|event| {
                 let group = goal.smallest().min(goal.smallest_with(event));
                 let probability = probability(log_odds - goal.not_done(event) + goal.done(event));
@@ -286,8 +285,8 @@ impl<'a> Model<'a> {
             })
             .collect();
         let prediction = |nudge: &Nudge<'_>| nudge.prediction.get().unwrap_or_default();
-        nudges.sort_by(|a, b| prediction(b).total_cmp(&prediction(a)).then_with(|| a.event_name.cmp(b.event_name)));
-        Some(nudges)
+        let compare = |a: &Nudge<'_>, b: &Nudge<'_>| prediction(b).total_cmp(&prediction(a));
+        Some(sorted(nudges, |a, b| compare(a, b).then_with(|| a.event_name.cmp(b.event_name))))
     }
 
     fn goals(&self) -> impl Iterator<Item = Goal<'a>> {

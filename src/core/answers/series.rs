@@ -67,6 +67,18 @@ pub struct Previous {
     pub points: Vec<Point>,
 }
 
+/// The answer to POST /v0/series.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct KeptSeries<'a> {
+    /// The event.
+    pub event: &'a str,
+    /// The units that it has series of.
+    pub units: Vec<&'static str>,
+    /// The day from which on it has these; null where it has had them from the beginning.
+    pub from: Option<String>,
+}
+
 /// One period.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = SeriesPoint))]
@@ -106,6 +118,15 @@ pub struct Calendar {
 }
 
 impl Calendar {
+    /// That of a series that was begun later than its namespace.
+    #[must_use]
+    pub fn begun(self, since: Option<Day>) -> Self {
+        match since {
+            Some(_) => Self { since: since.max(self.since), has_earlier: true, ..self },
+            None => self,
+        }
+    }
+
     /// The first day of which periods are counted, as text.
     #[must_use]
     pub fn since_text(&self) -> Option<String> {

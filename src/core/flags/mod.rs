@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 pub use json::{FeatureSpecs, FlagJson, rfc_3339};
 pub use rollout::{EVERYBODY, Reached, Rollout, draw};
 
+use crate::core::order::order;
+
 /// A flag. It is on where `boolean` is true, else where a condition matches, else by its rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FlagSpec {
@@ -93,9 +95,8 @@ pub struct Members {
 
 impl From<Vec<Value>> for Members {
     fn from(given: Vec<Value>) -> Self {
-        let mut order: Vec<u32> = (0..given.len() as u32).collect();
-        order.sort_by_key(|&at| given.get(at as usize));
-        Self { given, order }
+        let ascending = order(given.len(), &|a, b| given.get(a).cmp(&given.get(b)));
+        Self { order: ascending.into_iter().map(|at| at as u32).collect(), given }
     }
 }
 

@@ -91,6 +91,48 @@ impl Units {
     }
 }
 
+/// The units that an event has series of, from a day on, and those that it had before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Kept {
+    /// What it has.
+    pub units: Units,
+    /// From which day on; `None` from the beginning.
+    pub since: Option<Day>,
+    /// What it had before.
+    pub former: Units,
+    /// From which day on it has had each unit without a gap; `None` from the beginning.
+    pub begun: [Option<Day>; 3],
+}
+
+impl Kept {
+    /// These from the beginning.
+    #[must_use]
+    pub const fn always(units: Units) -> Self {
+        Self { units, since: None, former: Units::NONE, begun: [None; 3] }
+    }
+
+    /// Other units from the day after this one.
+    #[must_use]
+    pub fn changed(self, units: Units, today: Day) -> Self {
+        let (former, tomorrow) = (self.on(today), today.plus(1));
+        let is_new = |unit| units.has(unit) && !former.has(unit);
+        let begun = Unit::ALL.map(|unit| if is_new(unit) { Some(tomorrow) } else { self.begun(unit) });
+        Self { units, since: Some(tomorrow), former, begun }
+    }
+
+    /// What it has on a day.
+    #[must_use]
+    pub fn on(self, day: Day) -> Units {
+        if self.since.is_none_or(|since| since <= day) { self.units } else { self.former }
+    }
+
+    /// From which day on it has had a unit without a gap; `None` from the beginning.
+    #[must_use]
+    pub fn begun(self, unit: Unit) -> Option<Day> {
+        self.begun.get(unit.index()).copied().flatten()
+    }
+}
+
 /// A day, week or month. Ascends by unit, then in time.
 ///
 /// Stored as `unit · 2^22 + number`: of a day its stored number, of a week that of [`Week`], of a month `year · 12 + month - 1`.

@@ -25,6 +25,7 @@ use std::fmt;
 
 use super::identity::Keys;
 use crate::core::flags::User;
+use crate::core::order::map_of;
 use crate::core::settings::limits::{BATCH_EVENTS, BATCH_NAMESPACES, NAME_BYTES, RequestLimits, VALUE_ABS};
 pub use batch::{Batch, Item, NamespaceBatch};
 use batch::{BatchBuilder, NewEvent};
@@ -40,7 +41,7 @@ pub use namespace::{NewNamespace, parse_namespace};
 pub use prediction::{Given, NudgeQuery, PredictionQuery, parse_nudge, parse_prediction};
 pub use query::Query;
 use scalar::{Object, Scalar};
-pub use series::{SeriesQuery, Whose, parse_series};
+pub use series::{NewSeries, SeriesQuery, Whose, parse_new_series, parse_series};
 use tree::Json;
 
 /// The namespace where none is given.
@@ -200,7 +201,7 @@ pub fn parse_features(query: &Query, keys: &Keys, limits: &RequestLimits) -> Res
         })?;
         request.batch = batch.finish();
     }
-    request.user.properties = user.into_iter().filter_map(|(name, value)| Some((name, value.value()?))).collect();
+    request.user.properties = map_of(user.into_iter().filter_map(|(name, value)| Some((name, value.value()?))));
     Ok(request)
 }
 

@@ -1,8 +1,9 @@
-//! The query of GET /v0/series.
+//! The query of GET /v0/series, and the body of POST /v0/series.
 
-use super::{BadRequest, Fault, Query, check_name, namespace_of};
+use super::scalar::{Object, Scalar};
+use super::{BadRequest, DEFAULT_NAMESPACE, Fault, Query, check_name, name, namespace_of, required, text};
 use crate::core::periods::day::Day;
-use crate::core::periods::period::{Period, Unit};
+use crate::core::periods::period::{Period, Unit, Units};
 use crate::core::settings::limits::{RequestLimits, SERIES_POINTS, SERIES_POINTS_SHOWN};
 
 /// What GET /v0/series is asked.
@@ -78,6 +79,54 @@ pub fn parse_series<'a>(query: &'a Query, limits: &RequestLimits, today: Day) ->
         return Err(wrong("from", "must be at most 400 days, 260 weeks or 120 months before to"));
     }
     Ok(SeriesQuery { namespace, whose, from, to, is_compared })
+}
+
+/// The series that an event is to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSeries {
+    /// The namespace.
+    pub namespace: String,
+    /// The event.
+    pub event: String,
+    /// Its units.
+    pub units: Units,
+}
+
+/// Reads the body of POST /v0/series.
+///
+/// # Errors
+/// [`BadRequest`] for the first thing that is wrong.
+///
+/// # Example
+/// ```
+/// use kimball_edge::core::{periods::period::Units, requests::parse_new_series, settings::limits::RequestLimits};
+/// let limits = RequestLimits { body_bytes: 1000, batch_events: 10, batch_namespaces: 9, name_bytes: 256 };
+/// let parsed = parse_new_series(br#"{"event": "Login", "units": ["day", "month"]}"#, &limits).unwrap();
+/// assert_eq!((parsed.namespace.as_str(), parsed.units.bits()), ("default", 5));
+/// assert!(parse_new_series(br#"{"event": "Login", "units": ["hour"]}"#, &limits).is_err());
+/// ```
+pub fn parse_new_series(body: &[u8], limits: &RequestLimits) -> Result<NewSeries, BadRequest> {
+    let body = text(body)?;
+    let object = Object::<3>::parse(body, ["event", "namespace", "units"])?;
+    let [event, namespace, units] = &object.values;
+    let event = required(name(event, limits, None, "event")?, None, "event")?.to_owned();
+    let namespace = name(namespace, limits, None, "namespace")?.unwrap_or(DEFAULT_NAMESPACE).to_owned();
+    let refused = |fault| BadRequest::Field { index: None, field: "units", fault };
+    if *units == Scalar::Absent {
+        return Err(refused(Fault::Missing));
+    }
+    let must = "must be a list of day, week and month";
+    let list: UnitList = serde_json::from_str(body).map_err(|_| refused(Fault::Invalid(must)))?;
+    let named = list.units.iter().map(|name| Unit::of_name(name).map(|unit| 1 << unit.index()));
+    let bits: Option<Vec<u8>> = named.collect();
+    let bits = bits.ok_or_else(|| refused(Fault::Invalid(must)))?.into_iter().fold(0, |bits, bit| bits | bit);
+    Ok(NewSeries { namespace, event, units: Units::of_bits(bits) })
+}
+
+#[derive(serde::Deserialize)]
+struct UnitList<'a> {
+    #[serde(borrow)]
+    units: Vec<std::borrow::Cow<'a, str>>,
 }
 
 fn day(query: &Query, parameter: &'static str) -> Result<Option<Day>, BadRequest> {

@@ -14,6 +14,7 @@ use super::ask::{ask, ask_registry, shard_name};
 use super::deletions;
 use crate::core::identity::{Keys, NameHash, UnlinkKey};
 use crate::core::periods::day::Day;
+use crate::core::periods::period::Kept;
 use crate::core::requests::{BLANK, BadRequest, DEFAULT_NAMESPACE, is_blank};
 use crate::core::settings::limits::{EVENTS_PER_TURN, NAME_CACHE_BYTES, REFUSAL_CACHE_MS};
 use crate::edge::host::clock;
@@ -21,6 +22,7 @@ use crate::edge::host::config::Config;
 use crate::edge::host::wire::encode;
 use crate::edge::http::error::ApiError;
 use crate::messages::Failure;
+use crate::messages::operations::Series;
 use crate::messages::registry::{
     EventRecord, ListGoals, Lookup, NameRefusal, NamesReply, NamespaceRecord, Namespaces, REGISTRY_NAME, Register,
     Registered, Registrant, Registration, Replay, Since,
@@ -42,19 +44,27 @@ pub struct Namespace {
     pub since: Option<Since>,
     /// Its replay clock, if it is on one.
     pub replay: Option<Replay>,
+    series: Vec<(u32, Series)>,
     goals: BTreeSet<u32>,
 }
 
 impl Namespace {
     fn of(record: NamespaceRecord, keys: &Keys) -> Self {
-        let NamespaceRecord { namespace: name, shards, names, goals, group_users_min, since, replay } = record;
+        let NamespaceRecord { namespace: name, shards, names, goals, group_users_min, since, replay, series } = record;
         let unlink = keys.unlink(&name);
-        Self { name, shards, names, unlink, group_users_min, since, replay, goals: goals.into_iter().collect() }
+        Self { name, shards, names, unlink, group_users_min, since, replay, series, goals: goals.into_iter().collect() }
     }
 
     /// Its present day: of a replay clock the greatest of its events.
     pub fn today(&self) -> Day {
         today_of(self.replay)
+    }
+
+    /// The series that an event has.
+    pub fn kept(&self, event: u32, config: &Config) -> Kept {
+        let at = self.series.partition_point(|(other, _)| *other < event);
+        let chosen = self.series.get(at).filter(|(found, _)| *found == event).map(|(_, series)| *series);
+        kept_of(event, chosen, config)
     }
 
     /// The names of the goals.
@@ -98,6 +108,14 @@ pub struct Target {
     known: RefCell<Known>,
 }
 
+/// The series that an event has: those that were chosen, else the usual ones.
+fn kept_of(event: u32, chosen: Option<Series>, config: &Config) -> Kept {
+    match chosen {
+        Some(series) if config.has_series() => series.into(),
+        _ => Kept::always(config.units(event)),
+    }
+}
+
 fn today_of(replay: Option<Replay>) -> Day {
     let day = replay.and_then(|replay| Day::of_number(replay.today?.into()));
     day.unwrap_or_else(clock::today)
@@ -127,6 +145,8 @@ pub struct Event {
     pub is_goal: bool,
     /// The position of its setting in `COUNTERS`.
     pub setting: Option<usize>,
+    /// The series that it has.
+    pub series: Series,
 }
 
 /// A refusal of new names, repeated for a while without asking.
@@ -215,13 +235,14 @@ impl Target {
 
     /// Takes in what the registry says of an event; answers by how many bytes that grew.
     fn learn(&self, name: &str, record: EventRecord, config: &Config) -> (Event, usize) {
-        let EventRecord { event: number, is_goal } = record;
+        let EventRecord { event: number, is_goal, series } = record;
         let mut known = self.known.borrow_mut();
         if let Some(former) = known.events.get_mut(name) {
             former.is_goal |= is_goal;
             return (*former, 0);
         }
-        let event = Event { number, tag: self.unlink.tag(name), is_goal, setting: config.counters.index_of(name) };
+        let (setting, series) = (config.counters.index_of(name), kept_of(number, series, config).into());
+        let event = Event { number, tag: self.unlink.tag(name), is_goal, setting, series };
         known.events.insert(name.to_owned(), event);
         (event, ENTRY_BYTES + name.len())
     }

@@ -17,7 +17,7 @@ use crate::edge::host::config::Config;
 use crate::edge::host::wire::encode;
 use crate::edge::http::error::ApiError;
 use crate::messages::Failure;
-use crate::messages::operations::{EventEntry, Operations};
+use crate::messages::operations::{EventEntry, Operations, Series};
 use crate::messages::registry::{NameRefusal, Registrant};
 use crate::messages::shard::{Apply, Injection};
 
@@ -223,14 +223,14 @@ async fn send(
     let today = target.today();
     let entry = |event: &Result<Event, NameRefusal>, index| {
         // One that was refused keeps its position, and no operation is on it.
-        let &Ok(Event { number, tag, setting, .. }) = event else {
-            return EventEntry { number: u32::MAX, tag: 0, sizing: None, units: 0 };
+        let &Ok(Event { number, tag, setting, series, .. }) = event else {
+            return EventEntry { number: u32::MAX, tag: 0, sizing: None, series: Series::default() };
         };
         let sizing = setting
             .and_then(|setting| config.counters.get(setting))
             .and_then(|setting| setting.sizing(config.users_per_event_max, index, target.shards));
         let sizing = sizing.map(|sizing| (sizing.users_max, sizing.false_positive_rate));
-        EventEntry { number, tag, sizing, units: config.units(number).bits() }
+        EventEntry { number, tag, sizing, series }
     };
     let requests = (0..).zip(operations).filter(|(_, operations)| !operations.is_empty()).map(|(index, operations)| {
         let question = encode(&Apply {

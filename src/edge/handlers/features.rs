@@ -3,6 +3,7 @@
 use worker::{Context, Method, console_error};
 
 use crate::core::answers::short::Features;
+use crate::core::order::map_of;
 use crate::core::requests::parse_features;
 use crate::edge::gateway::keys::keys;
 use crate::edge::gateway::{flags, ingest};
@@ -24,8 +25,7 @@ pub async fn read(call: Call<'_>, context: &Context) -> Result<Reply, ApiError> 
     let now = clock::now_s();
     // Without randomness a user without an id has none of what is being rolled out.
     let mut chance = || getrandom::u32().unwrap_or(u32::MAX);
-    let features =
-        flags.iter().map(|flag| (flag.name.as_str(), flag.evaluate(&asked.user, now, &mut chance))).collect();
+    let features = map_of(flags.iter().map(|flag| (flag.name.as_str(), flag.evaluate(&asked.user, now, &mut chance))));
     let reply = Reply::json(&Features { features })?;
     let batch = asked.batch;
     if !batch.namespaces.is_empty() && call.request.method() != Method::Head {

@@ -82,7 +82,16 @@ async fn one(call: &Call<'_>, namespace: String) -> Result<Reply, ApiError> {
         None if namespace == DEFAULT_NAMESPACE => {
             let (shards, names, goals) = (call.config.shards, Vec::new(), Vec::new());
             let since = Some(Since { day: clock::today().number(), has_earlier: false });
-            answer(&NamespaceRecord { namespace, shards, names, goals, group_users_min: 0, since, replay: None })
+            answer(&NamespaceRecord {
+                namespace,
+                shards,
+                names,
+                goals,
+                group_users_min: 0,
+                since,
+                replay: None,
+                series: Vec::new(),
+            })
         }
         None => Err(ApiError::new(Code::NoNamespace, "there is no namespace of this name")),
     }

@@ -2,19 +2,25 @@
 
 use crate::api::code::Code;
 use crate::core::answers::gate::Gated;
-use crate::core::answers::series::{Calendar, EventSeries, EverySeries, Series};
+use crate::core::answers::series::{Calendar, EventSeries, EverySeries, KeptSeries, Series};
 use crate::core::periods::day::Day;
-use crate::core::periods::period::Period;
-use crate::core::requests::{DEFAULT_NAMESPACE, SeriesQuery, Whose, namespace_of, parse_series};
+use crate::core::periods::period::{Kept, Period, Unit, Units};
+use crate::core::requests::{
+    DEFAULT_NAMESPACE, NewSeries, SeriesQuery, Whose, namespace_of, parse_new_series, parse_series,
+};
+use crate::core::settings::limits::{SERIES_EVENTS, TIME_FINGERPRINTS};
 use crate::core::state::series_report::SeriesReport;
+use crate::edge::gateway::ask::{ask_registry, ask_shards};
 use crate::edge::gateway::directory::{self, Namespace};
 use crate::edge::gateway::keys::keys;
 use crate::edge::gateway::reports;
 use crate::edge::host::clock;
+use crate::edge::http::body::read_json;
 use crate::edge::http::call::Call;
 use crate::edge::http::error::ApiError;
 use crate::edge::http::response::Reply;
-use crate::messages::shard::SeriesOf;
+use crate::messages::registry::{PutSeries, SeriesPut};
+use crate::messages::shard::{Adopt, SeriesOf};
 
 /// The periods of a range, and those before it.
 struct Ranges {
@@ -63,11 +69,13 @@ pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
         }
         Whose::Event(name) => {
             let event = number(&namespace, name).ok_or_else(unknown_event)?;
-            if !call.config.units(event).has(asked.from.unit()) {
+            let kept = namespace.kept(event, call.config);
+            if !kept.units.has(asked.from.unit()) {
                 return Reply::json(&without_series(&calendar, Some(name), &asked));
             }
             let of = SeriesOf::Event(event);
             let gated = reports::series(call.env, call.config, &namespace, of, ranges.all()).await?;
+            let calendar = calendar.begun(kept.begun(asked.from.unit()));
             Reply::json(&one(&calendar, &gated, Some(name), Some(event), &ranges))
         }
         Whose::Events => {
@@ -75,6 +83,40 @@ pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
             Reply::json(&every(&call, &calendar, &gated, &namespace, &ranges))
         }
     }
+}
+
+/// POST: changes the units that an event has series of, from the next day on.
+///
+/// # Errors
+/// When the body is malformed, there is no such namespace or event, as many events as may have series have some, or the registry
+/// or a shard cannot be reached.
+pub async fn put(call: Call<'_>) -> Result<Reply, ApiError> {
+    let body = read_json(&call.request, call.config).await?;
+    let (asked, _lease) = body.parse(async |body| parse_new_series(body, &call.config.request), |_| 0).await?;
+    let NewSeries { namespace, event, units } = asked;
+    if units != Units::NONE && !call.config.has_series() {
+        return Err(ApiError::limit(Code::SeriesFull, "series are switched off", TIME_FINGERPRINTS.name, 0));
+    }
+    let question = PutSeries { namespace, event, units: units.bits() };
+    let (is_new, kept) = match ask_registry(call.env, &question).await? {
+        SeriesPut::Done { is_new, series, shards, incarnation } => {
+            ask_shards(call.env, &question.namespace, shards, &Adopt { incarnation }, |()| ()).await?;
+            (is_new, Kept::from(series))
+        }
+        SeriesPut::NoNamespace => return Err(no_namespace()),
+        SeriesPut::NoEvent => return Err(unknown_event()),
+        SeriesPut::Full => {
+            let what = "as many events as may have series have some";
+            return Err(ApiError::limit(Code::SeriesFull, what, SERIES_EVENTS.name, call.config.series_events_max));
+        }
+    };
+    let units = kept.units.iter().map(Unit::name).collect();
+    let reply = Reply::json(&KeptSeries { event: &question.event, units, from: kept.since.map(Day::date_text) })?;
+    Ok(if is_new { reply.with_status(201) } else { reply })
+}
+
+fn no_namespace() -> ApiError {
+    ApiError::new(Code::NoNamespace, "there is no namespace of this name")
 }
 
 fn calendar(call: &Call<'_>, namespace: &Namespace) -> Calendar {
@@ -89,7 +131,7 @@ fn calendar(call: &Call<'_>, namespace: &Namespace) -> Calendar {
 /// The answer of a namespace that does not exist; `default` always does to those who look.
 fn of_nobody(call: &Call<'_>, asked: &SeriesQuery<'_>, ranges: &Ranges) -> Result<Reply, ApiError> {
     if asked.namespace != DEFAULT_NAMESPACE {
-        return Err(ApiError::new(Code::NoNamespace, "there is no namespace of this name"));
+        return Err(no_namespace());
     }
     let today = clock::today();
     let calendar =
@@ -137,11 +179,13 @@ fn every<'a>(
 ) -> EverySeries<'a> {
     let unit = ranges.asked.0.unit();
     let events = (0_u32..).zip(&namespace.names);
-    let events = events.filter(|&(event, _)| namespace.has_event(event) && call.config.units(event).has(unit));
+    let has_unit = |event| namespace.kept(event, call.config).units.has(unit);
+    let events = events.filter(|&(event, _)| namespace.has_event(event) && has_unit(event));
     let mut names: Vec<&str> = events.map(|(_, name)| name.as_str()).collect();
     names.sort_unstable();
     let of_name = |name: &'a str| {
         let event = number(namespace, name);
+        let calendar = calendar.begun(event.and_then(|event| namespace.kept(event, call.config).begun(unit)));
         let points = calendar.points(gated, event, list(ranges.asked));
         let previous = ranges.previous.and_then(|range| calendar.previous(gated, event, list(range)));
         EventSeries { event: name, points, previous }

@@ -11,6 +11,7 @@ use worker::Delay;
 use worker::wasm_bindgen_futures::spawn_local;
 
 use crate::api::code::Code;
+use crate::core::order::map_of;
 use crate::core::requests::Level;
 use crate::edge::host::clock;
 use crate::messages::shard::{Durations, Totals};
@@ -25,7 +26,7 @@ impl Durations {
 
 /// What the shards of all these isolates have done, each isolate named by its number and counted once.
 pub fn totals_of(isolates: impl IntoIterator<Item = (u64, Totals)>) -> Totals {
-    let isolates: BTreeMap<u64, Totals> = isolates.into_iter().collect();
+    let isolates = map_of(isolates);
     let mut totals = Totals::default();
     for isolate in isolates.into_values() {
         totals.accepted += isolate.accepted;

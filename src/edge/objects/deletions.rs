@@ -82,7 +82,7 @@ impl Names<'_> {
             Deleted::Namespace => {
                 // What was to be deleted of it goes with it.
                 self.sql.exec("DELETE FROM deletion WHERE namespace = ?", vec![namespace.into()])?;
-                for table in ["event", "tally", "retired", "incarnation", "namespace_setting"] {
+                for table in ["event", "tally", "retired", "incarnation", "namespace_setting", "series"] {
                     self.sql.exec(&format!("DELETE FROM {table} WHERE namespace = ?"), vec![id.into()])?;
                 }
                 self.sql.exec("DELETE FROM namespace WHERE id = ?", vec![id.into()])?;
@@ -90,6 +90,7 @@ impl Names<'_> {
             }
             Deleted::Event(_) => {
                 self.sql.exec("DELETE FROM event WHERE namespace = ? AND number = ?", of_event())?;
+                self.sql.exec("DELETE FROM series WHERE namespace = ? AND event = ?", of_event())?;
                 self.sql.exec("INSERT INTO retired(namespace, number) VALUES(?, ?)", of_event())?;
                 self.count_less(id)?;
             }
@@ -163,9 +164,18 @@ impl Names<'_> {
     /// # Errors
     /// When storage fails; nothing was changed then.
     pub fn renew(&self, namespace: &str, incarnation: u64) -> Result<u64> {
-        let number = self.next_incarnation(incarnation)?;
+        self.renew_with(namespace, incarnation, || Ok(()))
+    }
+
+    /// The same together with another change, both or neither.
+    ///
+    /// # Errors
+    /// When storage fails; nothing was changed then.
+    pub fn renew_with(&self, namespace: &str, above: u64, also: impl FnOnce() -> Result<()>) -> Result<u64> {
+        let number = self.next_incarnation(above)?;
         let id = self.find(namespace)?.map(|(id, _)| id);
         sql::transaction(self.storage, || {
+            also()?;
             self.put_last_incarnation(number)?;
             id.map_or(Ok(()), |id| self.put_incarnation(id, number))
         })?;

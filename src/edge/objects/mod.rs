@@ -8,5 +8,6 @@ pub mod loaded;
 pub mod marks;
 pub mod names;
 pub mod registry;
+pub mod series;
 pub mod shard;
 pub mod store;

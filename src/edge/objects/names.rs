@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use worker::{Result, SqlStorage, SqlStorageValue, Storage};
 
+use crate::core::periods::day::Day;
 use crate::core::requests::DEFAULT_NAMESPACE;
 use crate::core::settings::limits::{EVENTS_PER_NAMESPACE, NAMES_PER_QUERY, open_share};
 use crate::edge::host::clock;
@@ -30,7 +31,10 @@ pub const TABLES: &str =
      CREATE TABLE IF NOT EXISTS deletion(number INTEGER PRIMARY KEY, namespace TEXT NOT NULL, shards INTEGER NOT NULL,
        kind INTEGER NOT NULL, event INTEGER NOT NULL);
      CREATE TABLE IF NOT EXISTS namespace_setting(namespace INTEGER NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL,
-       PRIMARY KEY(namespace, name)) WITHOUT ROWID;";
+       PRIMARY KEY(namespace, name)) WITHOUT ROWID;
+     CREATE TABLE IF NOT EXISTS series(namespace INTEGER NOT NULL, event INTEGER NOT NULL, units INTEGER NOT NULL,
+       since INTEGER NOT NULL, former INTEGER NOT NULL, day INTEGER NOT NULL, week INTEGER NOT NULL,
+       month INTEGER NOT NULL, PRIMARY KEY(namespace, event)) WITHOUT ROWID;";
 
 /// The setting that raises `GROUP_USERS_MIN` for a namespace.
 const GROUP_USERS_MIN: &str = "group_users_min";
@@ -122,9 +126,9 @@ impl Names<'_> {
         };
         let query = "SELECT name, goal, number FROM event WHERE namespace = ? ORDER BY number";
         let group_users_min = self.setting(id, GROUP_USERS_MIN)?;
-        let (since, replay) = (self.since(id)?, self.replay(id)?);
+        let (since, replay, series) = (self.since(id)?, self.replay(id)?, self.all_series(id)?);
         let (namespace, names, goals) = (namespace.to_owned(), Vec::new(), Vec::new());
-        let mut record = NamespaceRecord { namespace, shards, names, goals, group_users_min, since, replay };
+        let mut record = NamespaceRecord { namespace, shards, names, goals, group_users_min, since, replay, series };
         for row in sql::rows(self.sql, query, vec![id.into()])? {
             if let [SqlStorageValue::String(name), goal, number] = row.as_slice() {
                 let number = sql::integer(number) as u32;
@@ -198,6 +202,21 @@ impl Names<'_> {
     fn since(&self, id: i64) -> Result<Option<Since>> {
         let (day, has_earlier) = (self.setting(id, SINCE)? as u32, self.setting(id, HAS_EARLIER)? == 1);
         Ok(Some(Since { day, has_earlier }).filter(|since| since.day > 0))
+    }
+
+    /// The present day of a namespace; none on a replay clock that has not begun.
+    pub(super) fn today_of(&self, id: i64) -> Result<Option<Day>> {
+        Ok(match self.replay(id)? {
+            Some(Replay { today }) => today.and_then(|today| Day::of_number(today.into())),
+            None => Some(clock::today()),
+        })
+    }
+
+    /// The number of an event.
+    pub(super) fn number(&self, id: i64, name: &str) -> Result<Option<u32>> {
+        let query = "SELECT number FROM event WHERE namespace = ? AND name = ?";
+        let number = sql::value(self.sql, query, vec![id.into(), name.into()])?;
+        Ok(number.as_ref().map(|number| sql::integer(number) as u32))
     }
 
     /// The replay clock of a namespace, if it is on one.
@@ -328,7 +347,7 @@ impl Names<'_> {
             } else if let Some(refusal) = self.refuses_event(registrant, tally, next) {
                 events.push(Err(refusal));
             } else {
-                let event = EventRecord { event: next as u32, is_goal: false };
+                let event = EventRecord { event: next as u32, is_goal: false, series: None };
                 next += 1;
                 tally.names += 1;
                 tally.added += u64::from(registrant == Registrant::Ingest);
@@ -435,8 +454,9 @@ impl Names<'_> {
             let names = serde_json::to_string(names).map_err(|error| worker::Error::from(error.to_string()))?;
             for row in sql::rows(self.sql, query, vec![id.into(), names.into()])? {
                 if let [SqlStorageValue::String(name), number, goal] = row.as_slice() {
-                    let record = EventRecord { event: sql::integer(number) as u32, is_goal: sql::integer(goal) == 1 };
-                    known.insert(name.clone(), record);
+                    let event = sql::integer(number) as u32;
+                    let series = self.series_of(id, event)?;
+                    known.insert(name.clone(), EventRecord { event, is_goal: sql::integer(goal) == 1, series });
                 }
             }
         }

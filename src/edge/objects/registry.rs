@@ -10,6 +10,7 @@
 //! | `setting` | `name TEXT` primary key, `value BLOB`: `hash_key` (32 bytes, generated) or `hash_key_check` (8 bytes, LE); `flags_version` (8 bytes, LE), one more with every change of a flag |
 //! | `namespace` | `id INTEGER` primary key, `name TEXT` unique, `shards INTEGER` |
 //! | `namespace_setting` | `namespace INTEGER`, `name TEXT` primary key together; `value INTEGER`: `group_users_min`, `since` (the stored number of the first day of which periods are counted), `has_earlier` (1 where events were counted before that), `replay` (1 on a replay clock), `replay_today` (the stored number of its present day) |
+//! | `series` | `namespace INTEGER`, `event INTEGER` primary key together; `units INTEGER` (1 days, 2 weeks, 4 months), `since INTEGER`, the stored number of the day from which on, `former INTEGER`, the units before; `day INTEGER`, `week INTEGER`, `month INTEGER`, from which day on each without a gap |
 //! | `flag` | `name TEXT` primary key, `spec TEXT`: the JSON of GET /v0/featureSpecs with `rollout_reached` |
 //! | `mark` | `shard TEXT` primary key, the id of a shard's object; `generation INTEGER`, the greatest that it told |
 //! | `event` | `namespace INTEGER`, `name TEXT` primary key together; `number INTEGER` from 0, `goal INTEGER` 0 or 1 |
@@ -36,8 +37,8 @@ use crate::edge::host::sql;
 use crate::edge::host::wire::{Incoming, encoded, refuse, reply, respond};
 use crate::messages::registry::{
     Delete, EndDeletion, Flags, FlagsReply, Key, ListGoals, Lookup, Marks, Namespaces, NoteReadable, Overview,
-    OverviewReply, PendingDeletions, PutFlag, PutNamespace, RaiseWatermark, Register, RemoveFlag, Renew, RolloutTimes,
-    Unreadable, Watermark,
+    OverviewReply, PendingDeletions, PutFlag, PutNamespace, PutSeries, RaiseWatermark, Register, RemoveFlag, Renew,
+    RolloutTimes, Unreadable, Watermark,
 };
 use crate::messages::{Failure, FlagLimit, Question};
 
@@ -87,6 +88,9 @@ impl DurableObject for Registry {
             Some(Unreadable::KIND) => answer(&asked, |Unreadable| self.unreadable()),
             Some(PutNamespace::KIND) => {
                 answer(&asked, |question: PutNamespace| self.with_names(|names| names.put(&question)))
+            }
+            Some(PutSeries::KIND) => {
+                answer(&asked, |question: PutSeries| self.with_names(|names| names.put_series(&question)))
             }
             Some(Namespaces::KIND) => answer(&asked, |Namespaces| self.namespaces()),
             Some(Overview::KIND) => answer(&asked, |Overview| self.overview()),

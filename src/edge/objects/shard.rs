@@ -40,8 +40,8 @@ use crate::edge::http::error::ApiError;
 use crate::isolate::budget::{Budget, Slot};
 use crate::messages::registry::Marks;
 use crate::messages::shard::{
-    AcceptOlder, Apply, CarryOutDeletion, Check, Close, Compact, EndReplay, EventsOf, GetCounts, GetNumbers, GetSeries,
-    GetStatus, Inspect, Inspection, Numbers, SeriesNumbers, Status,
+    AcceptOlder, Adopt, Apply, CarryOutDeletion, Check, Close, Compact, EndReplay, EventsOf, GetCounts, GetNumbers,
+    GetSeries, GetStatus, Inspect, Inspection, Numbers, SeriesNumbers, Status,
 };
 use crate::messages::{Failure, Question};
 
@@ -83,6 +83,7 @@ impl DurableObject for Shard {
             Some(CarryOutDeletion::KIND) => self.answer(&asked, async |question| self.delete(question).await).await,
             Some(GetNumbers::KIND) => self.answer(&asked, async |GetNumbers| self.numbers().await).await,
             Some(GetSeries::KIND) => self.answer(&asked, async |question| self.series(question).await).await,
+            Some(Adopt::KIND) => self.answer(&asked, async |question| self.adopt(question).await).await,
             Some(EndReplay::KIND) => self.answer(&asked, async |question| self.end_replay(question).await).await,
             Some(GetCounts::KIND) => self.answer(&asked, async |GetCounts| self.counts().await).await,
             Some(EventsOf::KIND) => self.answer(&asked, async |question| self.events_of(question).await).await,
@@ -153,6 +154,16 @@ impl Shard {
         })?;
         self.finish_writes(&config, &keys).await?;
         Ok(series.into())
+    }
+
+    async fn adopt(&self, Adopt { incarnation }: Adopt) -> Outcome<()> {
+        let (config, keys) = self.prepare().await?;
+        self.with(&config, &keys, |loaded| {
+            if incarnation <= loaded.store.incarnation() {
+                return Ok(());
+            }
+            loaded.store.adopt(incarnation).map_err(|error| storage(&error))
+        })
     }
 
     async fn end_replay(&self, EndReplay { today, time }: EndReplay) -> Outcome<()> {

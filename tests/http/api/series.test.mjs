@@ -129,6 +129,74 @@ test('an event beyond SERIES_EVENTS_MAX, or by month, has no series and says so'
   assert.equal((await series(server)).points.at(-1).users, 1);
 });
 
+test('which series an event has can be chosen, from the next day on, and takes the place of another one', async (t) => {
+  const { server, to, day } = await withClock(t, { env: { SERIES_EVENTS_MAX: '1', SHARDS: '4' } });
+  const choose = (event, units, more = {}) => server.post('/v0/series', { event, units, ...more });
+  const all = (name) => Array.from({ length: 20 }, (_, user) => did(name, user));
+  const count = async (event, unit = 'day') => {
+    const found = await series(server, { event, unit });
+    return found.series === false ? null : users(found);
+  };
+  await server.ingest([...all('First'), ...all('Second')]);
+  (await choose('Second', ['day'])).refused(507, 'series_full');
+  assert.deepEqual((await choose('First', ['week', 'day'])).expect(200).json(), { event: 'First', units: ['day', 'week'], from: null });
+
+  // Off, and on for the other, from tomorrow.
+  assert.deepEqual((await choose('First', [])).expect(201).json(), { event: 'First', units: [], from: day(1) });
+  assert.deepEqual((await choose('Second', ['day', 'month'])).expect(201).json(), { event: 'Second', units: ['day', 'month'], from: day(1) });
+  assert.deepEqual((await choose('Second', ['month', 'day', 'day'])).expect(200).json(), { event: 'Second', units: ['day', 'month'], from: day(1) });
+  (await choose('First', ['day'])).refused(507, 'series_full');
+  await server.ingest([did('First', 'late'), did('Second', 'late')]);
+  assert.equal(await count('First'), null);
+  assert.deepEqual(await count('Second'), {});
+
+  await to(1);
+  await server.stop('SIGKILL');
+  await server.start();
+  await to(1);
+  await server.ingest([...all('First'), ...all('Second'), did('Second', 'new')]);
+  assert.equal(await count('First'), null);
+  assert.equal(await count('Second', 'week'), null);
+  assert.deepEqual(await count('Second'), { [day(1)]: 21 });
+  const months = await series(server, { event: 'Second', unit: 'month' });
+  assert.deepEqual([months.since, months.points.at(-1).users, months.points.at(-1).complete], [day(1), 21, day(1).endsWith('-01')]);
+  const listed = await series(server, { event: '*' });
+  assert.deepEqual(listed.series.map(({ event }) => event), ['Second']);
+
+  // What was there today goes on without a gap; what comes anew begins tomorrow.
+  assert.deepEqual((await choose('Second', ['day', 'week'])).expect(201).json(), { event: 'Second', units: ['day', 'week'], from: day(2) });
+  await to(2);
+  await server.ingest([did('Second', 'ann')]);
+  assert.deepEqual(await count('Second'), { [day(1)]: 21, [day(2)]: 1 });
+  assert.equal(await count('Second', 'month'), null);
+  assert.deepEqual((await series(server, { event: 'Second', unit: 'week' })).since, day(2));
+  assert.deepEqual((await series(server, { event: 'Second' })).since, day(1));
+
+  // An event of the name of a deleted one has none of it.
+  (await server.request('DELETE', '/v0/events/Second')).expect(204);
+  await server.ingest([did('Second', 'ann')]);
+  assert.equal(await count('Second'), null);
+  (await choose('Second', ['day'])).expect(201);
+});
+
+test('a series that cannot be is refused, and changes nothing', async (t) => {
+  const server = await serve(t);
+  await server.ingest([did('Login', 'ann')]);
+  const refused = async (body, status, code, field) => {
+    const error = (await server.post('/v0/series', body)).refused(status, code);
+    assert.equal(error.field, field);
+  };
+  await refused({ units: [] }, 400, 'field_missing', 'event');
+  await refused({ event: 'Login' }, 400, 'field_missing', 'units');
+  await refused({ event: 'Login', units: null }, 400, 'field_missing', 'units');
+  for (const units of ['day', {}, ['hour'], ['day', null], ['Day'], [['day']], 1]) await refused({ event: 'Login', units }, 400, 'field_invalid', 'units');
+  await refused({ event: 1.5, units: [] }, 400, 'field_invalid', 'event');
+  await refused([], 400, 'json_invalid');
+  await refused({ event: 'Nothing', units: ['day'] }, 404, 'event_unknown');
+  await refused({ event: 'Login', units: ['day'], namespace: 'nowhere' }, 404, 'namespace_unknown');
+  assert.deepEqual((await server.post('/v0/series', { event: 'Login', units: ['day', 'week'] })).expect(200).json(), { event: 'Login', units: ['day', 'week'], from: null });
+});
+
 test('wrong questions are told what is wrong', async (t) => {
   const server = await serve(t);
   const refused = async (parameters, status, code, parameter) => {

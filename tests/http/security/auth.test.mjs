@@ -20,6 +20,8 @@ const GUARDED = [
   ['POST', '/v0/analytics', event, ['admin', 'ingest'], 204],
   ['GET', '/v0/analytics', undefined, ['admin', 'read'], 200],
   ['HEAD', '/v0/analytics', undefined, ['admin', 'read'], 200],
+  ['GET', '/v0/series', undefined, ['admin', 'read'], 200],
+  ['POST', '/v0/series', { event: 'A', units: ['day', 'week'] }, ['admin'], 200],
   ['POST', '/v0/goals', { goal_name: 'G' }, ['admin'], 204],
   ['GET', '/v0/goals', undefined, ['admin', 'read'], 200],
   ['GET', '/v0/namespaces', undefined, ['admin', 'read'], 200],
