@@ -6,6 +6,7 @@ pub mod directory;
 pub mod flags;
 pub mod ingest;
 pub mod keys;
+pub mod namespace;
 pub mod older_state;
 pub mod open;
 pub mod reports;

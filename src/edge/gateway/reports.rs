@@ -5,7 +5,7 @@ use std::rc::Rc;
 use worker::Env;
 
 use super::ask::{ask_shard, ask_shards};
-use super::directory::{self, Namespace};
+use super::namespace::{self, Namespace};
 use crate::api::code::Code;
 use crate::core::answers::analytics::Unnamed;
 use crate::core::answers::gate::{Gate, Gated};
@@ -77,7 +77,7 @@ async fn gather<Q: Question<Answer = Numbers>>(
     name: &str,
     question: &Q,
 ) -> Result<Found, ApiError> {
-    let Some(namespace) = directory::look_up(env, keys, name).await? else {
+    let Some(namespace) = namespace::look_up(env, keys, name).await? else {
         return Ok(None);
     };
     let report = merged(env, &namespace, question, Report::merge).await?;
@@ -89,7 +89,7 @@ async fn gather<Q: Question<Answer = Numbers>>(
         return Ok(behind_gate(namespace, report));
     }
     // Events were named between the two questions; the registry knows them by now.
-    let renewed = directory::look_up(env, keys, name).await?.ok_or(Unnamed)?;
+    let renewed = namespace::look_up(env, keys, name).await?.ok_or(Unnamed)?;
     if has_names(&renewed, &report) { Ok(behind_gate(renewed, report)) } else { Err(Unnamed.into()) }
 }
 

@@ -3,7 +3,7 @@
 use crate::core::answers::short::Goals;
 use crate::core::requests::{namespace_of, parse_goal};
 use crate::edge::gateway::keys::keys;
-use crate::edge::gateway::{directory, ingest};
+use crate::edge::gateway::{ingest, namespace};
 use crate::edge::http::body::read_json;
 use crate::edge::http::call::Call;
 use crate::edge::http::error::ApiError;
@@ -29,7 +29,7 @@ pub async fn add(call: Call<'_>) -> Result<Reply, ApiError> {
 pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
     let name = namespace_of(&call.query, &call.config.request)?;
     let keys = keys(call.env, call.config).await?;
-    let namespace = directory::look_up(call.env, &keys, name).await?;
+    let namespace = namespace::look_up(call.env, &keys, name).await?;
     let mut goals: Vec<&str> = namespace.iter().flat_map(|namespace| namespace.goals()).collect();
     goals.sort_unstable();
     Reply::json(&Goals { goals })

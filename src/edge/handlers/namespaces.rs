@@ -7,7 +7,7 @@ use crate::core::requests::{
     BadRequest, DEFAULT_NAMESPACE, NewNamespace, check_name, parse_namespace, parse_path_name,
 };
 use crate::edge::gateway::ask::ask_registry;
-use crate::edge::gateway::{directory, reports};
+use crate::edge::gateway::{namespace, reports};
 use crate::edge::host::clock;
 use crate::edge::http::body::read_json;
 use crate::edge::http::call::Call;
@@ -24,7 +24,7 @@ pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
         let name = namespace_name(&call, name)?;
         return one(&call, name).await;
     }
-    Reply::json(&Namespaces { namespaces: directory::namespaces(call.env).await? })
+    Reply::json(&Namespaces { namespaces: namespace::list(call.env).await? })
 }
 
 /// GET: the namespace that the last segment of the path names.

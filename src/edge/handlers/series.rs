@@ -11,8 +11,8 @@ use crate::core::requests::{
 use crate::core::settings::limits::{SERIES_EVENTS, TIME_FINGERPRINTS};
 use crate::core::state::series_report::SeriesReport;
 use crate::edge::gateway::ask::{ask_registry, ask_shards};
-use crate::edge::gateway::directory::{self, Namespace};
 use crate::edge::gateway::keys::keys;
+use crate::edge::gateway::namespace::{self, Namespace};
 use crate::edge::gateway::reports;
 use crate::edge::host::clock;
 use crate::edge::http::body::read_json;
@@ -53,7 +53,7 @@ fn list((from, to): (Period, Period)) -> impl Iterator<Item = Period> + Clone {
 pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
     let name = namespace_of(&call.query, &call.config.request)?;
     let keys = keys(call.env, call.config).await?;
-    let namespace = directory::look_up(call.env, &keys, name).await?;
+    let namespace = namespace::look_up(call.env, &keys, name).await?;
     let today = namespace.as_ref().map_or_else(clock::today, |namespace| namespace.today());
     let asked = parse_series(&call.query, &call.config.request, today)?;
     let ranges = Ranges::of(&asked);

@@ -13,8 +13,8 @@ use crate::core::flags::rfc_3339;
 use crate::core::requests::namespace_of;
 use crate::core::settings::limits::FAN_OUT;
 use crate::edge::gateway::ask::{ask, ask_registry};
-use crate::edge::gateway::directory::{self, Namespace};
 use crate::edge::gateway::keys::keys;
+use crate::edge::gateway::namespace::{self, Namespace};
 use crate::edge::host::config::Config;
 use crate::edge::host::record;
 use crate::edge::host::wire::encode;
@@ -34,7 +34,7 @@ pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
     let name = namespace_of(&call.query, &config.request)?;
     let keys = keys(call.env, config).await?;
     let OverviewReply { namespaces, flags, flags_bytes, .. } = ask_registry(call.env, &Overview).await?;
-    let namespace = directory::look_up(call.env, &keys, name).await?;
+    let namespace = namespace::look_up(call.env, &keys, name).await?;
     let checks = match &namespace {
         Some(namespace) => check(call.env, namespace).await,
         None => Vec::new(),
