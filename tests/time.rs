@@ -297,6 +297,26 @@ fn the_oldest_points_go() {
     assert_eq!(weeks.iter().map(|(_, point)| point.users).sum::<u32>(), 500);
 }
 
+/// What is missed outlives a snapshot also where nobody has a point yet.
+#[test]
+fn days_without_points_are_stored() {
+    let world = World::new();
+    let (mut state, today) = (Aggregator::default(), day(0));
+    // Room for the event and its user, and for nothing of their periods.
+    let limits = ShardLimits { memory_bytes: state.memory_bytes() as u64 + 544, ..limits() };
+    let effects = state.apply(&[world.record(0, 1, None, today)], &world.unlink, &limits, today).unwrap();
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Miss { .. })), "{effects:?}");
+    let missed = state.series().missed();
+    assert!(missed.is_some());
+    let sections = snapshot::encode_all(&state);
+    let mut again = Aggregator::default();
+    for section in &sections {
+        snapshot::decode(&mut again, section).unwrap();
+    }
+    assert_eq!(again.series().missed(), missed);
+    assert_eq!(snapshot::encode_all(&again), sections);
+}
+
 proptest! {
     /// Of every unit that an event has, `begun` is the first day of those on which it has had it without a gap, and events of all of
     /// these are counted in it.

@@ -1,7 +1,8 @@
 // What a month on Cloudflare costs: prices from prices.json, requests and rows from runs against a server of its own. `make bill`.
 //
 // The stream: every user comes back over four weeks and does 50 things, of 12 kinds that are ever rarer (Zipf). Raw, all of it is
-// sent; pre-aggregated, what the page's own aggregator passes on. Events arrive evenly over the month, so that a shard's journal
+// sent; pre-aggregated, what the page's own aggregator passes on to a server that counts days. It is sent into a namespace on a
+// replay clock, so that events are counted in their days and days close as they would over the month. Events arrive evenly over the month, so that a shard's journal
 // rows and compactions follow from the time between them: a compaction comes COMPACTION_DELAY_MS after the first row behind the
 // last one. Reads, storage (some bytes a user and event) and refused requests are not in it.
 
@@ -25,7 +26,8 @@ const ROWS_OF_A_NEW_SHARD = 3;
 const BATCHES = [1, 10, 100, 1_000];
 const MONTHLY = [1e6, 10e6, 100e6];
 const IDLE_S = 10;
-const MONTH_S = 30 * 86_400;
+const MONTH_DAYS = 30;
+const MONTH_S = MONTH_DAYS * 86_400;
 const COMPACTIONS = 40;
 const prices = JSON.parse(readFileSync(join(ROOT, 'scripts/bench/prices.json'), 'utf8'));
 
@@ -67,9 +69,9 @@ function stream() {
   }));
 }
 
-/** What leaves the pages: of every user what is news, the first of each week included. */
+/** What leaves the pages: of every user what is news, the first of each day included. */
 function preAggregated(events) {
-  const aggregator = new Aggregator({ memoryBytesMax: 64 << 20, pendingBytesMax: 64 << 20, preAggregate: 'week' });
+  const aggregator = new Aggregator({ memoryBytesMax: 64 << 20, pendingBytesMax: 64 << 20, preAggregate: 'day' });
   for (const { event_name: event, user_id: user, datetime: at } of events) aggregator.record({ event, user, at });
   const sent = [];
   while (aggregator.pendingEvents) sent.push(...aggregator.drain().events);
@@ -111,6 +113,7 @@ async function post(server, events, size) {
 /** Requests and rows of a stream without compactions; and the rows of a compaction after every batch. */
 async function measure(events, size) {
   const dense = await withServer({ COMPACTION_DELAY_MS: '3600000', JOURNAL_ROWS_MAX: '65536', JOURNAL_BYTES_MAX: String(8 << 20) }, async (server) => {
+    await new Client(server.url).beginReplay('default');
     const before = cpuMs(server);
     const requests = await post(server, events, size);
     const rows = await metric(server, 'kimball_rows_written_total');
@@ -119,7 +122,7 @@ async function measure(events, size) {
   const rowsPerCompaction = await withServer({ COMPACTION_DELAY_MS: '10' }, async (server) => {
     const rows = [];
     for (let nth = 0; nth < COMPACTIONS; nth += 1) {
-      const news = events.slice(nth * size, (nth + 1) * size).map((event, index) => ({ ...event, user_id: `new ${nth} ${index}` }));
+      const news = events.slice(nth * size, (nth + 1) * size).map(({ event_name: name }, index) => ({ event_name: name, user_id: `new ${nth} ${index}` }));
       if (news.length === 0) break;
       const before = await metric(server, 'kimball_rows_written_total');
       const loads = await compactions(server);
@@ -152,13 +155,15 @@ function bill({ requests, objectRequests, journalRows, rowsPerCompaction, cpuMs:
   const perSecond = perShard / MONTH_S;
   // A cycle is its first row, those of the IDLE_S after it, and the wait for the next.
   const cycles = (SHARDS * perShard) / (1 + perSecond * IDLE_S);
+  // Every day an alarm of each shard closes what is over, compacts, and is set again.
+  const closings = SHARDS * MONTH_DAYS;
   const used = {
     'worker requests': requests * times,
     'CPU milliseconds': cpu * times,
-    'object requests': objectRequests * times + cycles,
+    'object requests': objectRequests * times + cycles + closings,
     // An object that is idle and may hibernate is not billed: it is active for about the time that it computes.
     'object GB-seconds': ((cpu * times) / 1_000) * prices.objectGb,
-    'rows written': 2 * journalRows * times + cycles * rowsPerCompaction,
+    'rows written': 2 * journalRows * times + cycles * rowsPerCompaction + closings * (rowsPerCompaction + 1),
   };
   return Object.entries(prices.meters).reduce((sum, [name, { included, perMillion }]) => sum + (Math.max(0, used[name] - included) / 1e6) * perMillion, prices.base);
 }
