@@ -304,7 +304,7 @@ fn days_without_points_are_stored() {
     let (mut state, today) = (Aggregator::default(), day(0));
     // Room for the event and its user, and for nothing of their periods.
     let limits = ShardLimits { memory_bytes: state.memory_bytes() as u64 + 544, ..limits() };
-    let effects = state.apply(&[world.record(0, 1, None, today)], &world.unlink, &limits, today).unwrap();
+    let effects = state.apply([world.record(0, 1, None, today)], &world.unlink, &limits, today).unwrap();
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Miss { .. })), "{effects:?}");
     let missed = state.series().missed();
     assert!(missed.is_some());
