@@ -11,8 +11,11 @@ use kimball_edge::core::state::report::Report;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+#[path = "pre_aggregation/pages.rs"]
+mod pages;
 #[path = "pre_aggregation/server.rs"]
 mod server;
+use pages::{page, restarted};
 use server::{FIRST_S, SECONDS, Server};
 
 const EVENTS: [&str; 6] = ["Sign up", "Login", "weekly Search", "Buy", "weekly Buy", "small"];
@@ -74,17 +77,6 @@ fn answer(report: Report, names: &[String]) -> Value {
 /// Of pages that keep first occurrences only.
 fn firsts() -> Bounds {
     Bounds { level: Level::Week, ..Bounds::default() }
-}
-
-fn page(bounds: Bounds) -> PreAggregator {
-    PreAggregator::new(LocalKey::new(&[9; 32]), bounds)
-}
-
-fn restarted(page: &PreAggregator, bounds: Bounds) -> PreAggregator {
-    let bytes = page.encode();
-    let decoded = PreAggregator::decode(&bytes, bounds).unwrap();
-    assert_eq!(decoded.encode(), bytes);
-    decoded
 }
 
 /// What happens to one client.

@@ -13,7 +13,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::process::Command;
 
-use kimball_edge::core::identity::LocalKey;
 use kimball_edge::core::periods::day::Day;
 use kimball_edge::core::pre_aggregation::{Bounds, Event, Level, News, PreAggregator};
 use proptest::prelude::*;
@@ -21,12 +20,15 @@ use proptest::test_runner::{Config, TestRunner};
 
 #[path = "pre_aggregation/mutants.rs"]
 mod mutants;
+#[path = "pre_aggregation/pages.rs"]
+mod pages;
 #[path = "pre_aggregation/subsequences.rs"]
 mod subsequences;
 #[path = "pre_aggregation/words.rs"]
 mod words;
 
 use mutants::{Model, RIGHT, Rule};
+use pages::{page, restarted};
 use subsequences::{Letter, subsequences};
 use words::{Step, Words, steps};
 
@@ -59,18 +61,6 @@ impl Page for Model {
     fn pass(&mut self, step: Step, letter: Letter, now_min: u32) -> bool {
         self.record(step.user, letter, now_min)
     }
-}
-
-fn page(bounds: Bounds) -> PreAggregator {
-    PreAggregator::new(LocalKey::new(&[9; 32]), bounds)
-}
-
-fn restarted(page: &PreAggregator, bounds: Bounds) -> PreAggregator {
-    let bytes = page.encode();
-    let decoded = PreAggregator::decode(&bytes, bounds).unwrap();
-    assert_eq!(decoded.encode(), bytes);
-    assert_eq!(decoded.memory_bytes(), page.memory_bytes());
-    decoded
 }
 
 /// Which page a user is at.
