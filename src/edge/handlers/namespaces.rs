@@ -93,7 +93,7 @@ async fn one(call: &Call<'_>, namespace: String) -> Result<Reply, ApiError> {
                 series: Vec::new(),
             })
         }
-        None => Err(ApiError::new(Code::NoNamespace, "there is no namespace of this name")),
+        None => Err(ApiError::no_namespace()),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::api::code::Code;
 use crate::core::answers::gate::Gated;
 use crate::core::answers::series::{Calendar, EventSeries, EverySeries, KeptSeries, Series};
+use crate::core::order::sorted;
 use crate::core::periods::day::Day;
 use crate::core::periods::period::{Kept, Period, Unit, Units};
 use crate::core::requests::{
@@ -103,7 +104,7 @@ pub async fn put(call: Call<'_>) -> Result<Reply, ApiError> {
             ask_shards(call.env, &question.namespace, shards, &Adopt { incarnation }, |()| ()).await?;
             (is_new, Kept::from(series))
         }
-        SeriesPut::NoNamespace => return Err(no_namespace()),
+        SeriesPut::NoNamespace => return Err(ApiError::no_namespace()),
         SeriesPut::NoEvent => return Err(unknown_event()),
         SeriesPut::Full => {
             let what = "as many events as may have series have some";
@@ -113,10 +114,6 @@ pub async fn put(call: Call<'_>) -> Result<Reply, ApiError> {
     let units = kept.units.iter().map(Unit::name).collect();
     let reply = Reply::json(&KeptSeries { event: &question.event, units, from: kept.since.map(Day::date_text) })?;
     Ok(if is_new { reply.with_status(201) } else { reply })
-}
-
-fn no_namespace() -> ApiError {
-    ApiError::new(Code::NoNamespace, "there is no namespace of this name")
 }
 
 fn calendar(call: &Call<'_>, namespace: &Namespace) -> Calendar {
@@ -131,7 +128,7 @@ fn calendar(call: &Call<'_>, namespace: &Namespace) -> Calendar {
 /// The answer of a namespace that does not exist; `default` always does to those who look.
 fn of_nobody(call: &Call<'_>, asked: &SeriesQuery<'_>, ranges: &Ranges) -> Result<Reply, ApiError> {
     if asked.namespace != DEFAULT_NAMESPACE {
-        return Err(no_namespace());
+        return Err(ApiError::no_namespace());
     }
     let today = clock::today();
     let calendar =
@@ -181,16 +178,14 @@ fn every<'a>(
     let events = (0_u32..).zip(&namespace.names);
     let has_unit = |event| namespace.kept(event, call.config).units.has(unit);
     let events = events.filter(|&(event, _)| namespace.has_event(event) && has_unit(event));
-    let mut names: Vec<&str> = events.map(|(_, name)| name.as_str()).collect();
-    names.sort_unstable();
-    let of_name = |name: &'a str| {
-        let event = number(namespace, name);
-        let calendar = calendar.begun(event.and_then(|event| namespace.kept(event, call.config).begun(unit)));
-        let points = calendar.points(gated, event, list(ranges.asked));
-        let previous = ranges.previous.and_then(|range| calendar.previous(gated, event, list(range)));
+    let events = sorted(events.collect(), |(_, a), (_, b)| a.cmp(b));
+    let of_event = |(event, name): (u32, &'a String)| {
+        let calendar = calendar.begun(namespace.kept(event, call.config).begun(unit));
+        let points = calendar.points(gated, Some(event), list(ranges.asked));
+        let previous = ranges.previous.and_then(|range| calendar.previous(gated, Some(event), list(range)));
         EventSeries { event: name, points, previous }
     };
-    let series = names.into_iter().map(of_name).collect();
+    let series = events.into_iter().map(of_event).collect();
     EverySeries { unit: unit.name(), since: calendar.since_text(), series }
 }
 

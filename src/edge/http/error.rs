@@ -40,6 +40,11 @@ impl ApiError {
         Self { limit: Some((name, value)), ..Self::new(code, format!("{what} ({name} = {value})")) }
     }
 
+    /// There is no such namespace.
+    pub fn no_namespace() -> Self {
+        Self::new(Code::NoNamespace, "there is no namespace of this name")
+    }
+
     /// The body is larger than allowed.
     pub fn body_too_large(limit: u64) -> Self {
         Self::limit(Code::BodyTooLarge, "the body has too many bytes", BODY_BYTES.name, limit)

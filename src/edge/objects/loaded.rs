@@ -41,9 +41,7 @@ impl Loaded {
                 outcomes.push(Err(Failure::OtherIncarnation));
                 continue;
             }
-            if batch.incarnation > self.store.incarnation() {
-                self.store.adopt(batch.incarnation).map_err(|error| storage(&error))?;
-            }
+            self.store.adopt(batch.incarnation).map_err(|error| storage(&error))?;
             let (unlink, limits) = (UnlinkKey::from_bytes(batch.unlink), batch.shard_limits());
             self.store.set_replay(batch.is_replay).map_err(|error| storage(&error))?;
             let today = batch.day();

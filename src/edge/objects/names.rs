@@ -446,16 +446,18 @@ impl Names<'_> {
 
     /// Those of these names that a namespace has.
     fn known(&self, id: i64, names: &[String]) -> Result<BTreeMap<String, EventRecord>> {
-        let query = "SELECT name, number, goal FROM event
-                     WHERE namespace = ? AND name IN (SELECT value FROM json_each(?))";
+        let query = format!(
+            "SELECT name, number, goal, {} FROM event LEFT JOIN series ON series.namespace = event.namespace AND series.event = event.number
+             WHERE event.namespace = ? AND name IN (SELECT value FROM json_each(?))",
+            Self::SERIES
+        );
         let mut known = BTreeMap::new();
         // What is bound to a query must not be longer than a row.
         for names in names.chunks(NAMES_PER_QUERY) {
             let names = serde_json::to_string(names).map_err(|error| worker::Error::from(error.to_string()))?;
-            for row in sql::rows(self.sql, query, vec![id.into(), names.into()])? {
-                if let [SqlStorageValue::String(name), number, goal] = row.as_slice() {
-                    let event = sql::integer(number) as u32;
-                    let series = self.series_of(id, event)?;
+            for row in sql::rows(self.sql, &query, vec![id.into(), names.into()])? {
+                if let [SqlStorageValue::String(name), number, goal, series @ ..] = row.as_slice() {
+                    let (event, series) = (sql::integer(number) as u32, Self::read_series(series));
                     known.insert(name.clone(), EventRecord { event, is_goal: sql::integer(goal) == 1, series });
                 }
             }

@@ -11,6 +11,9 @@ use crate::messages::operations::Series;
 use crate::messages::registry::{PutSeries, SeriesPut};
 
 impl Names<'_> {
+    /// The columns of [`Series`].
+    pub(super) const SERIES: &'static str = "units, since, former, day, week, month";
+
     /// Changes the series that an event has, from the next day on. Raises the incarnation of the namespace, so that every isolate
     /// asks anew.
     ///
@@ -47,9 +50,9 @@ impl Names<'_> {
         let numbers =
             [event, units.into(), since, former.into(), day, week, month].map(|number| i64::from(number).into());
         let bindings: Vec<SqlStorageValue> = [id.into()].into_iter().chain(numbers).collect();
-        let put = "INSERT OR REPLACE INTO series(namespace, event, units, since, former, day, week, month)
-                   VALUES(?, ?, ?, ?, ?, ?, ?, ?)";
-        self.sql.exec(put, bindings).map(|_| ())
+        let put =
+            format!("INSERT OR REPLACE INTO series(namespace, event, {}) VALUES(?, ?, ?, ?, ?, ?, ?, ?)", Self::SERIES);
+        self.sql.exec(&put, bindings).map(|_| ())
     }
 
     /// How many events of a namespace have series.
@@ -64,28 +67,30 @@ impl Names<'_> {
     }
 
     /// The series of an event, where they are not the usual ones.
-    pub(super) fn series_of(&self, id: i64, event: u32) -> Result<Option<Series>> {
-        let query =
-            "SELECT event, units, since, former, day, week, month FROM series WHERE namespace = ? AND event = ?";
-        let rows = sql::rows(self.sql, query, vec![id.into(), i64::from(event).into()])?;
-        Ok(rows.first().and_then(|row| read(row)).map(|(_, series)| series))
+    fn series_of(&self, id: i64, event: u32) -> Result<Option<Series>> {
+        let query = format!("SELECT {} FROM series WHERE namespace = ? AND event = ?", Self::SERIES);
+        let rows = sql::rows(self.sql, &query, vec![id.into(), i64::from(event).into()])?;
+        Ok(rows.first().and_then(|row| Self::read_series(row)))
     }
 
     /// The series of all events of a namespace that are not the usual ones, ascending.
     pub(super) fn all_series(&self, id: i64) -> Result<Vec<(u32, Series)>> {
-        let query =
-            "SELECT event, units, since, former, day, week, month FROM series WHERE namespace = ? ORDER BY event";
-        let rows = sql::rows(self.sql, query, vec![id.into()])?;
-        Ok(rows.iter().filter_map(|row| read(row)).collect())
+        let query = format!("SELECT event, {} FROM series WHERE namespace = ? ORDER BY event", Self::SERIES);
+        let rows = sql::rows(self.sql, &query, vec![id.into()])?;
+        let of_row = |row: &Vec<SqlStorageValue>| {
+            let (event, series) = row.split_first()?;
+            Some((sql::integer(event) as u32, Self::read_series(series)?))
+        };
+        Ok(rows.iter().filter_map(of_row).collect())
     }
-}
 
-fn read(row: &[SqlStorageValue]) -> Option<(u32, Series)> {
-    let [event, units, since, former, day, week, month] = row else {
-        return None;
-    };
-    let number = |value| sql::integer(value) as u32;
-    let begun = [number(day), number(week), number(month)];
-    let series = Series { units: number(units) as u8, since: number(since), former: number(former) as u8, begun };
-    Some((number(event), series))
+    /// Reads the columns [`Self::SERIES`]; `None` where there is no row of the table.
+    pub(super) fn read_series(columns: &[SqlStorageValue]) -> Option<Series> {
+        let [units @ SqlStorageValue::Integer(_), since, former, day, week, month] = columns else {
+            return None;
+        };
+        let number = |value| sql::integer(value) as u32;
+        let begun = [number(day), number(week), number(month)];
+        Some(Series { units: number(units) as u8, since: number(since), former: number(former) as u8, begun })
+    }
 }

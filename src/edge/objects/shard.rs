@@ -158,12 +158,7 @@ impl Shard {
 
     async fn adopt(&self, Adopt { incarnation }: Adopt) -> Outcome<()> {
         let (config, keys) = self.prepare().await?;
-        self.with(&config, &keys, |loaded| {
-            if incarnation <= loaded.store.incarnation() {
-                return Ok(());
-            }
-            loaded.store.adopt(incarnation).map_err(|error| storage(&error))
-        })
+        self.with(&config, &keys, |loaded| loaded.store.adopt(incarnation).map_err(|error| storage(&error)))
     }
 
     async fn end_replay(&self, EndReplay { today, time }: EndReplay) -> Outcome<()> {

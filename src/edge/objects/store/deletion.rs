@@ -17,11 +17,14 @@ impl Store {
         self.incarnation
     }
 
-    /// Notes a later incarnation. Without tables, whatever makes them stores it.
+    /// Notes an incarnation, if it is later. Without tables, whatever makes them stores it.
     ///
     /// # Errors
     /// When storage cannot be written.
     pub fn adopt(&mut self, incarnation: u64) -> Result<()> {
+        if incarnation <= self.incarnation {
+            return Ok(());
+        }
         self.incarnation = incarnation;
         if self.has_tables { self.put_setting("incarnation", incarnation) } else { Ok(()) }
     }
