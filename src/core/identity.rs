@@ -245,10 +245,12 @@ impl UnlinkKey {
     /// The fingerprint of a user for the event with this tag: 64 bits, SipHash-1-3 over `UserKey ‖ tag`.
     #[must_use]
     pub fn fingerprint(&self, user: UserKey, tag: u64) -> u64 {
-        let mut hasher = SipHasher13::new_with_key(&self.0);
-        hasher.write(&user.0.to_le_bytes());
-        hasher.write(&tag.to_le_bytes());
-        hasher.finish()
+        // In one piece: in two, half of the time goes into putting them together.
+        let mut bytes = [0; 24];
+        let (of_user, of_tag) = bytes.split_at_mut(16);
+        of_user.copy_from_slice(&user.0.to_le_bytes());
+        of_tag.copy_from_slice(&tag.to_le_bytes());
+        SipHasher13::new_with_key(&self.0).hash(&bytes)
     }
 }
 

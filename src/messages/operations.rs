@@ -53,6 +53,13 @@ pub struct Series {
     pub begun: [u32; 3],
 }
 
+impl Series {
+    /// Its units on a day: as [`Kept::on`], of every operation.
+    const fn on(self, day: Day) -> Units {
+        Units::of_bits(if self.since <= day.number() { self.units } else { self.former })
+    }
+}
+
 impl From<Kept> for Series {
     fn from(Kept { units, since, former, begun }: Kept) -> Self {
         let number = |day: Option<Day>| day.map_or(0, Day::number);
@@ -183,7 +190,7 @@ fn next(reader: &mut Reader<'_>, events: &[EventEntry], today: Day, this_week: W
         Some(Record { user, value, is_weekly, day }) => {
             let week = if is_weekly { Some(day.map_or(this_week, Day::week)) } else { None };
             let day_of_event = day.unwrap_or(today);
-            let time = Some(Occurrence { day: day_of_event, units: Kept::from(series).on(day_of_event) });
+            let time = Some(Occurrence { day: day_of_event, units: series.on(day_of_event) });
             Operation::Record { event, tag, user, value, week, time }
         }
     })

@@ -205,8 +205,8 @@ pub const COMPACTION_DELAY_MS: Limit = Limit {
     max: 3_600_000,
 };
 
-/// A compaction by alarm is due once it writes at most so many times the bytes of the journal: what is written for an
-/// event then depends on the event, and not on how many came before it.
+/// A compaction by alarm is due once it writes at most as many sections as the journal has rows, and so many times its bytes: what is
+/// written for an event then depends on the event, and not on how many came before it.
 pub const COMPACTION_SHARE: u64 = 4;
 /// Bytes of changed sections below which it is always due. Ten rows of a journal, each with a page or two of the database
 /// and its log, write as much.

@@ -271,8 +271,13 @@ impl Sets {
     /// Bytes by which a set may grow with so many insertions; one that is not there yet begins empty.
     #[must_use]
     pub fn growth_bytes(&self, set: SetKey, insertions: u64) -> usize {
-        let new = || own_bytes(set) + UserSet::new().growth_bytes(insertions);
-        self.get(set).map_or_else(new, |users| users.growth_bytes(insertions))
+        let new = UserSet::new();
+        let (users, own_bytes) = self.get(set).map_or((&new, own_bytes(set)), |users| (users, 0));
+        #[cfg(not(feature = "browser"))]
+        if set.period().is_some() {
+            return own_bytes + users.reserved_growth_bytes(insertions);
+        }
+        own_bytes + users.growth_bytes(insertions)
     }
 
     /// The sets that have changed since [`Self::note_stored`], or were dropped.

@@ -29,6 +29,12 @@ function store() {
 /** With `empty`, a server without events; with `build`, another one than that which is deployed. */
 export async function createWorld(scope, { env = {}, empty = false, build } = {}) {
   const { goals, weekly, events } = store();
+  // Hooks run in the order in which they were added: pages that still ask are gone before their server is.
+  const contexts = new Set();
+  const close = async (context) => {
+    if (contexts.delete(context)) await context.close();
+  };
+  scope.after(() => Promise.all([...contexts].map(close)));
   const server = await serve(scope, {
     token: TOKENS.admin,
     build,
@@ -64,6 +70,7 @@ export async function createWorld(scope, { env = {}, empty = false, build } = {}
     async page(test, hash = '', { token = TOKENS.admin, at = server.url.href, ...options } = {}) {
       const { pathname } = new URL(at);
       const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: 'en-US', timezoneId: 'Europe/Zurich', ...options });
+      contexts.add(context);
       await context.addInitScript(([key, value]) => {
         if (value && sessionStorage.getItem(key) === null && sessionStorage.getItem('visited') === null) sessionStorage.setItem(key, value);
         sessionStorage.setItem('visited', 'yes');
@@ -76,7 +83,7 @@ export async function createWorld(scope, { env = {}, empty = false, build } = {}
       page.on('pageerror', (error) => troubles.push(error.message));
       page.on('console', (message) => { if (message.type() === 'error') troubles.push(`${message.text()} ${message.location().url}`); });
       test.after(async () => {
-        await context.close();
+        await close(context);
         assert.deepEqual(troubles.filter((trouble) => !allowed.some((pattern) => pattern.test(trouble))), []);
       });
       await page.goto(`${at}${hash}`);

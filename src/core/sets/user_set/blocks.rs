@@ -7,7 +7,7 @@
 pub(super) const USED: usize = 0;
 pub(super) const OCCUPIED: usize = 1;
 pub(super) const RUN_END: usize = 2;
-const BITMAPS: usize = 3;
+pub(super) const BITMAPS: usize = 3;
 
 /// Slots of one block, one bit each in a word of every bitmap.
 pub(super) const BLOCK_SLOTS: usize = 64;
@@ -43,6 +43,17 @@ impl Blocks {
         self.len as usize
     }
 
+    /// The words of a block.
+    pub(super) fn block(&self, block: usize) -> Option<&[u64]> {
+        self.words.get(block * self.stride()..(block + 1) * self.stride())
+    }
+
+    /// The words of a block.
+    pub(super) fn block_mut(&mut self, block: usize) -> Option<&mut [u64]> {
+        let stride = self.stride();
+        self.words.get_mut(block * stride..(block + 1) * stride)
+    }
+
     fn word(&self, bitmap: usize, block: usize) -> u64 {
         self.words.get(block * self.stride() + bitmap).copied().unwrap_or(0)
     }
@@ -59,26 +70,10 @@ impl Blocks {
     }
 
     pub(super) fn clear(&mut self, bitmap: usize, slot: usize) {
-        self.clear_if(bitmap, slot, true);
-    }
-
-    /// Clears a bit, or leaves it as it is, without a branch.
-    pub(super) fn clear_if(&mut self, bitmap: usize, slot: usize, condition: bool) {
         let at = slot / BLOCK_SLOTS * self.stride() + bitmap;
         if let Some(word) = self.words.get_mut(at) {
-            *word &= !(u64::from(condition) << (slot % BLOCK_SLOTS));
+            *word &= !(1 << (slot % BLOCK_SLOTS));
         }
-    }
-
-    /// Uses an unused slot that was never written to, as the end of a run.
-    pub(super) fn append(&mut self, slot: usize, remainder: u64) {
-        let (first, bit) = (slot / BLOCK_SLOTS * self.stride(), 1 << (slot % BLOCK_SLOTS));
-        let (at, shift) = self.remainder_place(slot);
-        let mut add = |at: usize, bits: u64| self.words.get_mut(at).into_iter().for_each(|word| *word |= bits);
-        add(first + USED, bit);
-        add(first + RUN_END, bit);
-        add(at, remainder << shift);
-        add(at + 1, remainder >> 1 >> (63 - shift));
     }
 
     /// Uses an unused slot for a remainder that has its home there, in a run of its own.
@@ -123,13 +118,6 @@ impl Blocks {
         None
     }
 
-    /// The set bits of a bitmap at or behind `slot`, ascending.
-    pub(super) fn ones(&self, bitmap: usize, slot: usize) -> Ones<'_> {
-        let block = slot / BLOCK_SLOTS;
-        let bits = self.word(bitmap, block) & (u64::MAX << (slot % BLOCK_SLOTS));
-        Ones { blocks: self, bitmap, block, end: self.len(), bits }
-    }
-
     /// Set bits of a bitmap in `from..to`.
     pub(super) fn count(&self, bitmap: usize, from: usize, to: usize) -> usize {
         let (first, last) = (from / BLOCK_SLOTS, to / BLOCK_SLOTS);
@@ -167,15 +155,8 @@ impl Blocks {
     }
 
     pub(super) fn remainder(&self, slot: usize) -> u64 {
-        let (at, shift) = self.remainder_place(slot);
-        self.remainder_at(at, shift)
-    }
-
-    fn remainder_at(&self, at: usize, shift: usize) -> u64 {
-        let low = self.words.get(at).copied().unwrap_or(0) >> shift;
-        // Without a branch, which would be guessed wrongly as often as not: what is not in the next word is shifted out.
-        let high = self.words.get(at + 1).copied().unwrap_or(0) << 1 << (63 - shift);
-        (low | high) & ((1 << self.remainder_bits) - 1)
+        let block = self.block(slot / BLOCK_SLOTS).unwrap_or_default();
+        remainder_in(block.get(BITMAPS..).unwrap_or_default(), self.remainder_bits as usize, slot % BLOCK_SLOTS)
     }
 
     pub(super) fn put_remainder(&mut self, slot: usize, remainder: u64) {
@@ -202,7 +183,10 @@ impl Blocks {
             let low = from.max(first);
             let high = free.min(first + BLOCK_SLOTS - 1);
             self.shift_run_ends(block, low - first, high - first);
-            self.shift_remainders(block, low - first, high - first);
+            let (bits, words) = (self.remainder_bits as usize, self.block_mut(block));
+            if let Some(remainders) = words.and_then(|words| words.get_mut(BITMAPS..)) {
+                shift_remainders(remainders, bits, low - first, high - first);
+            }
             if low > from {
                 // The last slot of the block before comes in at the front.
                 let remainder = self.remainder(low - 1);
@@ -224,89 +208,148 @@ impl Blocks {
             *word = *word & !moved | (*word << 1) & moved & !(1 << low);
         }
     }
-
-    /// Moves the remainders `low..high` of a block one up.
-    fn shift_remainders(&mut self, block: usize, low: usize, high: usize) {
-        let bits = self.remainder_bits as usize;
-        let (start, end) = ((low + 1) * bits, (high + 1) * bits);
-        let base = block * self.stride() + BITMAPS;
-        for at in (start / 64..end.div_ceil(64)).rev() {
-            let below = if at == 0 { 0 } else { self.words.get(base + at - 1).copied().unwrap_or(0) };
-            let moved = bit_range(start.saturating_sub(at * 64), (end - at * 64).min(64));
-            if let Some(word) = self.words.get_mut(base + at) {
-                *word = *word & !moved | (*word << bits | below >> (64 - bits)) & moved;
-            }
-        }
-    }
 }
 
-/// Walks the set bits of a bitmap, a word at a time.
-#[derive(Clone)]
-pub(super) struct Ones<'a> {
-    blocks: &'a Blocks,
-    bitmap: usize,
+/// Lays remainders into blocks that are unused, slot by slot. What a block has of bitmaps is written once.
+pub(super) struct Layer<'a> {
+    blocks: &'a mut Blocks,
     block: usize,
-    end: usize,
-    bits: u64,
+    used: u64,
+    run_ends: u64,
+    home_block: usize,
+    occupied: u64,
+    last_home: usize,
+    last_place: usize,
 }
 
-impl Iterator for Ones<'_> {
-    type Item = usize;
+impl<'a> Layer<'a> {
+    pub(super) const fn new(blocks: &'a mut Blocks) -> Self {
+        Self { blocks, block: 0, used: 0, run_ends: 0, home_block: 0, occupied: 0, last_home: 0, last_place: 0 }
+    }
 
-    fn next(&mut self) -> Option<usize> {
-        while self.bits == 0 {
-            self.block += 1;
-            if self.block >= self.end {
-                return None;
-            }
-            self.bits = self.blocks.word(self.bitmap, self.block);
+    /// Lays a remainder into a slot behind the one before it. Its home is not before that of the one before it.
+    #[inline]
+    pub(super) fn lay(&mut self, slot: usize, home: usize, remainder: u64) {
+        let (block, place) = (slot / BLOCK_SLOTS, slot % BLOCK_SLOTS);
+        self.run_ends |= u64::from(home != self.last_home && self.used != 0) << self.last_place;
+        if block != self.block {
+            self.write_block();
+            self.block = block;
         }
-        let slot = self.block * BLOCK_SLOTS + self.bits.trailing_zeros() as usize;
-        self.bits &= self.bits - 1;
-        Some(slot)
+        if home / BLOCK_SLOTS != self.home_block {
+            self.write_homes();
+            self.home_block = home / BLOCK_SLOTS;
+        }
+        self.used |= 1 << place;
+        self.occupied |= 1 << (home % BLOCK_SLOTS);
+        (self.last_home, self.last_place) = (home, place);
+        let (at, shift) = self.blocks.remainder_place(slot);
+        let mut add = |at: usize, bits: u64| self.blocks.words.get_mut(at).into_iter().for_each(|word| *word |= bits);
+        add(at, remainder << shift);
+        add(at + 1, remainder >> 1 >> (63 - shift));
+    }
+
+    /// Writes what is left.
+    pub(super) fn finish(mut self) {
+        self.run_ends |= u64::from(self.used != 0) << self.last_place;
+        self.write_block();
+        self.write_homes();
+    }
+
+    fn write_block(&mut self) {
+        if let Some([used, _, run_ends, ..]) = self.blocks.block_mut(self.block) {
+            (*used, *run_ends) = (self.used, self.run_ends);
+        }
+        (self.used, self.run_ends) = (0, 0);
+    }
+
+    fn write_homes(&mut self) {
+        if let Some([_, occupied, ..]) = self.blocks.block_mut(self.home_block) {
+            *occupied = self.occupied;
+        }
+        self.occupied = 0;
     }
 }
 
-/// Walks the used slots.
+/// Walks the used slots, and the homes of what is in them.
 #[derive(Clone)]
 pub(super) struct UsedSlots<'a> {
     blocks: &'a Blocks,
     block: usize,
     used: u64,
     run_ends: u64,
+    remainders: &'a [u64],
+    home_block: usize,
+    homes: u64,
 }
 
 impl<'a> UsedSlots<'a> {
-    /// Those at or behind `slot`.
+    /// Those at or behind `slot`, where a cluster begins.
     pub(super) fn new(blocks: &'a Blocks, slot: usize) -> Self {
-        let block = slot / BLOCK_SLOTS;
-        let used = blocks.word(USED, block) & (u64::MAX << (slot % BLOCK_SLOTS));
-        Self { blocks, block, used, run_ends: blocks.word(RUN_END, block) }
+        let (block, behind) = (slot / BLOCK_SLOTS, u64::MAX << (slot % BLOCK_SLOTS));
+        let homes = blocks.word(OCCUPIED, block) & behind;
+        let mut slots = Self { blocks, block, used: 0, run_ends: 0, remainders: &[], home_block: block, homes };
+        slots.look_at(block);
+        slots.used &= behind;
+        slots
+    }
+
+    fn look_at(&mut self, block: usize) {
+        if let Some([used, _, run_ends, remainders @ ..]) = self.blocks.block(block) {
+            (self.block, self.used, self.run_ends, self.remainders) = (block, *used, *run_ends, remainders);
+        }
     }
 }
 
 impl Iterator for UsedSlots<'_> {
-    /// The remainder, and whether it ends a run.
-    type Item = (u64, bool);
+    /// The home and the remainder.
+    type Item = (usize, u64);
 
-    fn next(&mut self) -> Option<(u64, bool)> {
+    fn next(&mut self) -> Option<(usize, u64)> {
         while self.used == 0 {
-            self.block += 1;
-            if self.block >= self.blocks.len() {
+            if self.block + 1 >= self.blocks.len() {
                 return None;
             }
-            self.used = self.blocks.word(USED, self.block);
-            self.run_ends = self.blocks.word(RUN_END, self.block);
+            self.look_at(self.block + 1);
         }
-        let place = self.used.trailing_zeros() as usize;
+        while self.homes == 0 {
+            if self.home_block >= self.block {
+                return None;
+            }
+            self.home_block += 1;
+            self.homes = self.blocks.word(OCCUPIED, self.home_block);
+        }
+        let slot = self.used.trailing_zeros() as usize;
+        let home = self.home_block * BLOCK_SLOTS + self.homes.trailing_zeros() as usize;
         self.used &= self.used - 1;
-        let bit = place * self.blocks.remainder_bits as usize;
-        let first = self.block * self.blocks.stride() + BITMAPS;
-        Some((self.blocks.remainder_at(first + bit / 64, bit % 64), self.run_ends >> place & 1 == 1))
+        // Without a branch, which would be guessed wrongly as often as not: the home has had its last one where the run ends.
+        self.homes &= self.homes.wrapping_sub(self.run_ends >> slot & 1);
+        Some((home, remainder_in(self.remainders, self.blocks.remainder_bits as usize, slot)))
+    }
+}
+
+/// The remainder of a slot of a block.
+pub(super) fn remainder_in(remainders: &[u64], bits: usize, slot: usize) -> u64 {
+    let (at, shift) = (slot * bits / 64, slot * bits % 64);
+    let low = remainders.get(at).copied().unwrap_or(0) >> shift;
+    // What is not in the next word is shifted out.
+    let high = remainders.get(at + 1).copied().unwrap_or(0) << 1 << (63 - shift);
+    (low | high) & ((1 << bits) - 1)
+}
+
+/// Moves the remainders `low..high` of a block's one up.
+pub(super) fn shift_remainders(remainders: &mut [u64], bits: usize, low: usize, high: usize) {
+    let (start, end) = ((low + 1) * bits, (high + 1) * bits);
+    for at in (start / 64..end.div_ceil(64)).rev() {
+        let below = if at == 0 { 0 } else { remainders.get(at - 1).copied().unwrap_or(0) };
+        let moved = bit_range(start.saturating_sub(at * 64), (end - at * 64).min(64));
+        if let Some(word) = remainders.get_mut(at) {
+            *word = *word & !moved | (*word << bits | below >> (64 - bits)) & moved;
+        }
     }
 }
 
 /// A word with the bits `from..to` set, `to` at most 64.
-const fn bit_range(from: usize, to: usize) -> u64 {
+pub(super) const fn bit_range(from: usize, to: usize) -> u64 {
     if from >= to { 0 } else { u64::MAX >> (64 - (to - from)) << from }
 }

@@ -29,13 +29,18 @@ impl UserSet {
         let mut next = 0;
         for fingerprint in self.fingerprints() {
             let gap = fingerprint - next;
-            let ones = (gap >> k) as u32;
-            for _ in 0..ones / ONES_AT_ONCE {
+            let (ones, low) = ((gap >> k) as u32, gap & ((1 << k) - 1));
+            let (whole, rest) = (ones / ONES_AT_ONCE, ones % ONES_AT_ONCE);
+            for _ in 0..whole {
                 bits.put((1 << ONES_AT_ONCE) - 1, ONES_AT_ONCE);
             }
             // The zero bit behind the ones is there already.
-            bits.put((1 << (ones % ONES_AT_ONCE)) - 1, ones % ONES_AT_ONCE + 1);
-            bits.put(gap & ((1 << k) - 1), k);
+            if rest + 1 + k <= PUT_MAX {
+                bits.put((1 << rest) - 1 | low << (rest + 1), rest + 1 + k);
+            } else {
+                bits.put((1 << rest) - 1, rest + 1);
+                bits.put(low, k);
+            }
             next = fingerprint + 1;
         }
         let stream = bits.finish();
@@ -99,6 +104,9 @@ fn gap_bits(len: u64, fingerprint_bits: u8) -> u32 {
 /// More are rare: the mean is below two.
 const ONES_AT_ONCE: u32 = 32;
 
+/// The most bits that are put at once.
+const PUT_MAX: u32 = 56;
+
 struct BitWriter {
     bytes: Vec<u8>,
     pending: u64,
@@ -106,7 +114,7 @@ struct BitWriter {
 }
 
 impl BitWriter {
-    /// Appends the lower `count` (at most 56) bits of `value`, which has no others.
+    /// Appends the lower `count` (at most [`PUT_MAX`]) bits of `value`, which has no others.
     fn put(&mut self, value: u64, count: u32) {
         self.pending |= value << self.count;
         let filled = self.count + count;

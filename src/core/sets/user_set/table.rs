@@ -4,7 +4,8 @@
 //! one home, starts at its home or, where that is taken, right behind the run before it. So the n-th run of a cluster (a
 //! stretch of used slots) belongs to its n-th occupied home.
 
-use super::blocks::{BLOCK_SLOTS, Blocks, OCCUPIED, Ones, RUN_END, USED, UsedSlots};
+use super::blocks::{BLOCK_SLOTS, Blocks, Layer, OCCUPIED, RUN_END, USED, UsedSlots};
+use super::one_block::{self, Insertion};
 
 #[derive(Debug, Clone)]
 pub(super) struct Table {
@@ -18,31 +19,38 @@ pub(super) struct Table {
 #[derive(Debug, Clone, Copy)]
 struct Divisor {
     value: u64,
-    reciprocal: f64,
+    /// Lower bits of a fingerprint that the quotient is reckoned without.
+    skipped_bits: u8,
+    /// `2^(skipped_bits + scale) / value`, rounded down, in 32 bits.
+    reciprocal: u32,
+    scale: u8,
 }
 
 impl Divisor {
-    /// One of at least 1.
-    fn new(value: u64) -> Self {
-        Self { value, reciprocal: 1.0 / value as f64 }
+    /// One of at least 1, for fingerprints of so many bits, of which at most `2^28` quotients come.
+    fn new(value: u64, fingerprint_bits: u8) -> Self {
+        let skipped_bits = u32::from(fingerprint_bits).saturating_sub(u32::BITS);
+        // The greatest scale with which the reciprocal is below 2^32.
+        let scale = (value >> skipped_bits).max(1).ilog2() + u32::BITS - 1;
+        let reciprocal = (1_u128 << (skipped_bits + scale)) / u128::from(value);
+        Self { value, skipped_bits: skipped_bits as u8, reciprocal: reciprocal as u32, scale: scale as u8 }
     }
 
-    /// Quotient and remainder of a fingerprint. The quotient is below 2^32, and three roundings change the product by less than
-    /// 2^-50 of it, so what is cut off of that is at most one away from the quotient.
-    // Signed numbers convert faster, and fingerprints have at most 56 bits.
-    #[allow(clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-    fn divide(self, fingerprint: u64) -> (usize, u64) {
-        let quotient = (fingerprint as i64 as f64 * self.reciprocal) as i64;
-        let remainder = fingerprint as i64 - quotient * self.value as i64;
-        if remainder < 0 {
-            (quotient as usize - 1, (remainder + self.value as i64) as u64)
-        } else if remainder >= self.value as i64 {
-            (quotient as usize + 1, (remainder - self.value as i64) as u64)
+    /// Quotient and remainder of a fingerprint. What is rounded down is less than 2^-2 of the quotient's unit in each of the factors,
+    /// so the quotient is right, or one too small (the division is never by less than `2^bits / 2^28`).
+    const fn divide(self, fingerprint: u64) -> (usize, u64) {
+        let quotient = (fingerprint >> self.skipped_bits) * self.reciprocal as u64 >> self.scale;
+        let remainder = fingerprint - quotient * self.value;
+        if remainder >= self.value {
+            (quotient as usize + 1, remainder - self.value)
         } else {
-            (quotient as usize, remainder as u64)
+            (quotient as usize, remainder)
         }
     }
 }
+
+/// A page does not fetch the code for it.
+const LOOKS_AT_ONE_BLOCK: bool = cfg!(not(feature = "browser"));
 
 /// Slots at the end that are nobody's home, for the cluster that reaches there.
 const fn spare_slots(slots: usize) -> usize {
@@ -80,7 +88,7 @@ impl Table {
         u64::from(self.len)
     }
 
-    fn slots(&self) -> usize {
+    pub(super) fn slots(&self) -> usize {
         self.slots as usize
     }
 
@@ -90,10 +98,10 @@ impl Table {
         Some(next_slots(self.slots())).filter(|&slots| slots <= slots_max(Self::slots_for(self.len() + 1)))
     }
 
-    /// Twice the slots.
+    /// The least size of which `len` fingerprints use at most five eighths.
     #[cfg(not(feature = "browser"))]
-    pub(super) fn doubled_slots(&self) -> usize {
-        2 * self.slots()
+    pub(super) const fn roomy_slots_for(len: u64) -> usize {
+        (len as usize * 8 / 5).next_multiple_of(BLOCK_SLOTS)
     }
 
     /// The least size that takes `len` fingerprints by count (a long last cluster may want the next one).
@@ -118,7 +126,7 @@ impl Table {
     pub(super) fn with_slots(slots: usize, fingerprint_bits: u8) -> Self {
         let divisor = divisor(slots, fingerprint_bits);
         let blocks = Blocks::new(slots, remainder_bits(divisor));
-        Self { blocks, divisor: Divisor::new(divisor), slots: slots as u32, len: 0 }
+        Self { blocks, divisor: Divisor::new(divisor, fingerprint_bits), slots: slots as u32, len: 0 }
     }
 
     /// A table of at least `slots` slots that holds strictly ascending fingerprints, and their iterator, at its end. `None`
@@ -140,26 +148,30 @@ impl Table {
     }
 
     fn fill(&mut self, fingerprints: &mut impl Iterator<Item = u64>) -> bool {
-        let (mut next, mut last_home) = (0, usize::MAX);
+        let (slots, capacity) = (self.slots(), capacity(self.slots()) as usize);
+        let (mut next, mut len) = (0, 0);
+        let mut layer = Layer::new(&mut self.blocks);
         for fingerprint in fingerprints {
             let (home, remainder) = self.divisor.divide(fingerprint);
-            // Behind the one before it, if that has the same home, in the same run. Without a branch, as below.
-            let slot = next.max(home);
-            if slot >= self.slots() || self.len() >= capacity(self.slots()) {
+            // Behind the one before it, if that has the same home, in the same run.
+            let slot = home.max(next);
+            if slot >= slots || len >= capacity {
                 return false;
             }
-            self.blocks.append(slot, remainder);
-            self.len += 1;
-            self.blocks.set(OCCUPIED, home);
-            self.blocks.clear_if(RUN_END, slot.saturating_sub(1), home == last_home);
-            (next, last_home) = (slot + 1, home);
+            layer.lay(slot, home, remainder);
+            (next, len) = (slot + 1, len + 1);
         }
+        layer.finish();
+        self.len = len as u32;
         true
     }
 
     pub(super) fn contains(&self, fingerprint: u64) -> bool {
         let (home, remainder) = self.divisor.divide(fingerprint);
-        self.blocks.get(OCCUPIED, home) && self.find(home, remainder).is_ok()
+        if !self.blocks.get(OCCUPIED, home) {
+            return false;
+        }
+        self.contains_in_block(home, remainder).unwrap_or_else(|| self.find(home, remainder).is_ok())
     }
 
     /// Inserts a fingerprint, unless it is there or the table has no room for it.
@@ -173,6 +185,9 @@ impl Table {
             self.blocks.put_alone(home, remainder);
             self.len += 1;
             return Insertion::Done;
+        }
+        if let Some(insertion) = self.insert_in_block(home, remainder) {
+            return insertion;
         }
         let Some(position) = self.position(home, remainder) else {
             return Insertion::Present;
@@ -195,6 +210,25 @@ impl Table {
         }
         self.blocks.set(OCCUPIED, home);
         Insertion::Done
+    }
+
+    fn contains_in_block(&self, home: usize, remainder: u64) -> Option<bool> {
+        if !LOOKS_AT_ONE_BLOCK {
+            return None;
+        }
+        let block = home / BLOCK_SLOTS;
+        one_block::contains(self.blocks.block(block)?, home % BLOCK_SLOTS, remainder, block == 0)
+    }
+
+    fn insert_in_block(&mut self, home: usize, remainder: u64) -> Option<Insertion> {
+        if !LOOKS_AT_ONE_BLOCK {
+            return None;
+        }
+        let (block, has_room) = (home / BLOCK_SLOTS, self.len() < capacity(self.slots()));
+        let words = self.blocks.block_mut(block)?;
+        let insertion = one_block::insert(words, home % BLOCK_SLOTS, remainder, block == 0, has_room)?;
+        self.len += u32::from(insertion == Insertion::Done);
+        Some(insertion)
     }
 
     /// Takes a fingerprint out by laying its cluster anew without it.
@@ -224,8 +258,7 @@ impl Table {
     }
 
     fn iter_from(&self, slot: usize) -> Iter<'_> {
-        let (slots, homes) = (UsedSlots::new(&self.blocks, slot), self.blocks.ones(OCCUPIED, slot));
-        Iter { slots, homes, divisor: self.divisor.value, home: 0, run_starts: true }
+        Iter { slots: UsedSlots::new(&self.blocks, slot), divisor: self.divisor.value }
     }
 
     /// The slot of a remainder in the run of its home, or `Err` with where it would have to be.
@@ -271,17 +304,6 @@ impl Table {
     }
 }
 
-/// What became of an insertion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Insertion {
-    /// It was absent and is there now.
-    Done,
-    /// It was there.
-    Present,
-    /// It is absent, and nothing was done.
-    NoRoom,
-}
-
 /// Where a fingerprint goes, and what that does to its run.
 struct Position {
     slot: usize,
@@ -298,23 +320,15 @@ const fn capacity(slots: usize) -> u64 {
 #[derive(Clone)]
 pub(super) struct Iter<'a> {
     slots: UsedSlots<'a>,
-    homes: Ones<'a>,
     divisor: u64,
-    /// The least fingerprint of the present home.
-    home: u64,
-    run_starts: bool,
 }
 
 impl Iterator for Iter<'_> {
     type Item = u64;
 
     fn next(&mut self) -> Option<u64> {
-        let (remainder, ends_run) = self.slots.next()?;
-        if self.run_starts {
-            self.home = self.homes.next()? as u64 * self.divisor;
-        }
-        self.run_starts = ends_run;
-        Some(self.home + remainder)
+        let (home, remainder) = self.slots.next()?;
+        Some(home as u64 * self.divisor + remainder)
     }
 }
 
@@ -324,13 +338,18 @@ mod tests {
 
     #[test]
     fn divides_like_the_processor_at_every_edge() {
-        for divisor in [1, 2, 3, 5, 1023, 1024, 1025, 65_537, (1 << 36) / 77 + 1, (1 << 55) / 77 + 1, (1 << 56) - 1] {
-            let last = ((1_u64 << 56) - 1) / divisor;
-            for quotient in (0..=last.min(200)).chain(last.min(1 << 28).saturating_sub(200)..last.min(1 << 28)) {
-                for near in [0, 1, divisor / 2, divisor - 1] {
-                    let fingerprint = quotient * divisor + near;
-                    let expected = ((fingerprint / divisor) as usize, fingerprint % divisor);
-                    assert_eq!(Divisor::new(divisor).divide(fingerprint), expected, "{fingerprint} / {divisor}");
+        for fingerprint_bits in [16, 17, 28, 31, 32, 33, 36, 44, 55, 56] {
+            let last = (1_u64 << fingerprint_bits) - 1;
+            let slots = [64, 128, 192, 64 * 77, 1 << 14, 64 * 12_345, 1 << 27, 1 << 28];
+            for divisor in slots.map(|slots| divisor(slots, fingerprint_bits)) {
+                let (of, most) = (Divisor::new(divisor, fingerprint_bits), last / divisor);
+                let middle = most / 3..(most / 3 + 100).min(most);
+                for quotient in (0..=most.min(200)).chain(middle).chain(most.saturating_sub(200)..=most) {
+                    for near in [0, 1, divisor / 2, divisor.saturating_sub(1)] {
+                        let fingerprint = (quotient * divisor + near).min(last);
+                        let expected = ((fingerprint / divisor) as usize, fingerprint % divisor);
+                        assert_eq!(of.divide(fingerprint), expected, "{fingerprint} / {divisor}");
+                    }
                 }
             }
         }

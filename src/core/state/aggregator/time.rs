@@ -42,11 +42,24 @@ impl Place {
     /// The fingerprints of users, strictly ascending, each with the position of its user.
     fn entering(self, users: &[UserKey], change: &Change<'_>) -> Vec<(u64, u32)> {
         let entrant = |(&user, at): (&UserKey, u32)| (self.fingerprint(user, change), at);
-        let mut entering: Vec<(u64, u32)> = users.iter().zip(0..).map(entrant).collect();
-        entering.sort_unstable();
+        let mut entering = sorted(users.iter().zip(0..).map(entrant), users.len(), u64::BITS - u32::from(self.bits));
         entering.dedup_by_key(|(fingerprint, _)| *fingerprint);
         entering
     }
+}
+
+/// Sorts `len` numbers whose lower `free_bits` are zeros, each with its position.
+fn sorted(numbers: impl Iterator<Item = (u64, u32)>, len: usize, free_bits: u32) -> Vec<(u64, u32)> {
+    let places = 1_u64.checked_shl(free_bits).unwrap_or(0);
+    if len as u64 > places {
+        let mut sorted: Vec<(u64, u32)> = numbers.collect();
+        sorted.sort_unstable();
+        return sorted;
+    }
+    // With the position in the free bits, a single number is sorted, in half of the time.
+    let mut sorted: Vec<u64> = numbers.map(|(number, at)| number | u64::from(at)).collect();
+    sorted.sort_unstable();
+    sorted.into_iter().map(|both| (both & !(places - 1), (both & (places - 1)) as u32)).collect()
 }
 
 /// Calls `work` with the positions of those that have the same number, in their order, one number after the other.

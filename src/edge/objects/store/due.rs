@@ -1,7 +1,7 @@
 //! What is due when an alarm comes: a compaction, or only a mark.
 //!
-//! A compaction writes every section that has changed, as a whole. It waits until the journal has grown to a share of
-//! these, or is old. Until then an alarm raises the generation, which is a row, so that what was acknowledged has its mark.
+//! A compaction writes every section that has changed, as a whole. It waits until the journal has as many rows as there are
+//! of these (every row is billed) and has grown to a share of their bytes, or is old. Until then an alarm raises the generation, which is a row, so that what was acknowledged has its mark.
 
 use std::collections::BTreeSet;
 
@@ -45,17 +45,23 @@ impl Store {
         if state.sets().has_dropped() {
             return Ok(true);
         }
-        let bytes = self.changed_bytes(state)?;
-        Ok(bytes < COMPACTION_BYTES_MIN || self.journal_bytes * COMPACTION_SHARE >= bytes || self.is_old())
+        if self.is_old() {
+            return Ok(true);
+        }
+        let changed: BTreeSet<u64> = state.changed().map(Section::number).collect();
+        if self.journal_rows < changed.len() as u64 {
+            return Ok(false);
+        }
+        let bytes = self.stored_bytes(&changed)?;
+        Ok(bytes < COMPACTION_BYTES_MIN || self.journal_bytes * COMPACTION_SHARE >= bytes)
     }
 
-    /// The stored bytes of the sections that have changed.
-    fn changed_bytes(&self, state: &Aggregator) -> Result<u64> {
-        let changed: BTreeSet<u64> = state.changed().map(Section::number).collect();
+    /// The stored bytes of sections.
+    fn stored_bytes(&self, numbers: &BTreeSet<u64>) -> Result<u64> {
         // Summed up here: `SQLite` would copy the rows themselves to group them, through a file where they are many.
         let parts = sql::rows(&self.sql, "SELECT id, length(row) FROM snapshot", vec![])?;
         let bytes = parts.iter().filter_map(|part| match part.as_slice() {
-            [id, bytes] if changed.contains(&(sql::integer(id) / PARTS)) => Some(sql::integer(bytes)),
+            [id, bytes] if numbers.contains(&(sql::integer(id) / PARTS)) => Some(sql::integer(bytes)),
             _ => None,
         });
         Ok(bytes.sum())
