@@ -2,9 +2,9 @@
 //
 // The stream: every user comes back over four weeks and does 50 things, of 12 kinds that are ever rarer (Zipf). Raw, all of it is
 // sent; pre-aggregated, what the page's own aggregator passes on to a server that counts days. It is sent into a namespace on a
-// replay clock, so that events are counted in their days and days close as they would over the month. Events arrive evenly over the month, so that a shard's journal
-// rows and compactions follow from the time between them: a compaction comes COMPACTION_DELAY_MS after the first row behind the
-// last one. Reads, storage (some bytes a user and event) and refused requests are not in it.
+// replay clock, so that events are counted in their days and days close as they would over the month. Events arrive evenly over the
+// month, so that a shard's rows and alarms follow from the time between them: an alarm comes COMPACTION_DELAY_MS after the first row
+// behind the last one, and compacts or marks. Reads, storage (some bytes a user and event) and refused requests are not in it.
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,7 +28,11 @@ const MONTHLY = [1e6, 10e6, 100e6];
 const IDLE_S = 10;
 const MONTH_DAYS = 30;
 const MONTH_S = MONTH_DAYS * 86_400;
-const COMPACTIONS = 40;
+// Every section that a day changes, of some dozen events, and the alarm that is set again.
+const ROWS_OF_A_CLOSING = 100;
+const PACED_BATCHES = 400;
+const ALARM_MS = 10;
+const POLL_MS = 20;
 const prices = JSON.parse(readFileSync(join(ROOT, 'scripts/bench/prices.json'), 'utf8'));
 
 const raw = stream();
@@ -36,13 +40,13 @@ const streams = { raw, 'pre-aggregated': preAggregated(raw) };
 console.log(`${raw.length} raw events of ${USERS} users; ${streams['pre-aggregated'].length} of them leave a page that pre-aggregates.`);
 console.log(`Prices of ${prices.read}, in ${prices.currency}; ${SHARDS} shards.\n`);
 
-const counted = new Table({ head: ['per 1,000 raw events', 'batch', 'worker requests', 'object requests', 'journal rows', 'rows a compaction', 'CPU ms'], colAligns: ['left', ...Array(6).fill('right')] });
+const counted = new Table({ head: ['per 1,000 raw events', 'batch', 'worker requests', 'object requests', 'journal rows', 'rows an alarm', 'CPU ms'], colAligns: ['left', ...Array(6).fill('right')] });
 const bills = new Table({ head: ['a month', 'batch', ...MONTHLY.map((events) => `${events / 1e6} million raw events`)], colAligns: ['left', ...Array(4).fill('right')] });
 for (const [name, events] of Object.entries(streams)) {
   for (const size of BATCHES) {
     const run = await measure(events, size);
     const per = (value) => ((1_000 * value) / raw.length).toFixed(1);
-    counted.push([name, size, per(run.requests), per(run.objectRequests), per(run.journalRows), run.rowsPerCompaction.toFixed(1), per(run.cpuMs)]);
+    counted.push([name, size, per(run.requests), per(run.objectRequests), per(run.journalRows), run.rowsPerAlarm.toFixed(1), per(run.cpuMs)]);
     bills.push([name, size, ...MONTHLY.map((total) => `$${bill(run, total / raw.length).toFixed(2)}`)]);
   }
 }
@@ -102,55 +106,54 @@ function cpuMs({ pid }) {
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
-async function post(server, events, size) {
-  const client = new Client(server.url);
-  const batches = Array.from({ length: Math.ceil(events.length / size) }, (_, nth) => events.slice(nth * size, (nth + 1) * size));
-  // One after the other: batches that come at the same time would share rows, and over a month they do not.
-  for (const batch of batches) await client.postEvents(batch);
-  return batches.length;
+function batches(events, size) {
+  return Array.from({ length: Math.ceil(events.length / size) }, (_, nth) => events.slice(nth * size, (nth + 1) * size));
 }
 
-/** Requests and rows of a stream without compactions; and the rows of a compaction after every batch. */
+/** Requests and rows of a stream without alarms; and the rows of an alarm, where every row of the journal is followed by one. */
 async function measure(events, size) {
+  const all = batches(events, size);
+  const paced = Math.min(all.length, PACED_BATCHES);
   const dense = await withServer({ COMPACTION_DELAY_MS: '3600000', JOURNAL_ROWS_MAX: '65536', JOURNAL_BYTES_MAX: String(8 << 20) }, async (server) => {
-    await new Client(server.url).beginReplay('default');
+    const client = new Client(server.url);
+    await client.beginReplay('default');
     const before = cpuMs(server);
-    const requests = await post(server, events, size);
-    const rows = await metric(server, 'kimball_rows_written_total');
-    return { requests, objectRequests: await metric(server, 'kimball_shard_batches_total'), journalRows: rows - ROWS_OF_A_NEW_SHARD * SHARDS, cpuMs: cpuMs(server) - before };
-  });
-  const rowsPerCompaction = await withServer({ COMPACTION_DELAY_MS: '10' }, async (server) => {
-    const rows = [];
-    for (let nth = 0; nth < COMPACTIONS; nth += 1) {
-      const news = events.slice(nth * size, (nth + 1) * size).map(({ event_name: name }, index) => ({ event_name: name, user_id: `new ${nth} ${index}` }));
-      if (news.length === 0) break;
-      const before = await metric(server, 'kimball_rows_written_total');
-      const loads = await compactions(server);
-      await post(server, news, news.length);
-      let shards = 0;
-      const deadline = Date.now() + 5_000;
-      // The rows stop growing once every shard that was written to has compacted.
-      for (let last = -1; Date.now() < deadline;) {
-        await delay(30);
-        shards = (await compactions(server)) - loads;
-        const now = await metric(server, 'kimball_rows_written_total');
-        if (shards > 0 && now === last) break;
-        last = now;
-      }
-      // Without the journal row itself and its deletion.
-      rows.push(((await metric(server, 'kimball_rows_written_total')) - before) / Math.max(1, shards) - 2);
+    const journalRows = async () => (await metric(server, 'kimball_rows_written_total')) - ROWS_OF_A_NEW_SHARD * SHARDS;
+    let pacedRows = 0;
+    // One after the other: batches that come at the same time would share rows, and over a month they do not.
+    for (const [nth, batch] of all.entries()) {
+      await client.postEvents(batch);
+      if (nth + 1 === paced) pacedRows = await journalRows();
     }
-    return rows.reduce((sum, each) => sum + each, 0) / rows.length;
+    return { requests: all.length, objectRequests: await metric(server, 'kimball_shard_batches_total'), journalRows: await journalRows(), pacedRows, cpuMs: cpuMs(server) - before };
   });
-  return { ...dense, rowsPerCompaction };
+  const written = await withServer({ COMPACTION_DELAY_MS: String(ALARM_MS) }, async (server) => {
+    const client = new Client(server.url);
+    await client.beginReplay('default');
+    for (const batch of all.slice(0, paced)) {
+      await client.postEvents(batch);
+      await untilQuiet(server);
+    }
+    return metric(server, 'kimball_rows_written_total');
+  });
+  // A row of the journal is written and, sooner or later, deleted; the rest is what the alarms write.
+  return { ...dense, rowsPerAlarm: written / dense.pacedRows - 2 };
 }
 
-function compactions(server) {
-  return metric(server, 'kimball_shard_compaction_duration_seconds_count');
+/** Resolves once no rows are written any more: every shard that was written to has had its alarm. */
+async function untilQuiet(server) {
+  let [last, quiet] = [-1, 0];
+  await delay(2 * ALARM_MS);
+  while (quiet < 2) {
+    await delay(POLL_MS);
+    const rows = await metric(server, 'kimball_rows_written_total');
+    quiet = rows === last ? quiet + 1 : 0;
+    last = rows;
+  }
 }
 
 /** What a month costs in which all of this happens so many times. */
-function bill({ requests, objectRequests, journalRows, rowsPerCompaction, cpuMs: cpu }, times) {
+function bill({ requests, objectRequests, journalRows, rowsPerAlarm, cpuMs: cpu }, times) {
   const perShard = (journalRows * times) / SHARDS;
   const perSecond = perShard / MONTH_S;
   // A cycle is its first row, those of the IDLE_S after it, and the wait for the next.
@@ -163,7 +166,7 @@ function bill({ requests, objectRequests, journalRows, rowsPerCompaction, cpuMs:
     'object requests': objectRequests * times + cycles + closings,
     // An object that is idle and may hibernate is not billed: it is active for about the time that it computes.
     'object GB-seconds': ((cpu * times) / 1_000) * prices.objectGb,
-    'rows written': 2 * journalRows * times + cycles * rowsPerCompaction + closings * (rowsPerCompaction + 1),
+    'rows written': 2 * journalRows * times + cycles * rowsPerAlarm + closings * ROWS_OF_A_CLOSING,
   };
   return Object.entries(prices.meters).reduce((sum, [name, { included, perMillion }]) => sum + (Math.max(0, used[name] - included) / 1e6) * perMillion, prices.base);
 }

@@ -211,9 +211,13 @@ pub const COMPACTION_SHARE: u64 = 4;
 /// Bytes of changed sections below which it is always due. Ten rows of a journal, each with a page or two of the database
 /// and its log, write as much.
 pub const COMPACTION_BYTES_MIN: u64 = 64 << 10;
-/// Seconds after the last compaction from which on it is always due: a journal tells who has the key which effects came
-/// together, and in which order, and a snapshot does not. Once a day, even a full shard writes some 100 bytes a second.
+/// Seconds after the last compaction from which on it is always due, also where nobody writes: a journal tells who has the key which
+/// effects came together, and in which order, and a snapshot does not. Once a day, even a full shard writes some 100 bytes a
+/// second.
 pub const JOURNAL_AGE_S: u64 = 86_400;
+/// The same where the state takes less memory than [`COMPACTION_BYTES_MIN`]: among few users it tells more, and a compaction writes
+/// little.
+pub const JOURNAL_AGE_SMALL_S: u64 = 3_600;
 /// Bytes of journal that any state may have before it is compacted at once. Beyond, where [`JOURNAL_BYTES`] is not set, a
 /// journal may be as large as the memory of its state: a database keeps the room of its longest journal, which would be most
 /// of it where states are small.

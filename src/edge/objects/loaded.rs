@@ -91,13 +91,18 @@ impl Loaded {
 
     /// When the shard of this id has something to do without being asked, in Unix milliseconds; `None` where it has not.
     pub fn due_ms(&self, id: &str, config: &Config) -> Option<u64> {
-        let delay_ms = u64::try_from(config.compaction_delay_ms).unwrap_or(0);
-        let write_ms = self.store.needs_alarm(&self.state).then(|| clock::now_ms() + delay_ms);
-        [write_ms, self.closing_ms(id, config)].into_iter().flatten().min()
+        let soon_ms = clock::now_ms() + u64::try_from(config.compaction_delay_ms).unwrap_or(0);
+        let write_ms = self.store.needs_alarm(&self.state).then_some(soon_ms);
+        [write_ms, self.later_ms(id, config).map(|later_ms| later_ms.max(soon_ms))].into_iter().flatten().min()
+    }
+
+    /// When it has, where all rows have their mark: once the journal is old, or a period closes.
+    pub fn later_ms(&self, id: &str, config: &Config) -> Option<u64> {
+        [self.store.old_ms(&self.state), self.closing_ms(id, config)].into_iter().flatten().min()
     }
 
     /// When the next period closes, in Unix milliseconds; on a replay clock none does by itself.
-    pub fn closing_ms(&self, id: &str, config: &Config) -> Option<u64> {
+    fn closing_ms(&self, id: &str, config: &Config) -> Option<u64> {
         let day = self.state.closes_on(config.time().into()).filter(|_| !self.store.is_replay());
         day.map(|day| closing_ms(id, day))
     }

@@ -27,6 +27,7 @@ use crate::core::format::seal::Seal;
 use crate::core::identity::{Keys, UnlinkKey, UserKey};
 use crate::core::periods::day::Day;
 use crate::core::periods::period::Period;
+use crate::core::state::aggregator::Aggregator;
 use crate::core::state::counts;
 use crate::core::state::report::Report;
 use crate::core::state::series_report::SeriesReport;
@@ -293,14 +294,14 @@ impl Shard {
         self.renew(|loaded, mark| loaded.store.compact(&mut loaded.state, mark).map_err(|error| storage(&error))).await
     }
 
-    /// What is due when an alarm comes.
-    async fn compact_or_mark(&self) -> Outcome<()> {
+    /// Closes the periods that are over, and then compacts, or does what else is due.
+    async fn close_and(&self, then: fn(&mut Store, &mut Aggregator, u64) -> Result<()>) -> Outcome<()> {
         let time = Config::of(&self.env).map_err(|invalid| Failure::Configuration(invalid.what))?.time();
         self.renew(|loaded, mark| {
             if !loaded.store.is_replay() {
                 loaded.close_periods(clock::today(), time.into())?;
             }
-            loaded.store.compact_or_mark(&mut loaded.state, mark).map_err(|error| storage(&error))
+            then(&mut loaded.store, &mut loaded.state, mark).map_err(|error| storage(&error))
         })
         .await
     }
@@ -321,17 +322,16 @@ impl Shard {
         let Some(_at_work) = self.alarm.begin(&self.state.storage()).await? else {
             return Ok(());
         };
-        self.compact_or_mark().await?;
+        self.close_and(Store::compact_or_mark).await?;
         let (config, keys) = self.prepare().await?;
         self.finish_writes(&config, &keys).await
     }
 
-    /// Makes ready to be closed: where all has its mark, no alarm opens the shard again before a period closes. Where that fails,
-    /// the alarm stays set.
+    /// Makes ready to be closed: where all has its mark, no alarm opens the shard again soon. Where that fails, the alarm stays set.
     async fn close(&self) {
         let has_unmarked = Store::measure(&self.state.storage().sql()).is_ok_and(|measures| measures.has_unmarked);
-        if has_unmarked && self.compact_or_mark().await.is_ok() {
-            let _ = self.put_alarm_of_closing().await;
+        if has_unmarked && self.close_and(Store::leave).await.is_ok() {
+            let _ = self.put_later_alarm().await;
         }
         // Being closed takes back what is not durable yet, which is nothing that was acknowledged.
         let _ = self.state.storage().sync().await;
@@ -341,10 +341,10 @@ impl Shard {
         BUDGET.with(|budget| budget.settle(&self.slot, 0, usize::MAX));
     }
 
-    async fn put_alarm_of_closing(&self) -> Outcome<()> {
+    async fn put_later_alarm(&self) -> Outcome<()> {
         let (config, keys) = self.prepare().await?;
-        let closing_ms = self.with(&config, &keys, |loaded| Ok(loaded.closing_ms(&self.id(), &config)))?;
-        self.alarm.put(&self.state.storage(), closing_ms).await
+        let later_ms = self.with(&config, &keys, |loaded| Ok(loaded.later_ms(&self.id(), &config)))?;
+        self.alarm.put(&self.state.storage(), later_ms).await
     }
 
     fn id(&self) -> String {

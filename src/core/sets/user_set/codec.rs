@@ -36,7 +36,7 @@ impl UserSet {
             }
             // The zero bit behind the ones is there already.
             if rest + 1 + k <= PUT_MAX {
-                bits.put((1 << rest) - 1 | low << (rest + 1), rest + 1 + k);
+                bits.put(((1 << rest) - 1) | (low << (rest + 1)), rest + 1 + k);
             } else {
                 bits.put((1 << rest) - 1, rest + 1);
                 bits.put(low, k);

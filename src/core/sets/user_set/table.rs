@@ -39,7 +39,7 @@ impl Divisor {
     /// Quotient and remainder of a fingerprint. What is rounded down is less than 2^-2 of the quotient's unit in each of the factors,
     /// so the quotient is right, or one too small (the division is never by less than `2^bits / 2^28`).
     const fn divide(self, fingerprint: u64) -> (usize, u64) {
-        let quotient = (fingerprint >> self.skipped_bits) * self.reciprocal as u64 >> self.scale;
+        let quotient = ((fingerprint >> self.skipped_bits) * self.reciprocal as u64) >> self.scale;
         let remainder = fingerprint - quotient * self.value;
         if remainder >= self.value {
             (quotient as usize + 1, remainder - self.value)

@@ -8,25 +8,39 @@ use std::collections::BTreeSet;
 use worker::Result;
 
 use super::{MARKED_ROWS_BITS, PARTS, SETTING_TABLE, Store, write};
-use crate::core::settings::limits::{COMPACTION_BYTES_MIN, COMPACTION_SHARE, JOURNAL_AGE_S};
+use crate::core::settings::limits::{COMPACTION_BYTES_MIN, COMPACTION_SHARE, JOURNAL_AGE_S, JOURNAL_AGE_SMALL_S};
 use crate::core::state::aggregator::{Aggregator, Section};
 use crate::edge::host::{clock, sql};
 
+const fn is_small(state: &Aggregator) -> bool {
+    (state.memory_bytes() as u64) < COMPACTION_BYTES_MIN
+}
+
+/// Seconds for which a journal may stand.
+const fn age_s(state: &Aggregator) -> u64 {
+    if is_small(state) { JOURNAL_AGE_SMALL_S } else { JOURNAL_AGE_S }
+}
+
 impl Store {
-    /// Whether an alarm has something to do: rows have no mark yet, or stand in the journal for too long, or sets that are gone
-    /// are still stored.
+    /// Whether an alarm has something to do soon: rows have no mark yet, or sets that are gone are still stored.
     pub fn needs_alarm(&self, state: &Aggregator) -> bool {
-        self.has_unmarked() || self.is_old() || (self.journal_rows > 0 && state.sets().has_dropped())
+        self.has_unmarked() || (self.journal_rows > 0 && state.sets().has_dropped())
     }
 
     const fn has_unmarked(&self) -> bool {
         self.journal_rows > self.marked_rows
     }
 
+    /// When the journal is too old, in Unix milliseconds; `None` where there is none.
+    pub fn old_ms(&self, state: &Aggregator) -> Option<u64> {
+        let at_s = if self.is_old(state) { 0 } else { self.compacted_s + age_s(state) };
+        (self.journal_rows > 0).then_some(at_s * 1_000)
+    }
+
     /// A clock that was set back by as much counts too: for how long the journal has stood is not known then.
-    fn is_old(&self) -> bool {
+    fn is_old(&self, state: &Aggregator) -> bool {
         let now_s = u64::try_from(clock::now_s()).unwrap_or(0);
-        self.journal_rows > 0 && now_s.abs_diff(self.compacted_s) >= JOURNAL_AGE_S
+        self.journal_rows > 0 && now_s.abs_diff(self.compacted_s) >= age_s(state)
     }
 
     /// Compacts where that is due, and else marks what has no mark. `mark` is the registry's.
@@ -45,7 +59,7 @@ impl Store {
         if state.sets().has_dropped() {
             return Ok(true);
         }
-        if self.is_old() {
+        if self.is_old(state) {
             return Ok(true);
         }
         let changed: BTreeSet<u64> = state.changed().map(Section::number).collect();
@@ -65,6 +79,14 @@ impl Store {
             _ => None,
         });
         Ok(bytes.sum())
+    }
+
+    /// Compacts where the state is small or that is due, and else marks: before a shard is closed that no alarm is to open soon.
+    ///
+    /// # Errors
+    /// When storage is then as before.
+    pub fn leave(&mut self, state: &mut Aggregator, mark: u64) -> Result<()> {
+        if is_small(state) { self.compact(state, mark) } else { self.compact_or_mark(state, mark) }
     }
 
     /// Raises the generation by the rows of the journal that it does not count yet.
