@@ -28,9 +28,13 @@ const MONTHLY = [1e6, 10e6, 100e6];
 const IDLE_S = 10;
 const MONTH_DAYS = 30;
 const MONTH_S = MONTH_DAYS * 86_400;
-// Every section that a day changes, of some dozen events, and the alarm that is set again.
-const ROWS_OF_A_CLOSING = 100;
+// An alarm is set, the registry hears of the generation, and the alarm for later is set. One that only marks writes three settings.
+const ROWS_OF_AN_ALARM = 3;
+const ROWS_OF_A_MARK = 3;
 const PACED_BATCHES = 400;
+// As long as no day closes: what closings write is counted apart.
+const PACED_DAYS = 7;
+const STREAM_DAYS = 28;
 const ALARM_MS = 10;
 const POLL_MS = 20;
 const prices = JSON.parse(readFileSync(join(ROOT, 'scripts/bench/prices.json'), 'utf8'));
@@ -40,13 +44,13 @@ const streams = { raw, 'pre-aggregated': preAggregated(raw) };
 console.log(`${raw.length} raw events of ${USERS} users; ${streams['pre-aggregated'].length} of them leave a page that pre-aggregates.`);
 console.log(`Prices of ${prices.read}, in ${prices.currency}; ${SHARDS} shards.\n`);
 
-const counted = new Table({ head: ['per 1,000 raw events', 'batch', 'worker requests', 'object requests', 'journal rows', 'rows an alarm', 'CPU ms'], colAligns: ['left', ...Array(6).fill('right')] });
+const counted = new Table({ head: ['per 1,000 raw events', 'batch', 'worker requests', 'object requests', 'journal rows', 'rows a compaction', 'CPU ms'], colAligns: ['left', ...Array(6).fill('right')] });
 const bills = new Table({ head: ['a month', 'batch', ...MONTHLY.map((events) => `${events / 1e6} million raw events`)], colAligns: ['left', ...Array(4).fill('right')] });
 for (const [name, events] of Object.entries(streams)) {
   for (const size of BATCHES) {
     const run = await measure(events, size);
     const per = (value) => ((1_000 * value) / raw.length).toFixed(1);
-    counted.push([name, size, per(run.requests), per(run.objectRequests), per(run.journalRows), run.rowsPerAlarm.toFixed(1), per(run.cpuMs)]);
+    counted.push([name, size, per(run.requests), per(run.objectRequests), per(run.journalRows), run.rowsPerCompaction.toFixed(1), per(run.cpuMs)]);
     bills.push([name, size, ...MONTHLY.map((total) => `$${bill(run, total / raw.length).toFixed(2)}`)]);
   }
 }
@@ -69,7 +73,7 @@ function stream() {
   return Array.from({ length: USERS * EVENTS_PER_USER }, (_, nth) => ({
     event_name: `Event ${Math.max(0, kind())}`,
     user_id: `user ${Math.floor(random() * USERS)}`,
-    datetime: new Date(first + (nth / (USERS * EVENTS_PER_USER)) * 28 * 86_400_000).toISOString(),
+    datetime: new Date(first + (nth / (USERS * EVENTS_PER_USER)) * STREAM_DAYS * 86_400_000).toISOString(),
   }));
 }
 
@@ -110,10 +114,10 @@ function batches(events, size) {
   return Array.from({ length: Math.ceil(events.length / size) }, (_, nth) => events.slice(nth * size, (nth + 1) * size));
 }
 
-/** Requests and rows of a stream without alarms; and the rows of an alarm, where every row of the journal is followed by one. */
+/** Requests and rows of a stream without alarms; and the rows of a compaction, where an alarm follows every row of the journal. */
 async function measure(events, size) {
   const all = batches(events, size);
-  const paced = Math.min(all.length, PACED_BATCHES);
+  const paced = Math.min(PACED_BATCHES, Math.ceil((all.length * PACED_DAYS) / STREAM_DAYS));
   const dense = await withServer({ COMPACTION_DELAY_MS: '3600000', JOURNAL_ROWS_MAX: '65536', JOURNAL_BYTES_MAX: String(8 << 20) }, async (server) => {
     const client = new Client(server.url);
     await client.beginReplay('default');
@@ -127,17 +131,19 @@ async function measure(events, size) {
     }
     return { requests: all.length, objectRequests: await metric(server, 'kimball_shard_batches_total'), journalRows: await journalRows(), pacedRows, cpuMs: cpuMs(server) - before };
   });
-  const written = await withServer({ COMPACTION_DELAY_MS: String(ALARM_MS) }, async (server) => {
+  const rowsPerCompaction = await withServer({ COMPACTION_DELAY_MS: String(ALARM_MS), LATENESS_DAYS: String(PACED_DAYS) }, async (server) => {
     const client = new Client(server.url);
     await client.beginReplay('default');
     for (const batch of all.slice(0, paced)) {
       await client.postEvents(batch);
       await untilQuiet(server);
     }
-    return metric(server, 'kimball_rows_written_total');
+    const compactions = await metric(server, 'kimball_shard_compaction_duration_seconds_count');
+    const marks = dense.pacedRows - compactions;
+    const other = dense.pacedRows * (2 + ROWS_OF_AN_ALARM) + marks * ROWS_OF_A_MARK;
+    return ((await metric(server, 'kimball_rows_written_total')) - other) / compactions;
   });
-  // A row of the journal is written and, sooner or later, deleted; the rest is what the alarms write.
-  return { ...dense, rowsPerAlarm: written / dense.pacedRows - 2 };
+  return { ...dense, rowsPerCompaction };
 }
 
 /** Resolves once no rows are written any more: every shard that was written to has had its alarm. */
@@ -153,11 +159,14 @@ async function untilQuiet(server) {
 }
 
 /** What a month costs in which all of this happens so many times. */
-function bill({ requests, objectRequests, journalRows, rowsPerAlarm, cpuMs: cpu }, times) {
+function bill({ requests, objectRequests, journalRows, rowsPerCompaction, cpuMs: cpu }, times) {
   const perShard = (journalRows * times) / SHARDS;
   const perSecond = perShard / MONTH_S;
   // A cycle is its first row, those of the IDLE_S after it, and the wait for the next.
   const cycles = (SHARDS * perShard) / (1 + perSecond * IDLE_S);
+  // An alarm compacts once the journal has as many rows as that writes.
+  const compacts = Math.min(1, (journalRows * times) / cycles / rowsPerCompaction);
+  const rowsPerAlarm = ROWS_OF_AN_ALARM + compacts * rowsPerCompaction + (1 - compacts) * ROWS_OF_A_MARK;
   // Every day an alarm of each shard closes what is over, compacts, and is set again.
   const closings = SHARDS * MONTH_DAYS;
   const used = {
@@ -166,7 +175,7 @@ function bill({ requests, objectRequests, journalRows, rowsPerAlarm, cpuMs: cpu 
     'object requests': objectRequests * times + cycles + closings,
     // An object that is idle and may hibernate is not billed: it is active for about the time that it computes.
     'object GB-seconds': ((cpu * times) / 1_000) * prices.objectGb,
-    'rows written': 2 * journalRows * times + cycles * rowsPerAlarm + closings * ROWS_OF_A_CLOSING,
+    'rows written': 2 * journalRows * times + cycles * rowsPerAlarm + closings * (ROWS_OF_AN_ALARM + rowsPerCompaction),
   };
   return Object.entries(prices.meters).reduce((sum, [name, { included, perMillion }]) => sum + (Math.max(0, used[name] - included) / 1e6) * perMillion, prices.base);
 }

@@ -217,8 +217,10 @@ test('an idle shard is compacted by its alarm: the journal is empty, the state e
   assert.equal((await server.shard()).digest, before.digest);
   assert.deepEqual(await server.analytics(), model.analytics());
   // Once more over an existing snapshot, so that sections are replaced and not only added.
-  await server.ingest(work(9));
-  model.applyAll(work(9));
+  for (let round = 9; round < 60; round += 1) {
+    await server.ingest(work(round));
+    model.applyAll(work(round));
+  }
   before = await server.shard();
   assert.notEqual(before.digest, compacted.digest);
   await until('a second compaction', async () => (await server.shard()).journal_rows === 0);

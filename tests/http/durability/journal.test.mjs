@@ -14,9 +14,12 @@ import { tables } from '../harness/sqlite.mjs';
 const USERS = 40_000;
 const BATCH = 10_000;
 const LATER = '3600000';
-// A row of the journal and its alarm; the generation, the marked rows and the mark in the shard, and the registry's.
-const ROWS_OF_A_MARKED_EVENT = 6;
+// A row of the journal and its alarm; the generation, the marked rows and the mark in the shard, and the registry's; the alarm for when
+// the journal is old.
+const ROWS_OF_A_MARKED_EVENT = 7;
 const DAY_MS = 86_400_000;
+// An alarm that should have come so long ago is set again: it does not know that the clock was set.
+const OVERDUE_MS = 90_000;
 
 const visits = (from, count, event_name = 'Visit') => Array.from({ length: count }, (_, i) => ({ event_name, user_id: `u${from + i}` }));
 const compact = async (server) => (await server.post('/faults/compact?namespace=default&index=0')).expect(204);
@@ -54,8 +57,11 @@ async function counts(server) {
 /** Of a stopped server. */
 const database = (server) => tables(server.stateDir, 'snapshot').map(({ path }) => path)[0];
 const settings = (path) => Object.fromEntries(sql(path, 'SELECT name, value FROM setting').map(([name, value]) => [name, Number(value)]));
-const alarms = (server) => databases(server.stateDir).filter((path) => path.endsWith('shard/metadata.sqlite'))
-  .flatMap((path) => sql(path, 'SELECT actor_id FROM _cf_ALARM').flat());
+/** Hours until the alarm of each shard that has one. */
+const alarms = (server) => Object.fromEntries(databases(server.stateDir).filter((path) => path.endsWith('shard/metadata.sqlite'))
+  .flatMap((path) => sql(path, 'SELECT actor_id, scheduled_time FROM _cf_ALARM'))
+  .map(([id, time]) => [id, (Number(time) / 1e6 - Date.now()) / 3_600_000]));
+const isAboutADay = (hours) => hours > 23 && hours <= 24;
 
 test('a trickle into a large set writes rows, and the set once the journal is a share of it', { timeout: 60_000 }, async (t) => {
   const server = await grown(t, '50');
@@ -83,7 +89,7 @@ test('what a trickle changes decides, not what else the shard holds', { timeout:
   assert.deepEqual(await counts(server), { users: USERS, Visit: USERS, Cart: 11 });
 });
 
-test('a journal that stays survives any end, sets no alarm, and is counted without a load', { timeout: 60_000 }, async (t) => {
+test('a journal that stays survives any end, has an alarm for when it is old, and is counted without a load', { timeout: 60_000 }, async (t) => {
   const server = await grown(t, '50');
   for (let nth = 0; nth < 3; nth += 1) await marked(server, USERS + nth);
   const { digest } = await server.shard();
@@ -97,10 +103,11 @@ test('a journal that stays survives any end, sets no alarm, and is counted witho
     (await server.get('/v0/status')).expect(200);
     const shard = await server.shard();
     assert.deepEqual([shard.digest, shard.journal_rows], [digest, 3]);
-    assert.equal(await rowsWritten(server), before, 'a read writes nothing, and sets no alarm');
+    assert.equal(await rowsWritten(server), before, 'a read writes nothing, and sets no other alarm');
   }
   await server.stop();
-  assert.deepEqual(alarms(server), []);
+  const hours = Object.values(alarms(server));
+  assert.ok(hours.length === 1 && hours.every(isAboutADay), `${hours}`);
   // What comes behind the marked rows has no mark, and is as durable.
   await server.restart({ env: { COMPACTION_DELAY_MS: LATER } });
   await server.ingest(visits(USERS + 3, 1));
@@ -171,25 +178,26 @@ test('a journal that is a day old is compacted by a write or a read, however sho
   (await server.post(`/faults/clock?offset_ms=${DAY_MS - 3_600_000}`)).expect(204);
   await marked(server, USERS + 1);
   assert.equal((await server.shard()).journal_rows, 2);
-  (await server.post(`/faults/clock?offset_ms=${DAY_MS + 1_000}`)).expect(204);
+  (await server.post(`/faults/clock?offset_ms=${DAY_MS + OVERDUE_MS}`)).expect(204);
   await server.ingest(visits(USERS + 2, 1));
   await until('a compaction', async () => (await server.shard()).journal_rows === 0);
   await marked(server, USERS + 3);
-  (await server.post(`/faults/clock?offset_ms=${2 * DAY_MS + 2_000}`)).expect(204);
+  (await server.post(`/faults/clock?offset_ms=${2 * DAY_MS + 2 * OVERDUE_MS}`)).expect(204);
   assert.deepEqual(await counts(server), { users: USERS + 4, Visit: USERS + 4 });
   await until('a compaction', async () => (await server.shard()).journal_rows === 0);
   assert.deepEqual(await counts(server), { users: USERS + 4, Visit: USERS + 4 });
 });
 
-test('a shard that is closed with a short journal is marked, and leaves no alarm', { timeout: 60_000 }, async (t) => {
+test('a shard that is closed with a short journal is marked, and leaves the alarm for when it is old', { timeout: 60_000 }, async (t) => {
   const server = await grown(t, LATER, { OPEN_SHARDS_MAX: '4' });
   await server.ingest(visits(USERS, 1));
   for (let nth = 0; nth < 8; nth += 1) await server.ingest({ ...visits(0, 1)[0], namespace: `other ${nth}` });
   await server.stop();
   const large = tables(server.stateDir, 'snapshot').find(({ rows }) => rows.some(({ values }) => values[1].length > 50_000)).path;
   const id = large.match(/([0-9a-f]{64})\.sqlite$/)[1];
-  assert.ok(!alarms(server).includes(id), 'no alarm opens it again');
-  assert.ok(alarms(server).length > 0, 'those that are open have theirs');
+  const { [id]: own, ...others } = alarms(server);
+  assert.ok(isAboutADay(own), `${own} hours`);
+  assert.ok(Object.values(others).some((hours) => hours > 0 && hours <= 1), 'those that are open have theirs');
   assert.deepEqual(sql(large, 'SELECT count(*) FROM journal'), [['1']]);
   assert.equal(settings(large).marked_rows % 2 ** 20, 1);
   await server.start();
