@@ -140,7 +140,7 @@ async function measure(events, size) {
     }
     const compactions = await metric(server, 'kimball_shard_compaction_duration_seconds_count');
     const marks = dense.pacedRows - compactions;
-    const other = dense.pacedRows * (2 + ROWS_OF_AN_ALARM) + marks * ROWS_OF_A_MARK;
+    const other = dense.pacedRows * (1 + ROWS_OF_AN_ALARM) + marks * ROWS_OF_A_MARK;
     return ((await metric(server, 'kimball_rows_written_total')) - other) / compactions;
   });
   return { ...dense, rowsPerCompaction };
@@ -175,7 +175,7 @@ function bill({ requests, objectRequests, journalRows, rowsPerCompaction, cpuMs:
     'object requests': objectRequests * times + cycles + closings,
     // An object that is idle and may hibernate is not billed: it is active for about the time that it computes.
     'object GB-seconds': ((cpu * times) / 1_000) * prices.objectGb,
-    'rows written': 2 * journalRows * times + cycles * rowsPerAlarm + closings * (ROWS_OF_AN_ALARM + rowsPerCompaction),
+    'rows written': journalRows * times + cycles * rowsPerAlarm + closings * (ROWS_OF_AN_ALARM + rowsPerCompaction),
   };
   return Object.entries(prices.meters).reduce((sum, [name, { included, perMillion }]) => sum + (Math.max(0, used[name] - included) / 1e6) * perMillion, prices.base);
 }

@@ -2,7 +2,7 @@
 
 use worker::Result;
 
-use super::{REPLAY, STATE_TABLES, Store, has_table, marked_rows, setting, write};
+use super::{REPLAY, Store, create_state_tables, has_table, marked_rows, setting, write};
 use crate::edge::host::sql;
 use crate::messages::registry::Marks;
 
@@ -47,7 +47,7 @@ impl Store {
     fn put_age(&mut self, generation: u64, marked: u64) -> Result<()> {
         sql::transaction(&self.storage, || {
             if !self.has_tables {
-                self.sql.exec(STATE_TABLES, None)?;
+                create_state_tables(&self.sql)?;
             }
             self.put_generation(generation)?;
             let put = "INSERT OR REPLACE INTO setting(name, value) VALUES('marked', ?), ('accepted', 1)";

@@ -196,8 +196,10 @@ impl Store {
         let now_s = clock::now_s();
         let rewrite = || {
             also()?;
-            // First, so that the sections take its room, and not room of their own.
-            write(&self.sql, "DELETE FROM journal", vec![])?;
+            // First, so that the sections take its room, and not room of their own. As a whole: a row that is deleted is billed as
+            // one that is written.
+            write(&self.sql, "DROP TABLE journal", vec![])?;
+            write(&self.sql, JOURNAL_TABLE, vec![])?;
             for section in state.changed() {
                 let ids = ids_of(section);
                 let encoded = snapshot::encode(state, section);
@@ -288,7 +290,7 @@ impl Store {
         if !self.has_tables {
             let generation = self.generation + 1;
             sql::transaction(&self.storage, || {
-                self.sql.exec(STATE_TABLES, None)?;
+                create_state_tables(&self.sql)?;
                 self.put_generation(generation)?;
                 // Every row is billed, and of most namespaces nothing is ever deleted.
                 if self.incarnation > 0 { self.put_setting("incarnation", self.incarnation) } else { Ok(()) }
@@ -311,10 +313,15 @@ impl Store {
 }
 
 const REPLAY: &str = "replay";
-const STATE_TABLES: &str = "CREATE TABLE snapshot(id INTEGER PRIMARY KEY, row BLOB NOT NULL);
-                            CREATE TABLE journal(seq INTEGER PRIMARY KEY, row BLOB NOT NULL);";
+const SNAPSHOT_TABLE: &str = "CREATE TABLE snapshot(id INTEGER PRIMARY KEY, row BLOB NOT NULL)";
+const JOURNAL_TABLE: &str = "CREATE TABLE journal(seq INTEGER PRIMARY KEY, row BLOB NOT NULL)";
 const SETTING_TABLE: &str =
     "CREATE TABLE IF NOT EXISTS setting(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID";
+
+fn create_state_tables(sql: &SqlStorage) -> Result<()> {
+    sql.exec(SNAPSHOT_TABLE, None)?;
+    sql.exec(JOURNAL_TABLE, None).map(|_| ())
+}
 
 fn has_table(sql: &SqlStorage, name: &str) -> Result<bool> {
     Ok(sql::value(sql, "SELECT 1 FROM sqlite_master WHERE name = ?", vec![name.into()])?.is_some())
