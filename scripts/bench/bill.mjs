@@ -31,6 +31,8 @@ const MONTH_S = MONTH_DAYS * 86_400;
 // An alarm is set, the registry hears of the generation, and the alarm for later is set. One that only marks writes three settings.
 const ROWS_OF_AN_ALARM = 3;
 const ROWS_OF_A_MARK = 3;
+// As src/core/settings/limits.rs has it.
+const COMPACTION_ROWS = 4;
 const PACED_BATCHES = 400;
 // As long as no day closes: what closings write is counted apart.
 const PACED_DAYS = 7;
@@ -164,8 +166,8 @@ function bill({ requests, objectRequests, journalRows, rowsPerCompaction, cpuMs:
   const perSecond = perShard / MONTH_S;
   // A cycle is its first row, those of the IDLE_S after it, and the wait for the next.
   const cycles = (SHARDS * perShard) / (1 + perSecond * IDLE_S);
-  // An alarm compacts once the journal has as many rows as that writes.
-  const compacts = Math.min(1, (journalRows * times) / cycles / rowsPerCompaction);
+  // An alarm compacts once the journal has so many rows for each that this writes.
+  const compacts = Math.min(1, (journalRows * times) / cycles / rowsPerCompaction / COMPACTION_ROWS);
   const rowsPerAlarm = ROWS_OF_AN_ALARM + compacts * rowsPerCompaction + (1 - compacts) * ROWS_OF_A_MARK;
   // Every day an alarm of each shard closes what is over, compacts, and is set again.
   const closings = SHARDS * MONTH_DAYS;

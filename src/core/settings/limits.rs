@@ -205,10 +205,12 @@ pub const COMPACTION_DELAY_MS: Limit = Limit {
     max: 3_600_000,
 };
 
-/// A compaction by alarm is due once it writes at most as many sections as the journal has rows, and so many times its bytes: what is
-/// written for an event then depends on the event, and not on how many came before it.
+/// A compaction by alarm is due once it writes at most so many times the bytes of the journal: what is written for an
+/// event then depends on the event, and not on how many came before it.
 pub const COMPACTION_SHARE: u64 = 4;
-/// Bytes of changed sections below which it is always due. Ten rows of a journal, each with a page or two of the database
+/// Rows that the journal has by then for each section that is written: a quarter of a row for an event that has a row of its own.
+pub const COMPACTION_ROWS: u64 = 4;
+/// Bytes of changed sections below which their share is no matter. Ten rows of a journal, each with a page or two of the database
 /// and its log, write as much.
 pub const COMPACTION_BYTES_MIN: u64 = 64 << 10;
 /// Seconds after the last compaction from which on it is always due, also where nobody writes: a journal tells who has the key which

@@ -217,7 +217,7 @@ test('an idle shard is compacted by its alarm: the journal is empty, the state e
   assert.equal((await server.shard()).digest, before.digest);
   assert.deepEqual(await server.analytics(), model.analytics());
   // Once more over an existing snapshot, so that sections are replaced and not only added.
-  for (let round = 9; round < 60; round += 1) {
+  for (let round = 9; round < 300; round += 1) {
     await server.ingest(work(round));
     model.applyAll(work(round));
   }

@@ -1,14 +1,16 @@
 //! What is due when an alarm comes: a compaction, or only a mark.
 //!
-//! A compaction writes every section that has changed, as a whole. It waits until the journal has as many rows as there are
-//! of these (every row is billed) and has grown to a share of their bytes, or is old. Until then an alarm raises the generation, which is a row, so that what was acknowledged has its mark.
+//! A compaction writes every section that has changed, as a whole. It waits until the journal has some rows for each of
+//! these (every row is billed) and has grown to a share of their bytes, or is old. Until then an alarm raises the generation, which is a row, so that what was acknowledged has its mark.
 
 use std::collections::BTreeSet;
 
 use worker::Result;
 
 use super::{MARKED_ROWS_BITS, PARTS, SETTING_TABLE, Store, write};
-use crate::core::settings::limits::{COMPACTION_BYTES_MIN, COMPACTION_SHARE, JOURNAL_AGE_S, JOURNAL_AGE_SMALL_S};
+use crate::core::settings::limits::{
+    COMPACTION_BYTES_MIN, COMPACTION_ROWS, COMPACTION_SHARE, JOURNAL_AGE_S, JOURNAL_AGE_SMALL_S,
+};
 use crate::core::state::aggregator::{Aggregator, Section};
 use crate::edge::host::{clock, sql};
 
@@ -63,7 +65,7 @@ impl Store {
             return Ok(true);
         }
         let changed: BTreeSet<u64> = state.changed().map(Section::number).collect();
-        if self.journal_rows < changed.len() as u64 {
+        if self.journal_rows < COMPACTION_ROWS * changed.len() as u64 {
             return Ok(false);
         }
         let bytes = self.stored_bytes(&changed)?;
