@@ -9,12 +9,17 @@ import { createInterface } from 'node:readline';
 
 /** Rows that wait in memory for their files, all days together. */
 const ROWS_MAX = 20_000;
+const DAY_MS = 86_400_000;
 /** Rows without a time come last: they count on the last day. */
 const NO_TIME = '9999-99-99';
 
 export class History {
   /** The namespaces that occur. */
   namespaces = new Set();
+  /** Rows of days later than tomorrow, which have no place in series, and the first of them: { line, day }. */
+  ahead = 0;
+  firstAhead = null;
+  #tomorrow = new Date(Date.now() + DAY_MS).toISOString().slice(0, 10);
   #directory;
   #waiting = new Map();
   #rows = 0;
@@ -29,6 +34,10 @@ export class History {
   /** @param {{line: number, event: object}} row as a file hands it out */
   async add(row) {
     const day = row.event.datetime === undefined ? NO_TIME : new Date(row.event.datetime).toISOString().slice(0, 10);
+    if (day > this.#tomorrow && day !== NO_TIME) {
+      this.ahead += 1;
+      this.firstAhead ??= { line: row.line, day };
+    }
     this.namespaces.add(row.event.namespace ?? 'default');
     const rows = this.#waiting.get(day) ?? [];
     rows.push(JSON.stringify(row));

@@ -92,15 +92,21 @@ async function load(path, { user, event, value, time, namespace, into, goal: goa
   const started = performance.now();
 
   let stop = null;
+  const history = time === undefined ? null : await History.open();
   const replay = new Set();
   try {
-    if (time === undefined) await send(file, lanes, bar);
-    else await sendHistory(file, lanes, bar, client, replay);
+    if (!history) {
+      await send(file, lanes, bar);
+    } else {
+      await collect(path, file, history, bar);
+      await sendHistory(file, history, lanes, bar, client, replay);
+    }
   } catch (error) {
     if (!(error instanceof BadRow)) throw error;
     stop = error;
   } finally {
     bar.stop();
+    await history?.close();
   }
   // What stopped half-way goes on where it is loaded again.
   if (!stop) for (const name of replay) await client.endReplay(name);
@@ -113,9 +119,14 @@ async function load(path, { user, event, value, time, namespace, into, goal: goa
     console.error(`The server refused ${lanes.refused} rows one by one, the first in line ${line}: ${what} (${code}).`);
     process.exitCode = 1;
   }
+  if (history?.firstAhead) {
+    const { line, day } = history.firstAhead;
+    console.error(`${history.ahead} rows are of days to come, the first in line ${line} (${day}): they count in no day, week or month.`);
+  }
   if (stop) {
+    const loaded = history ? 'What was before it in time is loaded' : 'Everything before this line is loaded';
     throw new Error(`${path}, line ${stop.line}: ${stop.message}. `
-      + `Everything before this line is loaded; mend it and load the file again, which counts nothing twice.${stillReplaying(replay)}`);
+      + `${loaded}; mend it and load the file again, which counts nothing twice.${stillReplaying(replay)}`);
   }
 }
 
@@ -136,31 +147,27 @@ async function check(path, file) {
   }
 }
 
-/** Day after day, each sent whole before the next begins; `replay` gets the namespaces that are on a replay clock for it. */
-async function sendHistory(file, lanes, bar, client, replay) {
-  const history = await History.open();
-  let broken = null;
+/** Reads all rows before any of them is sent: what comes in the order of times cannot be mended behind it. */
+async function collect(path, file, history, bar) {
   try {
-    try {
-      for await (const row of file.rows()) {
-        await history.add(row);
-        bar.update(file.bytesRead / 2, { rows: 0 });
-      }
-    } catch (error) {
-      if (!(error instanceof BadRow)) throw error;
-      broken = error;
+    for await (const row of file.rows()) {
+      await history.add(row);
+      bar.update(file.bytesRead / 2, { rows: 0 });
     }
-    for (const name of history.namespaces) if (await client.beginReplay(name)) replay.add(name);
-    for await (const rows of history.days()) {
-      for (const row of rows) await lanes.add(row);
-      await lanes.flush();
-      bar.update(file.bytesRead / 2, { rows: lanes.rows });
-    }
-    if (broken) throw broken;
-    bar.update(file.bytesRead, { rows: lanes.rows });
-  } finally {
-    await history.close();
+  } catch (error) {
+    throw error instanceof BadRow ? new Error(`${path}, line ${error.line}: ${error.message}. Nothing was loaded.`) : error;
   }
+}
+
+/** Day after day, each sent whole before the next begins; `replay` gets the namespaces that are on a replay clock for it. */
+async function sendHistory(file, history, lanes, bar, client, replay) {
+  for (const name of history.namespaces) if (await client.beginReplay(name)) replay.add(name);
+  for await (const rows of history.days()) {
+    for (const row of rows) await lanes.add(row);
+    await lanes.flush();
+    bar.update(file.bytesRead / 2, { rows: lanes.rows });
+  }
+  bar.update(file.bytesRead, { rows: lanes.rows });
 }
 
 async function send(file, lanes, bar) {

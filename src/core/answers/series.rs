@@ -163,10 +163,12 @@ impl Calendar {
         let (first, last) = (period.first_day(), period.last_day());
         let kept = report.get(event, period);
         let (is_kept, numbers) = (kept.is_some(), kept.unwrap_or_default());
-        // Late events may be of days before the namespace was made.
+        // One that went over counted no more users, but who came for the first time.
+        let at_least = if numbers.is_over { numbers.users.max(numbers.first_users) } else { numbers.users };
+        // Late events may be of days before the namespace was made. Where they are few, nothing is said of them.
         let is_counted = self.since.is_some_and(|since| last >= since);
-        let is_known = is_kept && (is_counted || numbers.users > 0);
-        let users = is_known.then(|| gate.users(numbers.users));
+        let is_known = is_kept && (is_counted || (at_least > 0 && !gate.users(at_least).is_hidden()));
+        let users = is_known.then(|| gate.users(at_least));
         let first_users = is_known.then(|| gate.users(numbers.first_users));
         let value = numbers.value.filter(|_| is_known);
         let value = value.map(|value| gate.of_group(numbers.first_users, value.value()));

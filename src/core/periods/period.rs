@@ -126,6 +126,12 @@ impl Kept {
         if self.since.is_none_or(|since| since <= day) { self.units } else { self.former }
     }
 
+    /// Whether it is answered what it has of a unit: also what it has for the last day.
+    #[must_use]
+    pub fn shows(self, unit: Unit, today: Day) -> bool {
+        self.units.has(unit) || self.on(today).has(unit)
+    }
+
     /// From which day on it has had a unit without a gap; `None` from the beginning.
     #[must_use]
     pub fn begun(self, unit: Unit) -> Option<Day> {

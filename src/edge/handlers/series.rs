@@ -71,7 +71,7 @@ pub async fn read(call: Call<'_>) -> Result<Reply, ApiError> {
         Whose::Event(name) => {
             let event = number(&namespace, name).ok_or_else(unknown_event)?;
             let kept = namespace.kept(event, call.config);
-            if !kept.units.has(asked.from.unit()) {
+            if !kept.shows(asked.from.unit(), today) {
                 return Reply::json(&without_series(&calendar, Some(name), &asked));
             }
             let of = SeriesOf::Event(event);
@@ -176,7 +176,7 @@ fn every<'a>(
 ) -> EverySeries<'a> {
     let unit = ranges.asked.0.unit();
     let events = (0_u32..).zip(&namespace.names);
-    let has_unit = |event| namespace.kept(event, call.config).units.has(unit);
+    let has_unit = |event| namespace.kept(event, call.config).shows(unit, calendar.today);
     let events = events.filter(|&(event, _)| namespace.has_event(event) && has_unit(event));
     let events = sorted(events.collect(), |(_, a), (_, b)| a.cmp(b));
     let of_event = |(event, name): (u32, &'a String)| {

@@ -44,6 +44,8 @@ const HAS_EARLIER: &str = "has_earlier";
 /// The settings of a replay clock: that there is one, and its present day.
 const REPLAY: &str = "replay";
 const REPLAY_TODAY: &str = "replay_today";
+/// The setting that says that a replay has ended, for good.
+const REPLAYED: &str = "replayed";
 
 /// Notes of the namespaces of an earlier version that they count in periods from the next day on.
 ///
@@ -165,7 +167,7 @@ impl Names<'_> {
                 let replay = self.replay(id)?;
                 if *is_replay == Some(true)
                     && replay.is_none()
-                    && self.next_number(id, self.tally(id, today)?.names)? > 0
+                    && (self.next_number(id, self.tally(id, today)?.names)? > 0 || self.setting(id, REPLAYED)? == 1)
                 {
                     return Ok(NamespacePut::HasEvents);
                 }
@@ -237,15 +239,19 @@ impl Names<'_> {
     /// Ends a replay. Without an event since then, the namespace counts from today on.
     fn end_replay(&self, id: i64) -> Result<()> {
         self.drop_settings(id, &[REPLAY, REPLAY_TODAY])?;
+        self.put_setting(id, REPLAYED, 1)?;
         match self.since(id)? {
             Some(_) => Ok(()),
             None => self.put_setting(id, SINCE, clock::today().number().into()),
         }
     }
 
-    /// Moves a replay clock on to the last day of a batch, and its begin back to the first. A day before year 1 has no place there.
+    /// Moves a replay clock on to the last day of a batch, but never beyond the clock of the machine: one event of a day to come would
+    /// close all days until then. Moves its begin back to the first day that counts. A day before year 1 has no place there.
     fn go_on(&self, id: i64, replay: Replay, (first, last): (u32, u32)) -> Result<Replay> {
+        let last = last.min(clock::today().number());
         let today = replay.today.map_or(last, |today| today.max(last));
+        let first = first.max(today.saturating_sub(self.config.lateness_days.into()));
         if replay.today != Some(today) {
             self.put_setting(id, REPLAY_TODAY, today.into())?;
         }

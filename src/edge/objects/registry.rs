@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `setting` | `name TEXT` primary key, `value BLOB`: `hash_key` (32 bytes, generated) or `hash_key_check` (8 bytes, LE); `flags_version` (8 bytes, LE), one more with every change of a flag |
 //! | `namespace` | `id INTEGER` primary key, `name TEXT` unique, `shards INTEGER` |
-//! | `namespace_setting` | `namespace INTEGER`, `name TEXT` primary key together; `value INTEGER`: `group_users_min`, `since` (the stored number of the first day of which periods are counted), `has_earlier` (1 where events were counted before that), `replay` (1 on a replay clock), `replay_today` (the stored number of its present day) |
+//! | `namespace_setting` | `namespace INTEGER`, `name TEXT` primary key together; `value INTEGER`: `group_users_min`, `since` (the stored number of the first day of which periods are counted), `has_earlier` (1 where events were counted before that), `replay` (1 on a replay clock), `replay_today` (the stored number of its present day), `replayed` (1 once that has ended) |
 //! | `series` | `namespace INTEGER`, `event INTEGER` primary key together; `units INTEGER` (1 days, 2 weeks, 4 months), `since INTEGER`, the stored number of the day from which on, `former INTEGER`, the units before; `day INTEGER`, `week INTEGER`, `month INTEGER`, from which day on each without a gap |
 //! | `flag` | `name TEXT` primary key, `spec TEXT`: the JSON of GET /v0/featureSpecs with `rollout_reached` |
 //! | `mark` | `shard TEXT` primary key, the id of a shard's object; `generation INTEGER`, the greatest that it told |

@@ -56,6 +56,30 @@ test('the present day is that of the latest event, and going live ends it for go
   assert.equal((await series('shop', { event: 'Login' })).points.at(-1).users, 1);
 });
 
+test('a day to come does not move the clock, and one that counts nowhere is not its beginning', async () => {
+  const day = (days) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
+  (await put({ namespace: 'ahead', clock: 'replay' })).expect(201);
+  await send('ahead', did('Login', 'ann', at('2021-03-10')));
+  await send('ahead', did('Login', 'bob', at('2021-03-01')));
+  await send('ahead', did('Login', 'bob', at('2021-03-08')));
+  const late = await series('ahead', { from: '2021-03-01', to: '2021-03-10' });
+  assert.deepEqual([late.since, users(late)], ['2021-03-08', { '2021-03-08': 1, '2021-03-10': 1 }]);
+  assert.deepEqual(late.points.map(({ users: count }) => count), [...Array(7).fill(null), 1, 0, 1]);
+  await send('ahead', did('Login', 'cid', at(day(90))));
+  assert.equal((await settings('ahead')).today, day(0));
+  await send('ahead', did('Login', 'dan', at(day(0))));
+  (await put({ namespace: 'ahead', clock: 'live' })).expect(204);
+  await send('ahead', did('Login', 'eve'));
+  const { points } = await series('ahead', { event: 'Login', from: day(0), to: day(0) });
+  assert.deepEqual(points.map((point) => [point.users, point.state, point.complete]), [[2, 'open', true]]);
+});
+
+test('a replay ends for good, also without an event', async () => {
+  (await put({ namespace: 'brief', clock: 'replay' })).expect(201);
+  (await put({ namespace: 'brief', clock: 'live' })).expect(204);
+  (await put({ namespace: 'brief', clock: 'replay' })).refused(409, 'has_events');
+});
+
 test('only an admin token sends to a replay clock', async () => {
   (await put({ namespace: 'past', clock: 'replay' })).expect(201);
   const refused = (await server.request('POST', '/v0/analytics', { ...page, json: { events: [{ ...did('Login', 'ann'), namespace: 'past' }] } })).expect(403).json();

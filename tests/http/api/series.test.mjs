@@ -9,6 +9,7 @@ import { did } from '../harness/limits.mjs';
 import { isoWeek } from '../harness/model.mjs';
 import { seeded } from '../harness/random.mjs';
 import { FAULTS, serve } from '../harness/server.mjs';
+import { unpacked } from '../harness/snapshot.mjs';
 import { images, tables } from '../harness/sqlite.mjs';
 
 const DAY_MS = 86_400_000;
@@ -147,8 +148,9 @@ test('which series an event has can be chosen, from the next day on, and takes t
   assert.deepEqual((await choose('Second', ['month', 'day', 'day'])).expect(200).json(), { event: 'Second', units: ['day', 'month'], from: day(1) });
   (await choose('First', ['day'])).refused(507, 'series_full');
   await server.ingest([did('First', 'late'), did('Second', 'late')]);
-  assert.equal(await count('First'), null);
+  assert.deepEqual(await count('First'), { [day(0)]: 21 }, 'what it has today ends with today');
   assert.deepEqual(await count('Second'), {});
+  assert.deepEqual((await series(server, { event: '*' })).series.map(({ event }) => event), ['First', 'Second']);
 
   await to(1);
   await server.stop('SIGKILL');
@@ -261,41 +263,83 @@ test('beyond TIME_FINGERPRINTS_MAX the largest sets go over, and say so for good
   await to(0);
   await server.ingest([did('Login', 'new')]);
   const later = (await series(server)).points.at(-1);
-  assert.deepEqual([later.complete, later.users], [last[0].complete, last[0].users + (last[0].complete ? 1 : 0)]);
+  // The set takes nobody any more; who comes for the first time is known to be there.
+  assert.deepEqual([later.complete, later.users, later.first_users], [last[0].complete, 121, 121]);
   await to(1);
   await server.ingest([did('Login', 'new')]);
   assert.deepEqual((await series(server, { from: day(1) })).points, [{ period: day(1), users: 1, first_users: 0, value: null, state: 'open', complete: true }]);
 });
 
-test('a shard that nobody asks closes its days by itself, and no file has the fingerprints of a closed day', async (t) => {
-  const { server, to, day } = await withClock(t, { env: { SHARDS: '1', COMPACTION_DELAY_MS: '50', HASH_KEY: '11'.repeat(32) } });
-  const bodies = (n) => Array.from({ length: 2_000 }, (_, i) => did('Login', `user ${i % 1_000} ${n}`));
-  // Three compactions, each of which replaces the set by a longer one.
-  const windows = new Set();
-  const setOfTheDay = () => tables(server.stateDir, 'snapshot').flatMap(({ rows }) => rows)
-    .filter(({ rowid, values: [id] }) => Math.floor((id ?? rowid) / 256 / 2 ** 38) === 3 && Math.floor((id ?? rowid) / 256) % 2 ** 24 < 2 ** 22)
-    .map(({ values: [, row] }) => row);
-  for (const n of [0, 1, 2]) {
-    await server.ingest(bodies(n));
-    (await server.post('/faults/compact?namespace=default&index=0')).expect(204);
-    const [row] = setOfTheDay();
-    assert.ok(row.length > 2_000 * (n + 1), `${row.length} bytes`);
-    for (let i = 64; i + 32 <= row.length; i += 32) windows.add(row.subarray(i, i + 32).toString('latin1'));
-  }
-  const found = () => {
-    const all = images(server.stateDir).map((image) => image.toString('latin1'));
-    return [...windows].filter((window) => all.some((image) => image.includes(window))).length;
-  };
-  assert.ok(found() > 50, 'they are there as long as the day is open');
-  // Six hours behind the begin of the day on which it closes, all shards have; the alarm is on the clock of the machine.
-  await to(3, 7 * 3_600_000);
-  assert.deepEqual(users(await series(server, { event: 'Login', from: day(0), to: day(0) })), { [day(0)]: 3_000 });
-  const deadline = Date.now() + 20_000;
-  while (setOfTheDay().length > 0 && Date.now() < deadline) await new Promise((resolve) => { setTimeout(resolve, 100); });
-  assert.deepEqual(setOfTheDay(), []);
-  assert.equal(found(), 0);
-  assert.ok(filesUnder(server.stateDir).length > 0);
-  assert.deepEqual(users(await series(server, { event: 'Login', from: day(0), to: day(0) })), { [day(0)]: 3_000 });
+// Sets of many pages, of less than one, and of some that grow: `SQLite` moves what lies on the pages of a table, and leaves copies.
+for (const [shards, users, batches] of [['1', 1_000, 3], ['4', 600, 1], ['4', 200, 20]]) {
+  test(`shards that nobody asks close their days by themselves, and no file has fingerprints of a closed day: ${shards} with ${batches} times ${users}`, { timeout: 90_000 }, async (t) => {
+    const { server, to, day } = await withClock(t, { env: { SHARDS: shards, COMPACTION_DELAY_MS: '50', HASH_KEY: '11'.repeat(32) } });
+    const EVENTS = ['Login', 'View', 'Cart', 'Buy'];
+    const windows = new Set();
+    const setsOfTheDay = () => tables(server.stateDir, 'snapshot').flatMap(({ rows }) => rows)
+      .map(({ rowid, values: [id, row] }) => ({ number: Math.floor((id ?? rowid) / 256), row }))
+      .filter(({ number }) => [3, 4].includes(Math.floor(number / 2 ** 38)) && number % 2 ** 24 < 2 ** 22)
+      .map(({ row }) => unpacked(row));
+    // Each compaction replaces the sets by longer ones.
+    for (let n = 0; n < batches; n += 1) {
+      await server.ingest(Array.from({ length: users * EVENTS.length }, (_, i) => did(EVENTS[i % EVENTS.length], `user ${Math.floor(i / EVENTS.length)} ${n}`)));
+      for (let shard = 0; shard < Number(shards); shard += 1) (await server.post(`/faults/compact?namespace=default&index=${shard}`)).expect(204);
+      const rows = setsOfTheDay();
+      assert.equal(rows.length, Number(shards) * (EVENTS.length + 1));
+      for (const row of rows) {
+        for (let i = 64; i + 32 <= row.length; i += 32) windows.add(row.subarray(i, i + 32).toString('latin1'));
+      }
+    }
+    const found = () => {
+      const all = images(server.stateDir).map((image) => image.toString('latin1'));
+      return [...windows].filter((window) => all.some((image) => image.includes(window))).length;
+    };
+    assert.ok(found() > 50, 'they are there as long as the day is open');
+    const count = { [day(0)]: users * batches };
+    // Six hours behind the begin of the day on which it closes, all shards have; the alarm is on the clock of the machine.
+    await to(3, 7 * 3_600_000);
+    assert.deepEqual(await usersOf(server, day(0)), count);
+    const deadline = Date.now() + 20_000;
+    while (setsOfTheDay().length > 0 && Date.now() < deadline) await new Promise((resolve) => { setTimeout(resolve, 100); });
+    assert.deepEqual(setsOfTheDay(), []);
+    assert.equal(found(), 0);
+    assert.ok(filesUnder(server.stateDir).length > 0);
+    assert.deepEqual(await usersOf(server, day(0)), count);
+  });
+}
+
+async function usersOf(server, day) {
+  return users(await series(server, { event: 'Login', from: day, to: day }));
+}
+
+test('days that closed because the clock was ahead say that somebody is missing', async (t) => {
+  const { server, to, day } = await withClock(t, { env: { SHARDS: '1' } });
+  await server.ingest([did('Login', 'ann'), did('Login', 'bob')]);
+  await to(10);
+  (await server.get('/v0/series')).expect(200);
+  await to(0);
+  const read = async () => (await series(server, { event: 'Login', from: day(-1), to: day(1) })).points.map(({ users: count, complete }) => [count, complete]);
+  assert.deepEqual((await read())[1], [2, true], 'nobody is missing yet');
+  await server.ingest([did('Login', 'cid')]);
+  assert.deepEqual((await read())[1], [2, false]);
+  await to(1);
+  await server.ingest([did('Login', 'dan')]);
+  await server.restart();
+  await to(1);
+  assert.deepEqual((await read()).slice(1), [[2, false], [0, false]]);
+  await to(9);
+  await server.ingest([did('Login', 'eve'), did('Login', 'ann')]);
+  const later = await series(server, { event: 'Login', from: day(9), to: day(9) });
+  assert.deepEqual(later.points.map(({ users: count, complete }) => [count, complete]), [[2, true]]);
+});
+
+test('days on which series were switched off say that somebody is missing', async (t) => {
+  const server = await serve(t, { env: { SHARDS: '1', TIME_FINGERPRINTS_MAX: '0' } });
+  await server.ingest([did('Login', 'ann')]);
+  await server.restart({ env: { TIME_FINGERPRINTS_MAX: '1000' } });
+  await server.ingest([did('Login', 'bob')]);
+  const { points } = await series(server, { event: 'Login' });
+  assert.deepEqual([points.at(-1).users, points.at(-1).complete], [1, false]);
 });
 
 test('an alarm closes what no question for series has closed', async (t) => {

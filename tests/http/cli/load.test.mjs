@@ -95,12 +95,30 @@ const BAD = {
   'a bad row behind lines within quotes': [`user_id,event,price,at\n"u\n1",A,,\nu2,A,x,\n`, 4, 1],
 };
 
+/** That a namespace has nothing, if it is there. */
+async function isEmpty(namespace) {
+  return !(await server.get('/v0/namespaces')).json().namespaces.includes(namespace);
+}
+
 for (const [what, [content, line, before = 3]] of Object.entries(BAD)) {
   test(`${what} stops it with the number of the line`, async (t) => {
-    const { code, path, last } = await load(t, content, ['--value', 'price', '--time', 'at', '--into', what]);
+    const isRefused = what.includes('server refuses');
+    if (!what.includes('time') && !what.includes('day')) {
+      const { code, path, last } = await load(t, content, ['--value', 'price', '--into', what]);
+      assert.equal(code, 1);
+      assert.ok(last.includes(`${path}, line ${line}: `), last);
+      assert.equal((await server.analytics(what)).users, before, 'what stands before it is loaded');
+    }
+    const { code, path, last } = await load(t, content, ['--value', 'price', '--time', 'at', '--into', `${what}, history`]);
     assert.equal(code, 1);
     assert.ok(last.includes(`${path}, line ${line}: `), last);
-    assert.equal((await server.analytics(what)).users, before, 'what stands before it is loaded');
+    if (isRefused) {
+      assert.match(last, /What was before it in time is loaded/);
+      assert.equal((await server.analytics(`${what}, history`)).users, before);
+    } else {
+      assert.match(last, /Nothing was loaded/);
+      assert.ok(await isEmpty(`${what}, history`));
+    }
   });
 }
 
@@ -326,15 +344,35 @@ test('a file with times becomes history, whatever its order: every day, week and
   await assertSeries(server, 'history', list);
 });
 
-test('history that stops at a bad row goes on where it is mended and loaded again', async (t) => {
-  const list = Array.from({ length: 60 }, (_, i) => ({ user_id: `u${i % 7}`, event: 'e', timestamp: `2022-05-${String(1 + (i * 7) % 28).padStart(2, '0')} 10:00:00` }));
-  const { code, last } = await load(t, `${csv(list.slice(0, 30))}u1,e,soon\n`, [...HISTORY, '--into', 'mended']);
+test('history with a bad row is not begun: mended and loaded again, every day is exact', async (t) => {
+  const list = Array.from({ length: 400 }, (_, i) => ({ user_id: `u${Math.floor(i / 10)}`, event: 'e', timestamp: `2022-05-${String(1 + (i * 7) % 28).padStart(2, '0')} 10:00:00` }));
+  const { code, last } = await load(t, `${csv(list.slice(0, 205))}u1,e,soon\n${csv(list.slice(205)).split('\n').slice(1).join('\n')}`, [...HISTORY, '--into', 'mended']);
   assert.equal(code, 1);
-  assert.match(last, /line 32: .*mended stays on its replay clock/);
+  assert.match(last, /line 207: .*Nothing was loaded\./);
   assert.equal((await load(t, csv(list), [...HISTORY, '--into', 'mended'])).code, 0);
-  // Days that were over by then stay as they were: what came too late counts everywhere else.
-  assert.equal((await server.analytics('mended')).users, 7);
+  await assertSeries(server, 'mended', list);
   assert.equal((await server.get('/v0/namespaces/mended')).json().clock, 'live');
+});
+
+test('history that the server stops goes on where it is mended and loaded again', async (t) => {
+  const list = Array.from({ length: 60 }, (_, i) => ({ user_id: `u${i % 7}`, event: 'e', timestamp: `2022-05-${String(1 + (i * 7) % 28).padStart(2, '0')} 10:00:00` }));
+  const { code, last } = await load(t, `${csv(list)}${'x'.repeat(300)},e,2022-05-14 11:00:00\n`, [...HISTORY, '--into', 'stopped']);
+  assert.equal(code, 1);
+  assert.match(last, /line 62: .*What was before it in time is loaded; .*stopped stays on its replay clock/);
+  assert.equal((await load(t, csv(list), [...HISTORY, '--into', 'stopped'])).code, 0);
+  await assertSeries(server, 'stopped', list);
+});
+
+test('rows of days to come are told, and the present goes on to count', async (t) => {
+  const day = (days) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
+  const list = [-3, -2, -1, 0].flatMap((days) => ['a', 'b', 'c'].map((user_id) => ({ user_id, event: 'e', timestamp: day(days) })));
+  const { code, stderr } = await load(t, csv([...list, ...['a', 'b'].map((user_id) => ({ user_id, event: 'booking', timestamp: day(100) }))]), [...HISTORY, '--into', 'ahead']);
+  assert.equal(code, 0, stderr);
+  assert.ok(stderr.includes(`2 rows are of days to come, the first in line 14 (${day(100)}): they count in no day, week or month.`), stderr);
+  await server.ingest({ event_name: 'e', user_id: 'new', namespace: 'ahead' });
+  const { points } = (await server.get(`/v0/series${query({ namespace: 'ahead', event: 'e', from: day(-3), to: day(0) })}`)).expect(200).json();
+  assert.deepEqual(points.map(({ users, complete }) => [users, complete]), [[3, true], [3, true], [3, true], [4, true]]);
+  assert.equal((await server.get('/v0/namespaces/ahead')).json().today, day(0));
 });
 
 const CLICKSTREAM = join(ROOT, '../shared/data/ecom.csv.gz');

@@ -8,7 +8,8 @@ const PARTS = [0, 1, 2, 2, 1];
 const SERIES = 31;
 
 /** The fingerprints, as BigInts, in one stored section of version 4 or 5: those of a set, and none of a counter or a series. */
-export function decodeSection(bytes) {
+export function decodeSection(row) {
+  const bytes = unpacked(row);
   const head = Buffer.from(bytes.subarray(0, 8));
   if (head.toString('latin1', 0, 3) !== 'KES' || ![4, 5].includes(head[3])) throw new Error(`not a snapshot section: ${head.toString('hex')}`);
   const reader = new Reader(bytes, 8);
@@ -19,6 +20,11 @@ export function decodeSection(bytes) {
   const bits = reader.byte();
   if (BigInt(bits) !== FINGERPRINT_BITS) throw new Error(`fingerprints of ${bits} bits`);
   return { fingerprints: reader.userSet() };
+}
+
+/** What is in a row: that of a set of a period has 512 zeros and the length in front of it, and zeros behind it. */
+export function unpacked(row) {
+  return row[0] === 0 ? row.subarray(516, 516 + Buffer.from(row).readUInt32LE(512)) : row;
 }
 
 class Reader {

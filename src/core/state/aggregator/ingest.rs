@@ -1,9 +1,13 @@
 //! What an operation asks for, and what of it is news: the way from operations to effects.
 
 #[cfg(not(feature = "browser"))]
+use super::time::is_due;
+#[cfg(not(feature = "browser"))]
 use super::undo::Undo;
 use super::{Aggregator, Change, Operation};
 use crate::core::identity::{UnlinkKey, UserKey};
+#[cfg(not(feature = "browser"))]
+use crate::core::periods::day::Day;
 use crate::core::periods::week::Week;
 use crate::core::sets::user_set::UserSet;
 use crate::core::state::combination::Combination;
@@ -185,8 +189,8 @@ impl Aggregator {
 
     /// When the occurrence was, where its day is open: never, in a page.
     #[cfg(feature = "browser")]
-    #[allow(clippy::unused_self)]
-    const fn open_time(&self, record: &Record, _: &Change<'_>) -> Option<Occurrence> {
+    #[allow(clippy::unused_self, clippy::needless_pass_by_ref_mut, reason = "as in other builds")]
+    const fn open_time(&mut self, record: &Record, _: &mut Change<'_>) -> Option<Occurrence> {
         record.time
     }
 
@@ -197,10 +201,28 @@ impl Aggregator {
         time
     }
 
+    /// Where the day should be open and is not, because the clock was ahead or series are switched off, that is noted.
     #[cfg(not(feature = "browser"))]
-    fn open_time(&self, record: &Record, change: &Change<'_>) -> Option<Occurrence> {
-        let limits = change.limits.time;
-        record.time.filter(|time| limits.fingerprints > 0 && self.is_open(time.day, change.today, limits.lateness_days))
+    fn open_time(&mut self, record: &Record, change: &mut Change<'_>) -> Option<Occurrence> {
+        let (time, limits) = (record.time?, change.limits.time);
+        if !is_due(time.day, change.today, limits.lateness_days) {
+            return None;
+        }
+        if limits.fingerprints > 0 && self.takes_day(time.day) {
+            return Some(time);
+        }
+        self.miss(time.day, change);
+        None
+    }
+
+    /// Notes that something of a day is missing, for good.
+    #[cfg(not(feature = "browser"))]
+    fn miss(&mut self, day: Day, change: &mut Change<'_>) {
+        let missed = self.series.missed();
+        if self.series.miss(day) {
+            change.undo.push(Undo::Missed(missed));
+            change.effects.push(Effect::Miss { day });
+        }
     }
 
     /// Whether the set of the day says that the user has done the event on it: then they are in all others. Where an event has
@@ -231,11 +253,7 @@ impl Aggregator {
         let units = if set == SetKey::AllUsers { Units::ALL } else { time.units };
         let first = Some(Occurrence { units, ..time }).filter(|first| first.units != Units::NONE);
         if !notes_first && first.is_some() {
-            let missed = self.series.missed();
-            if self.series.miss(time.day) {
-                change.undo.push(Undo::Missed(missed));
-                change.effects.push(Effect::Miss { day: time.day });
-            }
+            self.miss(time.day, change);
             return None;
         }
         first

@@ -62,6 +62,11 @@ fn sorted(numbers: impl Iterator<Item = (u64, u32)>, len: usize, free_bits: u32)
     sorted.into_iter().map(|both| (both & !(places - 1), (both & (places - 1)) as u32)).collect()
 }
 
+/// Whether an event of a day is to count in its periods, on a day.
+pub(super) fn is_due(day: Day, today: Day, lateness_days: i64) -> bool {
+    day.plus(lateness_days) >= today && day <= today.plus(1)
+}
+
 /// Calls `work` with the positions of those that have the same number, in their order, one number after the other.
 fn each_group(numbers: impl Iterator<Item = u64>, mut work: impl FnMut(&[(u64, u32)])) {
     let mut places: Vec<(u64, u32)> = numbers.zip(0..).collect();
@@ -135,10 +140,9 @@ impl Aggregator {
         points
     }
 
-    /// Whether a day takes events on a day.
-    pub(super) fn is_open(&self, day: Day, today: Day, lateness_days: i64) -> bool {
-        let has_closed = self.series.closed().is_some_and(|closed| day <= closed);
-        !has_closed && day.plus(lateness_days) >= today && day <= today.plus(1)
+    /// Whether a day has not closed.
+    pub(super) fn takes_day(&self, day: Day) -> bool {
+        self.series.closed().is_none_or(|closed| day > closed)
     }
 
     /// Enters the users of a group into the sets of their periods.

@@ -84,6 +84,6 @@ impl Store {
     /// Stores encoded counts.
     pub(super) fn put_counts(&self, bytes: &[u8]) -> Result<()> {
         self.sql.exec(TABLE, None)?;
-        self.put_parts("counts", 0..PARTS, bytes)
+        self.put_parts("counts", 0..PARTS, bytes, <[u8]>::to_vec)
     }
 }

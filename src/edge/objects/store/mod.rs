@@ -2,7 +2,7 @@
 //!
 //! | table | columns |
 //! |---|---|
-//! | `snapshot` | `id INTEGER` primary key = section number * 256 + part; `row BLOB`, at most 1 MiB of the section's bytes |
+//! | `snapshot` | `id INTEGER` primary key = section number * 256 + part; `row BLOB`, at most 1 MiB of the section's bytes, of a set of a period with zeros around them (`aside`) |
 //! | `journal` | `seq INTEGER` primary key; `row BLOB`, the sealed effects of a group of batches, or a part of them |
 //! | `counts` | `id INTEGER` primary key = part; `row BLOB`, of the counts of the snapshot ([`crate::core::state::counts`]) |
 //! | `setting` | `name TEXT` primary key, `value INTEGER`: `compacted_s`, when the snapshot was written, in Unix seconds; `memory_bytes`, what the state took then; `generation`, `marked_rows` and `marked`, see below; `incarnation` and `deleted`, see `deletion`; `accepted`, that older storage was, for which the namespace has no new incarnation yet |
@@ -31,6 +31,7 @@ use std::ops::Range;
 
 use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
 
+use crate::core::format::aside;
 use crate::core::format::seal::{NONCE_BYTES, Seal};
 use crate::core::settings::limits::{JOURNAL_ROWS, ROW_BYTES};
 use crate::core::state::aggregator::{Aggregator, Section};
@@ -207,8 +208,9 @@ impl Store {
                 if encoded.is_none() || is_of_period(section) {
                     erase(&self.sql, "snapshot", &format!("id >= {} AND id < {}", ids.start, ids.end))?;
                 }
+                let as_row = if is_of_period(section) { aside::pack } else { <[u8]>::to_vec };
                 if let Some(bytes) = encoded {
-                    self.put_parts("snapshot", ids, &bytes)?;
+                    self.put_parts("snapshot", ids, &bytes, as_row)?;
                 }
             }
             self.put_counts(&crate::core::state::counts::encode(state, self.generation + 1))?;
@@ -276,10 +278,10 @@ impl Store {
     }
 
     /// Stores bytes as rows of a table, in place of those that have these ids.
-    fn put_parts(&self, table: &str, ids: Range<u64>, bytes: &[u8]) -> Result<()> {
+    fn put_parts(&self, table: &str, ids: Range<u64>, bytes: &[u8], as_row: fn(&[u8]) -> Vec<u8>) -> Result<()> {
         let put = format!("INSERT OR REPLACE INTO {table}(id, row) VALUES(?, ?)");
         for (id, part) in ids.clone().zip(bytes.chunks(ROW_BYTES)) {
-            write(&self.sql, &put, vec![(id as i64).into(), part.to_vec().into()])?;
+            write(&self.sql, &put, vec![(id as i64).into(), as_row(part).into()])?;
         }
         let unused = ids.start + bytes.len().div_ceil(ROW_BYTES) as u64;
         let bindings = vec![(unused as i64).into(), (ids.end as i64).into()];

@@ -3,6 +3,7 @@
 use worker::{Error, Result, SqlStorageValue};
 
 use super::{PARTS, Store, has_table, setting};
+use crate::core::format::aside;
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::settings::limits::{JOURNAL_GROWTH, SNAPSHOT_GROWTH};
 use crate::core::state::aggregator::{Aggregator, Replay};
@@ -71,7 +72,7 @@ impl Store {
         mut work: impl FnMut(u64, &[u8]) -> std::result::Result<(), Corrupt>,
     ) -> Result<()> {
         let mut finish = |number, section: &[u8]| work(number, section).map_err(|corrupt| fail(&corrupt));
-        let (mut current, mut parts, mut section) = (None, 0, Vec::new());
+        let (mut current, mut parts, mut section, mut is_packed) = (None, 0, Vec::new(), false);
         let rows =
             self.sql.exec("SELECT id, row FROM snapshot ORDER BY id", None).map_err(|error| at("snapshot", &error))?;
         for row in rows.raw() {
@@ -92,6 +93,11 @@ impl Store {
             let Some(SqlStorageValue::Blob(bytes)) = row.get(1) else {
                 return Err(defect(Defect::Form, part));
             };
+            // A section begins with its kind, which is not 0; what follows may begin with anything.
+            is_packed = if part == 0 { aside::is_packed(bytes) } else { is_packed };
+            let unpacked = if is_packed { aside::unpack(bytes) } else { Ok(&bytes[..]) };
+            let bytes =
+                unpacked.map_err(|corrupt| fail(&snapshot::in_section(corrupt.within_nth("part", part), number)))?;
             section.reserve_exact(bytes.len());
             section.extend_from_slice(bytes);
             parts += 1;
