@@ -51,6 +51,7 @@ const NEW_USERS_A_DAY = 16;
 const CATCH_UP = 0.75;
 const KINDS = ['Visit', 'Search', 'Buy'];
 const LANES = 4;
+const TRIES = 3;
 const LIVE = 'live';
 const LIVE_SOCKETS = 8;
 const LIVE_KNOWN_USERS = 100;
@@ -83,9 +84,15 @@ const env = {
   // As long in real time as it is by default, as far as it may be.
   COMPACTION_DELAY_MS: String(Math.min(COMPACTION_DELAY_MAX_MS, COMPACTION_DELAY_MS * speed)),
 };
-const start = () => startServer({ stateDir, build: 'build/faults', env, log: (bytes) => process.stderr.write(bytes) });
+async function start() {
+  const started = await startServer({ stateDir, build: 'build/faults', env, log: (bytes) => process.stderr.write(bytes) });
+  started.exited.then(({ reason }) => say(`${new Date().toISOString()} workerd ended: ${reason}`));
+  return started;
+}
 let server = await start();
 const agents = { lanes: new Agent({ keepAlive: true, maxSockets: LANES }), live: new Agent({ keepAlive: true, maxSockets: LIVE_SOCKETS }) };
+
+const nights = [];
 
 try {
   await setClock(1);
@@ -97,10 +104,10 @@ try {
   await server.stop();
   server = await start();
   const clock = await setClock(speed);
-  const nights = [];
   for (let day = 0; day < midnights; day += 1) nights.push(await runDay(day, clock, own));
-  report(nights);
 } finally {
+  // Also what there is of a run that fails.
+  if (nights.length > 0) report(nights);
   for (const agent of Object.values(agents)) agent.destroy();
   await server.stop('SIGKILL');
   rmSync(stateDir, { recursive: true, force: true });
@@ -224,7 +231,7 @@ async function rowsWritten() {
   return Number(/^kimball_rows_written_total (\S+)$/m.exec(text)[1]);
 }
 
-function send(method, path, body, agent = agents.lanes) {
+function send(method, path, body, agent = agents.lanes, tries = TRIES) {
   const text = body === undefined ? '' : JSON.stringify(body);
   const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
   return new Promise((resolve, reject) => {
@@ -235,7 +242,8 @@ function send(method, path, body, agent = agents.lanes) {
     });
     // A kept connection may be closed as idle just when it is used again; sending twice is safe.
     outgoing.on('error', (error) => {
-      if (outgoing.reusedSocket && error.code === 'ECONNRESET') resolve(send(method, path, body, agent));
+      if (!outgoing.reusedSocket) say(`${new Date().toISOString()} ${method} ${path}: ${error.message}`);
+      if (error.code === 'ECONNRESET' && tries > 1) resolve(send(method, path, body, agent, tries - 1));
       else reject(error);
     });
     outgoing.end(text);
