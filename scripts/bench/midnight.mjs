@@ -17,7 +17,7 @@
 // time, because the runtime closes what is idle after 10 to 20 real seconds. OPEN_SHARDS_MAX is not set, because what it does waits by this clock.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -157,8 +157,11 @@ async function window() {
   const rowsBefore = await rowsWritten();
   const most = { descriptors: 0, mib: 0 };
   const look = () => {
+    // A process that has ended has neither; who sends the load notices it.
+    if (!existsSync(`/proc/${server.pid}/fd`)) return;
     most.descriptors = Math.max(most.descriptors, readdirSync(`/proc/${server.pid}/fd`).length);
-    most.mib = Math.max(most.mib, Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))[1]) / 1_024);
+    const kib = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))?.[1] ?? 0;
+    most.mib = Math.max(most.mib, Number(kib) / 1_024);
   };
   look();
   const sampling = setInterval(look, SAMPLE_MS);
