@@ -29,7 +29,7 @@ test('make bench-limit: every kind of load is answered by the product and by the
 
 test('make bench-midnight: every shard closes its day at midnight, beside live traffic', { timeout: 120_000 }, async () => {
   const { stdout } = await promisify(execFile)(process.execPath, [
-    join(ROOT, 'scripts/bench/midnight.mjs'), '--namespaces', '4', '--midnights', '1', '--speed', '4800', '--rate', '20',
+    join(ROOT, 'scripts/bench/midnight.mjs'), '--namespaces', '4', '--midnights', '1', '--speed', '2400', '--rate', '20',
   ]);
   const [row] = stdout.split('\n').filter((line) => /^│ \d/.test(line)).map((line) => line.split('│').map((cell) => cell.trim()));
   const [, midnight, closed, ...numbers] = row;
