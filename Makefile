@@ -40,7 +40,7 @@ TEST_CONCURRENCY := 2
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help openapi install built build build-faults pkg pkg-size start demo load test test-core test-wasm test-http test-pkg test-e2e \
-	test-dashboard fuzz audit deploy-check deploy bench bench-peers bench-limit bench-databases bench-accuracy bench-growth bench-year bench-storage bench-hostile flood soak bill clean
+	test-dashboard fuzz audit deploy-check deploy bench bench-peers bench-limit bench-databases bench-accuracy bench-growth bench-year bench-storage bench-hostile bench-midnight flood soak bill clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -156,6 +156,10 @@ bench-storage: $(NODE_MODULES) build/.stamp build/assets.stamp ## Print what is 
 
 bench-hostile: $(NODE_MODULES) build/.stamp build/assets.stamp ## Print what one hostile client does to the times of an honest one (ARGS="--seconds 2")
 	node scripts/bench/hostile.mjs $(ARGS)
+
+bench-midnight: $(NODE_MODULES) build/faults/.stamp build/assets.stamp ## Print what midnights do to a server of 4,000 shards, in some 13 minutes (ARGS="--namespaces 20 --speed 3600")
+	@scripts/tools/require.sh node
+	node scripts/bench/midnight.mjs $(ARGS)
 
 flood: $(NODE_MODULES) build/.stamp build/assets.stamp ## Flood a server with everything that could make it grow, and print its memory (ARGS="--scale 0.1")
 	node scripts/bench/flood.mjs $(ARGS)

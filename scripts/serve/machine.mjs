@@ -8,7 +8,11 @@ const SHARD_DESCRIPTORS = 3;
 const OTHER_DESCRIPTORS = 64;
 /** Bounds of OPEN_SHARDS_MAX here; `src/core/settings/limits.rs` has those of the Worker. */
 const OPEN_SHARDS_MIN = 4;
-const OPEN_SHARDS_MAX = 100_000;
+/**
+ * All databases of a process share the 512 MiB that workerd gives SQLite, and beyond that everything fails for want of memory. An open
+ * shard of a few hundred users takes some 220 KiB of it, a larger one up to 2 MiB more for pages; half is left to what alarms open.
+ */
+const OPEN_SHARDS_MAX = 1_000;
 /** Below this nothing starts: there would be none for connections. */
 export const DESCRIPTORS_MIN = 128;
 /** Below this the start warns. */
@@ -24,8 +28,8 @@ export function limits() {
 }
 
 /**
- * How a number of descriptors is shared out: a third is for open shards, a third for connections, and a third is for what
- * comes beside that, because alarms open shards that nobody asked for.
+ * How a number of descriptors is shared out: a third is for open shards, as far as there is memory for them, a third for connections,
+ * and a third is for what comes beside that, because alarms open shards that nobody asked for.
  */
 export function shareOut(descriptors) {
   const third = (Math.min(descriptors, Number.MAX_SAFE_INTEGER) - OTHER_DESCRIPTORS) / 3;

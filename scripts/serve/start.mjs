@@ -175,7 +175,7 @@ function printSummary({ url, version, host, stateDir, env, authByDefault, descri
     lines.push(['warning', `more connections end workerd for a moment; ulimit -n should be ${DESCRIPTORS_ADVISED} or more`]);
   }
   if (Number(env.OPEN_SHARDS_MAX) > openShardsMax) {
-    lines.push(['warning', `OPEN_SHARDS_MAX is more than ${openShardsMax}, for which there are descriptors`]);
+    lines.push(['warning', `OPEN_SHARDS_MAX is more than ${openShardsMax}, for which there are descriptors and memory`]);
   }
   if (env.API_AUTH === 'disable') lines.splice(2, 0, ['hosts', describeHosts(env)]);
   if (env.API_AUTH === 'disable' && !local) lines.push(['warning', `anyone who reaches ${host} can read and write`]);

@@ -91,7 +91,7 @@ pub enum Endpoint {
     #[cfg(feature = "faults")]
     Compact,
     #[cfg(feature = "faults")]
-    ShiftClock,
+    SetClock,
     #[cfg(feature = "faults")]
     ShiftVersion,
 }
@@ -185,7 +185,7 @@ pub const ROUTES: &[Route] = &[
     #[cfg(feature = "faults")]
     post("/faults/compact", Scope::Admin, Endpoint::Compact),
     #[cfg(feature = "faults")]
-    post("/faults/clock", Scope::Admin, Endpoint::ShiftClock),
+    post("/faults/clock", Scope::Admin, Endpoint::SetClock),
     #[cfg(feature = "faults")]
     post("/faults/version", Scope::Admin, Endpoint::ShiftVersion),
 ];

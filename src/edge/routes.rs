@@ -157,7 +157,7 @@ async fn dispatch(
         #[cfg(feature = "faults")]
         Endpoint::Compact => health::compact(call).await,
         #[cfg(feature = "faults")]
-        Endpoint::ShiftClock => health::shift_clock(&call),
+        Endpoint::SetClock => health::set_clock(&call),
         #[cfg(feature = "faults")]
         Endpoint::ShiftVersion => health::shift_version(&call),
     }

@@ -42,7 +42,7 @@ thread_local! {
 }
 
 #[cfg(feature = "faults")]
-pub use injected::{compact, inspect, shift_clock, shift_version};
+pub use injected::{compact, inspect, set_clock, shift_version};
 
 #[cfg(feature = "faults")]
 mod injected {
@@ -63,9 +63,11 @@ mod injected {
         Reply::json(&ask(&call, &Inspect).await?)
     }
 
-    /// POST /faults/clock: sets this isolate's clock so many milliseconds ahead, or back.
-    pub fn shift_clock(call: &Call<'_>) -> Result<Reply, ApiError> {
-        clock::shift(call.query.get("offset_ms")?.and_then(|text| text.parse().ok()).unwrap_or(0));
+    /// POST /faults/clock: sets this isolate's clock so many milliseconds ahead, or back, and to a speed.
+    pub fn set_clock(call: &Call<'_>) -> Result<Reply, ApiError> {
+        let offset_ms = call.query.get("offset_ms")?.and_then(|text| text.parse().ok()).unwrap_or(0);
+        let speed = call.query.get("speed")?.and_then(|text| text.parse().ok()).unwrap_or(1);
+        clock::set(offset_ms, speed);
         Ok(Reply::no_content())
     }
 

@@ -79,8 +79,8 @@ impl Alarm {
 
     async fn set(&self, storage: &Storage, due_ms: u64) -> Outcome<()> {
         self.0.set(Some(due_ms));
-        let after_ms = due_ms.saturating_sub(clock::now_ms()) as i64;
-        storage.set_alarm(after_ms).await.map_err(|error| failed(&error)).inspect_err(|_| self.0.set(None))?;
+        let after_ms = clock::in_runtime_ms(due_ms.saturating_sub(clock::now_ms()));
+        storage.set_alarm(after_ms as i64).await.map_err(|error| failed(&error)).inspect_err(|_| self.0.set(None))?;
         // Setting one is billed as a row.
         record::wrote(1);
         Ok(())

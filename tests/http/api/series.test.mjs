@@ -356,3 +356,23 @@ test('an alarm closes what no question for series has closed', async (t) => {
   while (sets() > 0 && Date.now() < deadline) await new Promise((resolve) => { setTimeout(resolve, 100); });
   assert.equal(sets(), 0);
 });
+
+test('on a clock that runs faster an alarm closes the day in as much less time, and not before midnight', async (t) => {
+  const { server, day } = await withClock(t, { env: { SHARDS: '1', COMPACTION_DELAY_MS: '3600000', LATENESS_DAYS: '0' } });
+  const speed = 7_200;
+  const daySets = () => tables(server.stateDir, 'snapshot').flatMap(({ rows }) => rows)
+    .map(({ rowid, values: [id] }) => Math.floor((id ?? rowid) / 256))
+    .filter((number) => [3, 4].includes(Math.floor(number / 2 ** 38)) && number % 2 ** 24 < 2 ** 22).length;
+  const present = async () => (await server.get('/v0/namespaces/default')).expect(200).json().today;
+  const evening = Date.parse(day(0)) + 18 * 3_600_000;
+  const start = Date.now();
+  (await server.post(`/faults/clock?offset_ms=${evening - start}&speed=${speed}`)).expect(204);
+  await server.ingest([did('Login', 'ann')]);
+  (await server.post('/faults/compact?namespace=default&index=0')).expect(204);
+  assert.equal(daySets(), 2);
+  assert.equal(await present(), day(0));
+  while (daySets() > 0 && Date.now() - start < 20_000) await new Promise((resolve) => { setTimeout(resolve, 50); });
+  const took = Date.now() - start;
+  assert.ok(took >= 6 * 3_600_000 / speed && took < 20_000, `${took} ms`);
+  assert.equal(await present(), day(1));
+});

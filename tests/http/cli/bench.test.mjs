@@ -26,3 +26,13 @@ test('make bench-limit: every kind of load is answered by the product and by the
     assert.match(ratio, /^\d+ %$/);
   }
 });
+
+test('make bench-midnight: every shard closes its day at midnight, beside live traffic', { timeout: 120_000 }, async () => {
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    join(ROOT, 'scripts/bench/midnight.mjs'), '--namespaces', '4', '--midnights', '1', '--speed', '2400', '--rate', '20',
+  ]);
+  const [row] = stdout.split('\n').filter((line) => /^│ \d/.test(line)).map((line) => line.split('│').map((cell) => cell.trim()));
+  const [, midnight, closed, ...numbers] = row;
+  assert.deepEqual([midnight, closed], ['2026-11-29', '16']);
+  for (const number of numbers.slice(0, -1).flatMap((cell) => cell.replaceAll(',', '').split(' / '))) assert.ok(Number(number) > 0, row.join());
+});

@@ -9,6 +9,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
+import { shareOut } from '../../../scripts/serve/machine.mjs';
 import { supervise } from '../../../scripts/serve/supervise.mjs';
 import { Client } from '../harness/client.mjs';
 import { until } from '../harness/deadline.mjs';
@@ -165,6 +166,10 @@ test('too little address space, and too few descriptors, are one line', async (t
 test('more open shards than there are descriptors for is a warning', async (t) => {
   const { script } = await started(t, { shell: 'ulimit -n 4096', env: { OPEN_SHARDS_MAX: '1000' } });
   assert.match(script.output.stdout, /warning +OPEN_SHARDS_MAX is more than 448/);
+});
+
+test('however many descriptors there are, no more shards are open than the runtime has memory for', () => {
+  assert.deepEqual([4_096, 65_536, Infinity].map((descriptors) => shareOut(descriptors).openShardsMax), [448, 1_000, 1_000]);
 });
 
 test('who reads its output may go', async (t) => {
