@@ -9,7 +9,6 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 
 import Table from 'cli-table3';
 
@@ -33,12 +32,11 @@ const ROWS_OF_AN_ALARM = 3;
 const ROWS_OF_A_MARK = 3;
 // As src/core/settings/limits.rs has it.
 const COMPACTION_ROWS = 4;
-const PACED_BATCHES = 400;
+const PACED_BATCHES = 2_000;
+const JOURNAL_ROWS = 100;
 // As long as no day closes: what closings write is counted apart.
 const PACED_DAYS = 7;
 const STREAM_DAYS = 28;
-const ALARM_MS = 10;
-const POLL_MS = 20;
 const prices = JSON.parse(readFileSync(join(ROOT, 'scripts/bench/prices.json'), 'utf8'));
 
 const raw = stream();
@@ -116,7 +114,7 @@ function batches(events, size) {
   return Array.from({ length: Math.ceil(events.length / size) }, (_, nth) => events.slice(nth * size, (nth + 1) * size));
 }
 
-/** Requests and rows of a stream without alarms; and the rows of a compaction, where an alarm follows every row of the journal. */
+/** Requests and rows of a stream without alarms, and the rows of a compaction. */
 async function measure(events, size) {
   const all = batches(events, size);
   const paced = Math.min(PACED_BATCHES, Math.ceil((all.length * PACED_DAYS) / STREAM_DAYS));
@@ -133,31 +131,16 @@ async function measure(events, size) {
     }
     return { requests: all.length, objectRequests: await metric(server, 'kimball_shard_batches_total'), journalRows: await journalRows(), pacedRows, cpuMs: cpuMs(server) - before };
   });
-  const rowsPerCompaction = await withServer({ COMPACTION_DELAY_MS: String(ALARM_MS), LATENESS_DAYS: String(PACED_DAYS) }, async (server) => {
+  // Compacted by the number of its rows, of which an alarm would wait for more.
+  const journalRowsMax = Math.max(1, Math.min(JOURNAL_ROWS, Math.floor(dense.pacedRows / SHARDS / 4)));
+  const rowsPerCompaction = await withServer({ COMPACTION_DELAY_MS: '3600000', JOURNAL_ROWS_MAX: String(journalRowsMax), LATENESS_DAYS: String(PACED_DAYS) }, async (server) => {
     const client = new Client(server.url);
     await client.beginReplay('default');
-    for (const batch of all.slice(0, paced)) {
-      await client.postEvents(batch);
-      await untilQuiet(server);
-    }
-    const compactions = await metric(server, 'kimball_shard_compaction_duration_seconds_count');
-    const marks = dense.pacedRows - compactions;
-    const other = dense.pacedRows * (1 + ROWS_OF_AN_ALARM) + marks * ROWS_OF_A_MARK;
-    return ((await metric(server, 'kimball_rows_written_total')) - other) / compactions;
+    for (const batch of all.slice(0, paced)) await client.postEvents(batch);
+    const written = (await metric(server, 'kimball_rows_written_total')) - ROWS_OF_A_NEW_SHARD * SHARDS - dense.pacedRows;
+    return written / (await metric(server, 'kimball_shard_compaction_duration_seconds_count'));
   });
   return { ...dense, rowsPerCompaction };
-}
-
-/** Resolves once no rows are written any more: every shard that was written to has had its alarm. */
-async function untilQuiet(server) {
-  let [last, quiet] = [-1, 0];
-  await delay(2 * ALARM_MS);
-  while (quiet < 2) {
-    await delay(POLL_MS);
-    const rows = await metric(server, 'kimball_rows_written_total');
-    quiet = rows === last ? quiet + 1 : 0;
-    last = rows;
-  }
 }
 
 /** What a month costs in which all of this happens so many times. */

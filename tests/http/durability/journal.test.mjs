@@ -188,6 +188,18 @@ test('a journal that is a day old is compacted by a write or a read, however sho
   assert.deepEqual(await counts(server), { users: USERS + 4, Visit: USERS + 4 });
 });
 
+test('the journal of a small state is gone within the hour, also where nobody asks the shard', { timeout: 60_000 }, async (t) => {
+  const server = await serve(t, { env: { SHARDS: '1', COMPACTION_DELAY_MS: '50' }, build: FAULTS });
+  await server.ingest(visits(0, 1));
+  await until('the first compaction', async () => await compactions(server) === 1);
+  (await server.post('/faults/clock?offset_ms=0&speed=900')).expect(204);
+  await server.ingest(visits(1, 1));
+  // Four seconds are an hour. The metrics ask no shard that is open.
+  await until('a compaction', async () => await compactions(server) === 2);
+  assert.equal((await server.shard()).journal_rows, 0);
+  assert.deepEqual(await counts(server), { users: 2, Visit: 2 });
+});
+
 test('a shard that is closed with a short journal is marked, and leaves the alarm for when it is old', { timeout: 60_000 }, async (t) => {
   const server = await grown(t, LATER, { OPEN_SHARDS_MAX: '4' });
   await server.ingest(visits(USERS, 1));

@@ -187,7 +187,7 @@ impl UserSet {
     }
 
     /// Makes much room for so many insertions, as far as that takes at most `growth_bytes`. A set that is soon gone is laid anew less
-    /// often so than if it grew by quarters, and insertions take half of the time in slots of which a third or more are unused.
+    /// often so than if it grew by quarters, and insertions take two thirds of the time in slots of which a quarter or more are unused.
     #[cfg(not(feature = "browser"))]
     pub(crate) fn reserve(&mut self, insertions: u64, growth_bytes: usize) {
         let Some(slots) = self.roomy_slots(insertions) else {

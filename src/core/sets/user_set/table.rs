@@ -98,10 +98,10 @@ impl Table {
         Some(next_slots(self.slots())).filter(|&slots| slots <= slots_max(Self::slots_for(self.len() + 1)))
     }
 
-    /// The least size of which `len` fingerprints use at most five eighths.
+    /// The least size of which `len` fingerprints use at most three quarters.
     #[cfg(not(feature = "browser"))]
     pub(super) const fn roomy_slots_for(len: u64) -> usize {
-        (len as usize * 8 / 5).next_multiple_of(BLOCK_SLOTS)
+        (len as usize * 4 / 3).next_multiple_of(BLOCK_SLOTS)
     }
 
     /// The least size that takes `len` fingerprints by count (a long last cluster may want the next one).
