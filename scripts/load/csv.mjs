@@ -7,6 +7,7 @@ import { toRfc3339 } from './times.mjs';
 
 // A quote that is never closed would otherwise take in the rest of the file.
 const RECORD_CHARS_MAX = 1 << 20;
+const JSON_START = /^\ufeff?\s*(\{|\[\s*\{)/;
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /** Something in the file, or about one line of it, that cannot be loaded. */
@@ -73,6 +74,7 @@ export class EventFile {
     parser.on('error', (error) => { broken ??= error; });
     try {
       for await (const chunk of this.#file.utf8()) {
+        if (lastLine === 0 && JSON_START.test(chunk.subarray(0, 100).toString())) throw new BadRow(1, 'this is JSON, and only CSV with a header line is read');
         await new Promise((done) => { parser.write(chunk, done); });
         yield* this.#events(records);
         if (broken) throw broken;

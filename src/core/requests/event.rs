@@ -85,9 +85,10 @@ pub(super) fn add_event(
     value.map_or(Ok(()), check_value).map_err(|fault| BadRequest::Field { index, field: "value", fault })?;
     let day = match datetime {
         Scalar::Absent => None,
-        Scalar::Text(text) => match chrono::DateTime::parse_from_rfc3339(text) {
-            Ok(time) => Some(Day::of_unix_s(time.timestamp())),
-            Err(_) => return invalid("datetime", "must be an RFC 3339 date and time"),
+        // The library takes a sign of minus that RFC 3339 does not have.
+        Scalar::Text(text) => match chrono::DateTime::parse_from_rfc3339(text).ok().filter(|_| text.is_ascii()) {
+            Some(time) => Some(Day::of_unix_s(time.timestamp())),
+            None => return invalid("datetime", "must be an RFC 3339 date and time"),
         },
         _ => return invalid("datetime", "must be an RFC 3339 date and time"),
     };

@@ -128,11 +128,11 @@ fn name(value: Option<&Json>, limits: &RequestLimits, place: impl Fn() -> String
 fn rollout(fields: &BTreeMap<String, Json>, now: i64) -> Result<Option<NewRollout>, BadRequest> {
     let time = |field: &'static str| match scalar(fields, field) {
         Scalar::Absent => Ok(None),
-        Scalar::Text(text) => match DateTime::parse_from_rfc3339(&text) {
+        Scalar::Text(text) => match DateTime::parse_from_rfc3339(&text).ok().filter(|_| text.is_ascii()) {
             // Its offset can move a time out of them.
-            Ok(time) if YEARS.contains(&time.to_utc().year()) => Ok(Some(time.timestamp())),
-            Ok(_) => Err(wrong(field, "must lie in the years 0000 to 9999, in UTC")),
-            Err(_) => Err(wrong(field, "must be an RFC 3339 date and time")),
+            Some(time) if YEARS.contains(&time.to_utc().year()) => Ok(Some(time.timestamp())),
+            Some(_) => Err(wrong(field, "must lie in the years 0000 to 9999, in UTC")),
+            None => Err(wrong(field, "must be an RFC 3339 date and time")),
         },
         _ => Err(wrong(field, "must be an RFC 3339 date and time")),
     };

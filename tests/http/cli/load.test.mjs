@@ -132,6 +132,8 @@ test('what cannot be loaded at all is one line', async (t) => {
     [await run(t, 'load/load.mjs', { args: [join(directory, 'missing.csv'), '--url', server.url.origin] }), /missing\.csv/],
     [await run(t, 'load/load.mjs', { args: [] }), /FILE/],
     [await load(t, gzipSync(csv(rows)).subarray(0, 400), []), /line \d+/],
+    [await load(t, '{"user_id": "ann", "event": "A"}\n{"user_id": "bob", "event": "A"}\n'), /line 1: this is JSON, and only CSV/],
+    [await load(t, '[\n  {"user_id": "ann", "event": "A"}\n]\n'), /line 1: this is JSON, and only CSV/],
   ];
   for (const [{ code, stderr }, pattern] of cases) {
     assert.equal(code, 1, stderr);
