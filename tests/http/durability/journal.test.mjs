@@ -84,9 +84,14 @@ test('what a trickle changes decides, not what else the shard holds', { timeout:
   // Users who are known do something else: its set is small, and the one of all users stays as it is.
   await server.ingest(visits(0, 10, 'Cart'));
   await server.restart({ env: { COMPACTION_DELAY_MS: '50' } });
-  for (let nth = 10; nth < 40; nth += 1) await server.ingest(visits(nth, 1, 'Cart'));
-  await until('a compaction', async () => (await server.shard()).journal_rows === 0);
-  assert.deepEqual(await counts(server), { users: USERS, Visit: USERS, Cart: 40 });
+  let carts = 10;
+  await until('a compaction', async () => {
+    await server.ingest(visits(carts, 1, 'Cart'));
+    carts += 1;
+    return await compactions(server) > 0;
+  });
+  assert.ok(carts < 100, `${carts}`);
+  assert.deepEqual(await counts(server), { users: USERS, Visit: USERS, Cart: carts });
 });
 
 test('a journal that stays survives any end, has an alarm for when it is old, and is counted without a load', { timeout: 60_000 }, async (t) => {
@@ -191,11 +196,12 @@ test('a journal that is a day old is compacted by a write or a read, however sho
 test('the journal of a small state is gone within the hour, also where nobody asks the shard', { timeout: 60_000 }, async (t) => {
   const server = await serve(t, { env: { SHARDS: '1', COMPACTION_DELAY_MS: '50' }, build: FAULTS });
   await server.ingest(visits(0, 1));
-  await until('the first compaction', async () => await compactions(server) === 1);
-  (await server.post('/faults/clock?offset_ms=0&speed=900')).expect(204);
+  await until('the first compaction', async () => await compactions(server) >= 1);
+  const before = await compactions(server);
+  (await server.post('/faults/clock?offset_ms=0&speed=600')).expect(204);
   await server.ingest(visits(1, 1));
-  // Four seconds are an hour. The metrics ask no shard that is open.
-  await until('a compaction', async () => await compactions(server) === 2);
+  // Six seconds are an hour. The metrics ask no shard that is open.
+  await until('a compaction', async () => await compactions(server) > before);
   assert.equal((await server.shard()).journal_rows, 0);
   assert.deepEqual(await counts(server), { users: 2, Visit: 2 });
 });
