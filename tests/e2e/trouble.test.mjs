@@ -3,18 +3,9 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 
-import { codes, createWorld, until } from './harness/world.mjs';
+import { codes, createWorld, flush, ones, track, until } from './harness/world.mjs';
 
 const world = await createWorld({ after });
-
-/** Tracks events of a user and waits until they are queued: what equals the one just before it is left out. */
-const track = (page, names, user = 'ann') => page.evaluate(async ([events, id]) => {
-  globalThis.client.identify(id);
-  for (const event of events) globalThis.client.track(event);
-  await globalThis.client.track(events.at(-1));
-}, [names, user]);
-const flush = (page) => page.evaluate(() => globalThis.client.flush());
-const ones = (names) => Object.fromEntries(names.map((name) => [name, 1]));
 
 test('offline, a reload, and back', async (context) => {
   const browser = await world.context(context);

@@ -56,7 +56,7 @@ export async function createWorld(scope) {
     const isPost = request.method === 'POST';
     const { events, kept } = isPost ? JSON.parse(body) : { events: [] };
     const post = { at: Date.now(), body: body.toString(), events, kept };
-    const cors = { 'access-control-allow-origin': '*', 'access-control-expose-headers': 'retry-after, kimball-keep' };
+    const cors = { 'access-control-allow-origin': '*', 'access-control-expose-headers': 'retry-after, kimball-keep, kimball-epoch' };
     const answered = isPost || request.method === 'GET' ? state.answer?.(post, request) : null;
     if (isPost) posts.push(post);
     const instead = await answered;
@@ -128,6 +128,8 @@ export async function createWorld(scope) {
     },
     /** Deletes what this path names. */
     remove: async (path) => (await server.request('DELETE', path, authorized)).expect(204),
+    /** Another server, as it is set up by default: its ingest tokens may not make goals. */
+    strict: () => serve(scope, { env: { API_AUTH: '', API_TOKENS: TOKENS.admin, INGEST_TOKENS: TOKENS.ingest, ALLOWED_ORIGINS: '*' } }),
     analytics: (namespace) => server.analytics(namespace, authorized),
     authorized,
   };
@@ -141,3 +143,12 @@ const start = (page, url, namespace, options) => page.evaluate(async ([settings]
 
 /** Codes of what a client has reported. */
 export const codes = (page) => page.evaluate(() => globalThis.errors.map(([code]) => code));
+
+/** Tracks events of a user and waits until they are queued: what equals the one just before it is left out. */
+export const track = (page, names, user = 'ann') => page.evaluate(async ([events, id]) => {
+  globalThis.client.identify(id);
+  for (const event of events) globalThis.client.track(event);
+  await globalThis.client.track(events.at(-1));
+}, [names, user]);
+export const flush = (page) => page.evaluate(() => globalThis.client.flush());
+export const ones = (names) => Object.fromEntries(names.map((name) => [name, 1]));
