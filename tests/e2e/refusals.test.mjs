@@ -189,12 +189,15 @@ test('another epoch of the server has every tab forget, a smaller one too', asyn
 });
 
 test('Retry-After beyond what a timer can wait is waited for', async (context) => {
-  const page = await world.page(await world.context(context), 'long');
+  const counting = 'const wait = setTimeout; globalThis.timers = 0; globalThis.setTimeout = (...args) => { globalThis.timers += 1; return wait(...args); };';
+  const page = await world.page(await world.context(context, counting), 'long');
   world.state.answer = ({ events }) => (events.length ? { status: 503, headers: { 'retry-after': '3000000' } } : null);
   await track(page, ['a']);
   await until('it is refused', () => world.posts.length === 1);
+  const before = await page.evaluate(() => globalThis.timers);
   await pause(1_500);
   assert.equal(world.posts.length, 1);
+  assert.ok(await page.evaluate(() => globalThis.timers) - before < 20, 'it looks at its watch all the time');
 });
 
 test('a clock that is set back does not prolong a pause', async (context) => {
