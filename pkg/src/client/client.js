@@ -10,8 +10,9 @@ import { LOAD_MS } from './limits.js';
 import { readOptions } from './options.js';
 import { post } from './request.js';
 
-export function createClient(given) {
-  const options = readOptions(given);
+/** `importParts` loads what is behind the shell, unless an option says how. */
+export function createClient(given, importParts) {
+  const options = readOptions(given, importParts);
   const closing = new AbortController();
   const consent = createConsent(options, closing.signal);
   const departures = createDepartures(options.server);

@@ -10,9 +10,9 @@ const DEFAULTS = {
 };
 
 /** What is undefined has its default. `server` is the address of the server, without a slash at its end. */
-export function readOptions(given) {
-  const options = { ...DEFAULTS };
-  for (const name in given) options[name] = given[name] ?? DEFAULTS[name];
+export function readOptions(given, parts) {
+  const options = { ...DEFAULTS, parts };
+  for (const name in given) options[name] = given[name] ?? options[name];
   return { ...options, server: serverOf(options.url ?? '') };
 }
 
@@ -20,13 +20,13 @@ export function readOptions(given) {
 function serverOf(url) {
   const { document, location } = globalThis;
   const base = document?.baseURI ?? location?.href;
-  const text = typeof url === 'string' || url instanceof URL ? `${url}` : '?:';
-  if (!base && !/^[^/?#]*:/.test(text)) return undefined;
   try {
-    const { protocol, origin, pathname } = new URL(text || '/', base);
-    if (/^https?:$/.test(protocol)) return (origin + pathname).replace(/\/+$/, '');
+    if (typeof url !== 'string' && !(url instanceof URL)) throw url;
+    if (!base && !/^[^/?#]*:/.test(url)) return undefined;
+    const { protocol, origin, pathname } = new URL(url || '/', base);
+    if (!/^https?:$/.test(protocol)) throw url;
+    return (origin + pathname).replace(/\/+$/, '');
   } catch {
-    // Said below.
+    throw new TypeError(`kimball-edge: the option url is no address of a server: ${url}`);
   }
-  throw new TypeError(`kimball-edge: the option url is no address of a server: ${text === '?:' ? typeof url : text}`);
 }

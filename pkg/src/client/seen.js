@@ -135,7 +135,10 @@ export function createSeen(isWanted, limits, report) {
         past.olderBytes = undefined;
         news = ofOlder && (news === 'order' ? news : ofOlder);
       }
-      if (past.younger.isSaturated) age();
+      if (past.younger.isSaturated) {
+        age();
+        record(past.younger, event);
+      }
       return news;
     },
 

@@ -46,14 +46,15 @@ export async function createWorld(scope) {
   });
   const browser = await browse(scope);
   const posts = []; // what reached the proxy: { at, status, events, kept, body }
-  const state = { answer: null, policy: null, hold: null, keep: null };
+  const state = { answer: null, policy: null, hold: null, keep: null, preflightMs: 0 };
 
-  /** `state.answer(post)` may answer in the server's place with { status, headers, body }, or cut the connection with 'cut'; it may be late. Answers say that pages have to keep `state.keep`, if it is set. */
+  /** `state.answer(post)` may answer in the server's place with { status, headers, body }, or cut the connection with 'cut'; it may be late. Answers say that pages have to keep `state.keep`, if it is set; those to preflights come after `state.preflightMs`. */
   const proxy = await listen(scope, async (request, response) => {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
     const body = Buffer.concat(chunks);
     const isPost = request.method === 'POST';
+    if (request.method === 'OPTIONS' && state.preflightMs) await new Promise((resolve) => { setTimeout(resolve, state.preflightMs); });
     const { events, kept } = isPost ? JSON.parse(body) : { events: [] };
     const post = { at: Date.now(), body: body.toString(), events, kept };
     const cors = { 'access-control-allow-origin': '*', 'access-control-expose-headers': 'retry-after, kimball-keep, kimball-epoch' };
@@ -107,7 +108,7 @@ export async function createWorld(scope) {
     /** A browser of its own, with nothing stored; `init` runs before every page. */
     async context(test, init) {
       posts.length = 0;
-      Object.assign(state, { answer: null, policy: null, hold: null, scripts: null, keep: null });
+      Object.assign(state, { answer: null, policy: null, hold: null, scripts: null, keep: null, preflightMs: 0 });
       const context = await browser.newContext();
       if (init) await context.addInitScript(init);
       test.after(() => context.close());
