@@ -44,9 +44,10 @@ async function build() {
   }
   const targetDirectory = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target');
   bindgen('page', join(targetDirectory, TARGET, PROFILE, 'kimball_edge.wasm'), WORK, 'glue');
-  run(WASM_OPT, [join(WORK, 'glue_bg.wasm'), '-Oz', '--converge', '--strip-debug', '--strip-producers', '--strip-target-features',
-    ...WASM_FEATURES, '-o', join(WORK, 'small.wasm')]);
-  const names = ask(WASM_OPT, join(WORK, 'small.wasm'), '--minify-imports-and-exports-and-modules', ...WASM_FEATURES,
+  // Taken apart and put together anew in between, it is half a kilobyte smaller.
+  run(WASM_OPT, [join(WORK, 'glue_bg.wasm'), '-Oz', '--flatten', '--rereloop', '-Oz', '-Oz', '--converge', '--strip-debug',
+    '--strip-producers', '--strip-target-features', ...WASM_FEATURES, '-o', join(WORK, 'small.wasm')]);
+  const names = ask(WASM_OPT, join(WORK, 'small.wasm'), '-Oz', '--minify-imports-and-exports-and-modules', ...WASM_FEATURES,
     '-o', join(DIST, 'aggregator.wasm'));
   rename(join(WORK, 'glue.js'), JSON.parse(names));
   await bundle(DIST, join(WORK, 'glue.js'));

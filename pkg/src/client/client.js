@@ -8,7 +8,7 @@ import { createDepartures } from './departures.js';
 import { createIdentity } from './identity.js';
 import { LOAD_MS } from './limits.js';
 import { readOptions } from './options.js';
-import { post } from './request.js';
+import { postLast } from './request.js';
 
 /** `importParts` loads what is behind the shell, unless an option says how. */
 export function createClient(given, importParts) {
@@ -79,7 +79,7 @@ export function createClient(given, importParts) {
     if (outbox) return outbox.leave(events);
     if (events.length) departures.note();
     const { rows, body } = batchOf(events.filter((event) => event.user_id).map((event) => [event, event]), Infinity, options.preAggregate || 'order');
-    if (rows.length) post(options, body, { keepalive: true }).catch(() => {});
+    if (rows.length) postLast(options, body, true).catch(() => {});
   }
 
   /** Whether there is anything to be done with calls; those to a client that is closed are reported. */

@@ -3,9 +3,9 @@
 import { batchOf } from './batch.js';
 import { NAMED_REFUSALS_MAX, SEND_LOCK_MS, TIMEOUT_MS, TIMER_MS_MAX } from './limits.js';
 import { createPace } from './pace.js';
-import { post } from './request.js';
+import { post, postLast } from './request.js';
 import { QUEUED, REFUSED } from './states.js';
-import { POSTPONED, SUSPECTED, verdictOf } from './verdict.js';
+import { POSTPONED, SETTLED, SUSPECTED, verdictOf } from './verdict.js';
 
 /** What comes after a batch. */
 const MORE = 'more';
@@ -21,6 +21,8 @@ export function createDelivery(options, queue, presence, report) {
   const pace = createPace();
   /** Bytes that are in requests now. */
   let flying = 0;
+  /** Whether the server takes the requests of pages that go; one of an earlier version says nothing of it. */
+  let takesPlain = true;
   /** The most of the next request: fewer after a refusal whose reason nobody knows. */
   let eventsMax = batchEvents;
   /** Among so many of the oldest is one that the server refuses. */
@@ -33,22 +35,28 @@ export function createDelivery(options, queue, presence, report) {
   let timer;
   let due = Infinity;
 
-  async function request(body, keepalive) {
+  async function request(body) {
     const late = new AbortController();
     const deadline = setTimeout(() => late.abort(new Error('the request takes too long')), TIMEOUT_MS);
     try {
-      const response = await post(options, body, { keepalive, signal: late.signal });
+      // All pages of an origin share what may outlive them: what has failed once does without.
+      const response = await post(options, body, { keepalive: !pace.hasFailed(), signal: late.signal });
       return { response, text: await response.text() };
     } finally {
       clearTimeout(deadline);
     }
   }
 
-  /** Sends one batch; fails where it stays queued. */
-  async function send({ rows, bytes, body }, keepalive) {
+  async function requestLast(body) {
+    const response = await postLast(options, body, takesPlain);
+    return { response, text: await response.text() };
+  }
+
+  /** Sends one batch by a request; fails where it stays queued. */
+  async function send({ rows, bytes, body }, ask) {
     flying += bytes;
     try {
-      return await settle(rows, await request(body, keepalive));
+      return await settle(rows, await ask(body));
     } finally {
       flying -= bytes;
     }
@@ -59,6 +67,7 @@ export function createDelivery(options, queue, presence, report) {
     const error = new Error(`${server}: ${response.status} ${text.slice(0, 500)}`);
     const events = rows.map(([, event]) => event);
     const { verdict, states } = verdictOf(response, text, events);
+    if (verdict === SETTLED) takesPlain = response.headers.has('kimball-plain');
 
     if (verdict === POSTPONED) {
       pace.obey(header('retry-after'));
@@ -108,8 +117,7 @@ export function createDelivery(options, queue, presence, report) {
     const rows = await queue.next();
     if (!rows.length) return DONE;
     const most = suspects ? Math.max(1, suspects >> 1) : eventsMax;
-    // All pages of an origin share what may outlive them: what has failed once does without.
-    return send(batchOf(rows, most, queue.kept(), flying), !pace.hasFailed());
+    return send(batchOf(rows, most, queue.kept(), flying), request);
   }
 
   /** Whether all is sent; if not, it goes on later. */
@@ -170,7 +178,7 @@ export function createDelivery(options, queue, presence, report) {
      */
     leave(rows) {
       const last = batchOf(rows, Infinity, queue.kept(), flying);
-      if (last.rows.length) send(last, true).catch(() => {});
+      if (last.rows.length) send(last, requestLast).catch(() => {});
     },
   };
 }

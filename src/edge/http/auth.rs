@@ -32,6 +32,12 @@ impl Principal {
         }
     }
 
+    /// Who sends this token in a body: it is worth no more than what a page may have.
+    pub fn of_page(token: &str, config: &Config) -> Self {
+        let is_ingester = config.auth_disabled || is_one_of(token, &config.ingest_tokens);
+        Self { is_admin: config.auth_disabled, is_reader: false, is_ingester }
+    }
+
     /// The names of what it may do, ascending.
     pub fn scopes(self) -> Vec<&'static str> {
         let all = [

@@ -45,7 +45,7 @@ export async function createWorld(scope) {
     },
   });
   const browser = await browse(scope);
-  const posts = []; // what reached the proxy: { at, status, events, kept, body }
+  const posts = []; // what reached the proxy: { at, status, events, kept, body, isPlain }
   const state = { answer: null, policy: null, hold: null, keep: null, preflightMs: 0 };
 
   /** `state.answer(post)` may answer in the server's place with { status, headers, body }, or cut the connection with 'cut'; it may be late. Answers say that pages have to keep `state.keep`, if it is set; those to preflights come after `state.preflightMs`. */
@@ -55,8 +55,10 @@ export async function createWorld(scope) {
     const body = Buffer.concat(chunks);
     const isPost = request.method === 'POST';
     if (request.method === 'OPTIONS' && state.preflightMs) await new Promise((resolve) => { setTimeout(resolve, state.preflightMs); });
-    const { events, kept } = isPost ? JSON.parse(body) : { events: [] };
-    const post = { at: Date.now(), body: body.toString(), events, kept };
+    const isPlain = request.headers['content-type']?.startsWith('text/plain') === true;
+    const json = isPlain ? body.toString().split('\n')[1] : body;
+    const { events, kept } = isPost ? JSON.parse(json) : { events: [] };
+    const post = { at: Date.now(), body: body.toString(), events, kept, isPlain };
     const cors = { 'access-control-allow-origin': '*', 'access-control-expose-headers': 'retry-after, kimball-keep, kimball-epoch' };
     const answered = isPost || request.method === 'GET' ? state.answer?.(post, request) : null;
     if (isPost) posts.push(post);
