@@ -91,8 +91,9 @@ for (const [what, hold] of [['flags', false], ['the parts', true]]) {
   test(`${what} that never come: the fallback, within featuresTimeoutMs`, async (context) => {
     const browser = await world.context(context);
     const never = new Promise(() => {});
-    const released = Promise.withResolvers?.() ?? {};
-    if (hold) world.state.hold = released.promise;
+    let release;
+    const held = new Promise((resolve) => { release = resolve; });
+    if (hold) world.state.hold = held;
     const page = await world.page(browser, 'never', { featuresTimeoutMs: 400 });
     flags(() => never);
     const [isOn, took] = await page.evaluate(async () => {
@@ -103,7 +104,7 @@ for (const [what, hold] of [['flags', false], ['the parts', true]]) {
     assert.equal(isOn, true);
     assert.ok(took >= 390 && took < 2_000, `${took} ms`);
     assert.deepEqual(await codes(page), ['unavailable']);
-    released.resolve?.();
+    release();
   });
 }
 

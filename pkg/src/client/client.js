@@ -79,7 +79,7 @@ export function createClient(given, importParts) {
     if (outbox) return outbox.leave(events);
     if (events.length) departures.note();
     const { rows, body } = batchOf(events.filter((event) => event.user_id).map((event) => [event, event]), Infinity, options.preAggregate || 'order');
-    if (rows.length) postLast(options, body, true).catch(() => {});
+    if (rows.length) postLast(options, body, true)?.catch(() => {});
   }
 
   /** Whether there is anything to be done with calls; those to a client that is closed are reported. */
@@ -129,6 +129,7 @@ export function createClient(given, importParts) {
 
   const back = () => outbox?.back();
   listen(globalThis, ['online'], () => outbox?.flush());
+  listen(globalThis, ['pagehide'], departures.touch);
   listen(globalThis, ['pagehide'], leave);
   listen(globalThis, ['pageshow'], back);
   listen(globalThis.document, ['freeze'], leave);

@@ -49,6 +49,7 @@ export function createDelivery(options, queue, presence, report) {
 
   async function requestLast(body) {
     const response = await postLast(options, body, takesPlain);
+    if (!response) throw new Error('a beacon has no answer');
     return { response, text: await response.text() };
   }
 
@@ -113,8 +114,11 @@ export function createDelivery(options, queue, presence, report) {
     return MORE;
   }
 
-  async function sendNext() {
-    const rows = await queue.next();
+  /** Sends the first rows, of those that there were when it began: what comes later may wait, or has a time of its own. */
+  async function sendNext(turn) {
+    const queued = await queue.next();
+    turn.last ??= queued.at(-1)?.[0] ?? '';
+    const rows = queued.filter(([key]) => key <= turn.last);
     if (!rows.length) return DONE;
     const most = suspects ? Math.max(1, suspects >> 1) : eventsMax;
     return send(batchOf(rows, most, queue.kept(), flying), request);
@@ -122,10 +126,11 @@ export function createDelivery(options, queue, presence, report) {
 
   /** Whether all is sent; if not, it goes on later. */
   async function deliver() {
+    const turn = {};
     try {
       for (;;) {
         if (pace.forbiddenMs()) return goOn();
-        const after = await queue.alone('send', sendNext, SEND_LOCK_MS);
+        const after = await queue.alone('send', () => sendNext(turn), SEND_LOCK_MS);
         if (after === DONE) return true;
         if (after === LATER && (await queue.next()).length) return goOn();
       }

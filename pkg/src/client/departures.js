@@ -14,6 +14,15 @@ export function createDepartures(server) {
       }
     },
 
+    /** Before the page goes, apart from all else that it does then: Firefox drops the beacons of a tab that is closed, unless it has written something first. */
+    touch() {
+      try {
+        localStorage[`${name} `] = Math.random();
+      } catch {
+        // Likewise.
+      }
+    },
+
     note() {
       try {
         localStorage[name] = Math.random();

@@ -16,7 +16,7 @@ export function createIdentity(userId, properties, hash, report) {
   if (!isValid) report('invalid', `a user id is a text or a number, not ${typeof userId === 'number' ? userId : typeof userId}`);
   const id = isValid ? wellFormed(`${userId ?? ''}`) : '';
   const copied = isValid ? copyOf(properties, report) : {};
-  const identity = { id, isSomebody: id, properties: copied, name: JSON.stringify([id, copied]) };
+  const identity = { id, properties: copied, name: JSON.stringify([id, copied]) };
   if (id && hash) {
     identity.id = '';
     identity.known = hash(id)

@@ -10,12 +10,13 @@ export const post = ({ server, token }, body, more) => fetch(`${server}/v0/analy
 });
 
 /**
- * The request of a page that goes. Where it is for another origin the token is in the body: else the browser would have to ask first whether
- * the page may send it, and the answer would come when there is nobody any more to do so. `takesPlain` is whether the server knows that.
+ * The request of a page that goes. Where it is for another origin it is a beacon, with the token in the body: else the browser would have to
+ * ask first whether the page may send it, and there would be nobody any more to do so; and Firefox drops others of a tab that is closed.
+ * `takesPlain` is whether the server knows that. Nobody hears of the answer to a beacon.
  */
 export function postLast(options, body, takesPlain) {
-  const isAbroad = globalThis.location && !options.server.startsWith(`${location.origin}/`) && options.server !== location.origin;
-  if (!isAbroad || !takesPlain) return post(options, body, { keepalive: true });
-  const plain = { method: 'POST', body: `${options.token ?? ''}\n${body}`, credentials: 'omit', keepalive: true };
-  return fetch(`${options.server}/v0/analytics`, plain);
+  const { server, token } = options;
+  const isAbroad = takesPlain && globalThis.location && !`${server}/`.startsWith(`${location.origin}/`);
+  if (isAbroad && navigator.sendBeacon?.(`${server}/v0/analytics`, `${token ?? ''}\n${body}`)) return undefined;
+  return post(options, body, { keepalive: true });
 }
