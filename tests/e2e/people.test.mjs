@@ -133,6 +133,7 @@ const GPC = "Object.defineProperty(navigator, 'globalPrivacyControl', { get: () 
 for (const [what, init, options, state] of [
   ['Global Privacy Control', GPC, {}, 'signalled'],
   ['optedOut: true', '', { optedOut: true }, 'opted-out'],
+  ['optedOut: true with blind ids', '', { optedOut: true, blind: true }, 'opted-out'],
 ]) {
   test(`${what}: nothing is loaded, stored or asked for`, async (context) => {
     const browser = await world.context(context, init || undefined);
@@ -197,4 +198,16 @@ test('what can be no user is reported, counted for nobody, and goes out with who
   assert.deepEqual(sent, ['a ann', 'b 7']);
   assert.deepEqual([...new Set(await codes(page))], ['invalid']);
   assert.equal((await codes(page)).length, 8);
+});
+
+test('who is named while opted out, and is to be blind, is so behind optIn', async (context) => {
+  const page = await world.page(await world.context(context), 'blind-later', { optedOut: true, blind: true, salt: 's' });
+  const isSent = await page.evaluate(async () => {
+    await globalThis.client.identify('ann');
+    await globalThis.client.optIn();
+    await globalThis.client.track('Landing');
+    return globalThis.client.flush();
+  });
+  assert.equal(isSent, true);
+  assert.match(world.sent()[0].user_id, /^[0-9a-f]{64}$/);
 });

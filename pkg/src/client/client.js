@@ -20,6 +20,8 @@ export function createClient(given, importParts) {
   const waiting = new Set();
   let latest;
   let identity = createIdentity();
+  /** Who is to be blind, and was named while nothing may be loaded for it. */
+  let unknown;
   /** What is loaded behind the page, as promises, from when it is first needed. */
   let parts;
   let opening;
@@ -44,7 +46,7 @@ export function createClient(given, importParts) {
     return chain;
   }
 
-  const load = () => within(LOAD_MS, parts ??= options.parts(), 'the import of the parts');
+  const load = () => within(LOAD_MS, parts ??= options.parts(), 'the import');
 
   const openNow = async () => {
     const { openOutbox } = await (parts ??= options.parts());
@@ -111,7 +113,7 @@ export function createClient(given, importParts) {
     const mine = identity;
     const until = performance.now() + options.featuresTimeoutMs;
     try {
-      const loaded = await within(options.featuresTimeoutMs, flagged((them) => them), 'the import of the flags');
+      const loaded = await within(options.featuresTimeoutMs, flagged((them) => them), 'the import');
       return await loaded.of(mine, until);
     } catch (error) {
       report('unavailable', error);
@@ -122,6 +124,18 @@ export function createClient(given, importParts) {
   const watch = () => consent.isMuted() || flagged((loaded) => loaded.watch(identity)).catch((error) => report('unavailable', error));
 
   const hash = (id) => load().then(({ blind }) => blind(id, options.salt));
+
+  function identify(userId, properties) {
+    unknown = !isOpen() && options.blind && [userId, properties];
+    const mine = createIdentity(unknown ? null : userId, properties, options.blind && hash, report);
+    if (closing.signal.aborted || mine.name === identity.name) return chain;
+    identity = mine;
+    if (flags && listeners.size) watch();
+    return run(async () => {
+      await mine.known;
+      if (mine.id) await outbox?.claim(mine.id);
+    });
+  }
 
   const listen = (target, types, listener) => {
     for (const type of types) target?.addEventListener?.(type, listener, { signal: closing.signal });
@@ -137,7 +151,7 @@ export function createClient(given, importParts) {
   listen(globalThis.document, ['visibilitychange'], () => document.hidden && chain.then(flushNow));
 
   if (!options.server) {
-    report('invalid', 'the option url is relative, and there is no page: nothing is sent');
+    report('invalid', 'the option url is relative, and there is no page');
     closing.abort();
   }
   if (!consent.isMuted()) run(open);
@@ -160,16 +174,7 @@ export function createClient(given, importParts) {
       }
     },
 
-    identify(userId, properties) {
-      const mine = createIdentity(userId, properties, options.blind && hash, report);
-      if (!isOpen() && closing.signal.aborted || mine.name === identity.name) return chain;
-      identity = mine;
-      if (flags && listeners.size) watch();
-      return run(async () => {
-        await mine.known;
-        if (mine.id) await outbox?.claim(mine.id);
-      });
-    },
+    identify,
 
     async feature(name, fallback = false) {
       const value = (await features())[name];
@@ -193,6 +198,7 @@ export function createClient(given, importParts) {
     optIn() {
       consent.choose(IN);
       if (consent.isMuted()) return chain;
+      if (unknown) identify(...unknown);
       watch();
       return run(() => open().then(() => outbox.forget(false)));
     },

@@ -13,7 +13,7 @@ const isId = (id) => ['string', 'bigint'].includes(typeof id) || Number.isFinite
  */
 export function createIdentity(userId, properties, hash, report) {
   const isValid = userId == null || isId(userId);
-  if (!isValid) report('invalid', `a user id is a text or a number, not ${typeof userId === 'number' ? userId : typeof userId}`);
+  if (!isValid) report('invalid', 'a user id is a text or a number');
   const id = isValid ? wellFormed(`${userId ?? ''}`) : '';
   const copied = isValid ? copyOf(properties, report) : {};
   const identity = { id, properties: copied, name: JSON.stringify([id, copied]) };
@@ -28,7 +28,7 @@ export function createIdentity(userId, properties, hash, report) {
 
 function copyOf(properties, report) {
   try {
-    if (typeof (properties ?? {}) !== 'object') throw 'properties are an object';
+    if (typeof (properties ?? {}) !== 'object') throw 'properties of the wrong type';
     const copy = JSON.stringify(properties ?? {}, (_, value) => (typeof value === 'string' ? wellFormed(value) : value));
     return JSON.parse(copy);
   } catch (error) {

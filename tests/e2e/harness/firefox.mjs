@@ -22,14 +22,12 @@ function find() {
 export const { executablePath, missing } = find();
 
 /** A Firefox of its own, with nothing stored; closed after the test. */
-export async function firefox(test, preferences = {}) {
+export async function firefox(test) {
   const browser = await puppeteer.launch({
     browser: 'firefox',
     executablePath,
     headless: true,
     timeout: LAUNCH_DEADLINE_MS,
-    // Pages of a test are in one process and go into the cache of pages gone back to, as at home.
-    extraPrefsFirefox: preferences,
   });
   test.after(() => browser.close());
   return browser;
