@@ -101,8 +101,9 @@ test-pkg: $(NODE_MODULES) build/.stamp build/assets.stamp pkg ## Install the pac
 	@scripts/tools/chromium.sh >/dev/null
 	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/pkg/*.test.mjs
 
-test-e2e: $(NODE_MODULES) build/.stamp build/assets.stamp ## Run the client in Chromium against a server, with everything that goes wrong
+test-e2e: $(NODE_MODULES) build/.stamp build/assets.stamp ## Run the client in Chromium, and in Firefox if it can be had, against a server, with everything that goes wrong
 	@scripts/tools/chromium.sh >/dev/null
+	@scripts/tools/firefox.sh >/dev/null || true
 	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/e2e/*.test.mjs
 
 test-dashboard: $(NODE_MODULES) build/.stamp build/assets.stamp build/faults/.stamp ## Check the dashboard's types and use every view in Chromium; screenshots in build/screenshots/

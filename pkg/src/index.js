@@ -2,6 +2,6 @@ import { createClient } from './client/client.js';
 
 export class KimballClient {
   constructor(options) {
-    Object.assign(this, createClient({ parts: () => import('./parts.js'), ...options }));
+    Object.assign(this, createClient(options, () => import('./parts.js')));
   }
 }

@@ -13,8 +13,9 @@ const TARGET = 'es2022';
 
 /** Properties by which only our own modules know each other, and their names for pages: none is stored, sent, or of the browser. */
 const INTERNAL = {
-  admit: 'a', alone: 'b', forgetAnonymous: 'c', identity: 'd', isMuted: 'e', isSomebody: 'f', known: 'g', properties: 'h', soon: 'i',
-  taken: 'j', unlisten: 'k',
+  admit: 'a', alone: 'b', choose: 'c', identity: 'd', isMuted: 'e', isStored: 'f', known: 'g', properties: 'h', soon: 'i', taken: 'j', learnOut: 'k',
+  consent: 'l', departures: 'm', claim: 'n', isGone: 'o', going: 'p', newsOf: 'q', newsOfHeld: 'r', traceOf: 's', settle: 't', presence: 'u',
+  hasFailed: 'v', pauseMs: 'w', forbiddenMs: 'x', writeAndGo: 'y',
 };
 const SHORT_NAMES = { mangleProps: new RegExp(`^(${Object.keys(INTERNAL).join('|')})$`), mangleCache: INTERNAL };
 

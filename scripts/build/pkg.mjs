@@ -24,6 +24,9 @@ const FEATURES = ['--no-default-features', '--features', 'browser'];
 const SHELL_BYTES_MAX = 3_072;
 const SHELL_AND_WASM_BYTES_MAX = 45_056;
 
+/** A function that has one caller stays by itself: gzip finds more in two short ones than in a long one, 1.8 KB of 43. */
+const SMALL = ['-Oz', '--one-caller-inline-max-function-size=20'];
+
 /** What rustc uses; wasm-opt must know. */
 const WASM_FEATURES = ['mutable-globals', 'sign-ext', 'nontrapping-float-to-int', 'bulk-memory', 'multivalue', 'reference-types',
   'simd'].map((name) => `--enable-${name}`);
@@ -44,9 +47,9 @@ async function build() {
   }
   const targetDirectory = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target');
   bindgen('page', join(targetDirectory, TARGET, PROFILE, 'kimball_edge.wasm'), WORK, 'glue');
-  run(WASM_OPT, [join(WORK, 'glue_bg.wasm'), '-Oz', '--converge', '--strip-debug', '--strip-producers', '--strip-target-features',
-    ...WASM_FEATURES, '-o', join(WORK, 'small.wasm')]);
-  const names = ask(WASM_OPT, join(WORK, 'small.wasm'), '--minify-imports-and-exports-and-modules', ...WASM_FEATURES,
+  run(WASM_OPT, [join(WORK, 'glue_bg.wasm'), ...SMALL, '--converge', '--strip-debug',
+    '--strip-producers', '--strip-target-features', ...WASM_FEATURES, '-o', join(WORK, 'small.wasm')]);
+  const names = ask(WASM_OPT, join(WORK, 'small.wasm'), ...SMALL, '--minify-imports-and-exports-and-modules', ...WASM_FEATURES,
     '-o', join(DIST, 'aggregator.wasm'));
   rename(join(WORK, 'glue.js'), JSON.parse(names));
   await bundle(DIST, join(WORK, 'glue.js'));

@@ -16,6 +16,7 @@ use crate::edge::http::auth::Principal;
 use crate::edge::http::call::Call;
 use crate::edge::http::cors;
 use crate::edge::http::error::ApiError;
+use crate::edge::http::plain;
 use crate::edge::http::response::{Reply, without_body};
 use crate::messages::shard::Injection;
 
@@ -112,8 +113,11 @@ async fn dispatch(
     context: &Context,
 ) -> Result<Reply, ApiError> {
     let principal = Principal::of(&request, config);
+    let is_plain = route.endpoint == Endpoint::Record && plain::is_plain(&request, config);
     let admit = || {
-        principal.require(route.scope)?;
+        if !is_plain {
+            principal.require(route.scope)?;
+        }
         Ok(Query::parse(query_of(&request.inner().url()))?)
     };
     let query = admit().inspect_err(|error: &ApiError| {
@@ -122,7 +126,7 @@ async fn dispatch(
         }
     })?;
     let fault = Injection::of(&request);
-    let call = Call { request, query, principal, config, env, fault };
+    let call = Call { request, query, principal, is_plain, config, env, fault };
     match route.endpoint {
         Endpoint::Record => analytics::record(call).await,
         Endpoint::Analytics => analytics::read(call).await,

@@ -3,18 +3,9 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 
-import { codes, createWorld, until } from './harness/world.mjs';
+import { codes, createWorld, flush, ones, track, until } from './harness/world.mjs';
 
 const world = await createWorld({ after });
-
-/** Tracks events of a user and waits until they are queued: what equals the one just before it is left out. */
-const track = (page, names, user = 'ann') => page.evaluate(async ([events, id]) => {
-  globalThis.client.identify(id);
-  for (const event of events) globalThis.client.track(event);
-  await globalThis.client.track(events.at(-1));
-}, [names, user]);
-const flush = (page) => page.evaluate(() => globalThis.client.flush());
-const ones = (names) => Object.fromEntries(names.map((name) => [name, 1]));
 
 test('offline, a reload, and back', async (context) => {
   const browser = await world.context(context);
@@ -265,3 +256,19 @@ test('inside a Web Worker and a service worker', async (context) => {
   assert.deepEqual([await world.counts('worker'), await world.counts('service')], [ones(names), ones(names)]);
   assert.equal(world.sent().length, 2 * 25, 'four of the first round, three of each of the next seven');
 });
+
+for (const [server, isPlain] of [['that takes it', true], ['of an earlier version', false]]) {
+  test(`a page that goes ${isPlain ? 'waits for no preflight' : 'sends as ever'}, to a server ${server}`, async (context) => {
+    const namespace = `last ${isPlain}`;
+    const page = await world.page(await world.context(context), namespace, { batchMs: 60_000 });
+    const earlier = { status: 204, headers: { 'kimball-epoch': '0' } };
+    world.state.answer = ({ events }) => (events.length && !isPlain && world.posts.length === 0 ? earlier : null);
+    await track(page, ['a']);
+    assert.equal(await flush(page), true);
+    await track(page, ['b']);
+    world.state.preflightMs = isPlain ? 2_000 : 0;
+    await page.goto('about:blank');
+    await until('it is counted', async () => (await world.counts(namespace)).b === 1);
+    assert.equal(world.posts.at(-1).isPlain, isPlain);
+  });
+}

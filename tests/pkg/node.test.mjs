@@ -12,6 +12,19 @@ const { directory } = await project({ after }, {
   'start.js': await start('start.js', server.url),
   ...MODULES,
   'main.js': `${everything(server.url)}console.log(JSON.stringify(outcome));\n`,
+  'relative.js': `import { KimballClient } from 'kimball-edge';
+const codes = [];
+const client = new KimballClient({ url: '/kimball', onError: ({ code }) => codes.push(code) });
+client.track('Login');
+const isSent = await client.flush();
+let refused;
+try {
+  new KimballClient({ url: 'ftp://a.example' });
+} catch ({ name }) {
+  refused = name;
+}
+console.log(JSON.stringify({ codes, state: client.state(), isSent, refused }));
+`,
   'resolve.js': 'for (const name of process.argv.slice(2)) console.log(import.meta.resolve(name));\n',
   'require.cjs': 'import(\'kimball-edge/aggregator\').then(({ default: init }) => init()).then(() => console.log(\'loaded\'));\n',
 });
@@ -39,4 +52,9 @@ test('conditions choose the file of the environment', async () => {
 
 test('CommonJS gets it by import()', async () => {
   assert.equal(await node('require.cjs'), 'loaded');
+});
+
+test('a relative address, where there is no page: it is said at once, and nothing is thrown or sent', async () => {
+  const told = JSON.parse(await node('relative.js'));
+  assert.deepEqual(told, { codes: ['invalid', 'closed', 'closed'], state: 'closed', isSent: false, refused: 'TypeError' });
 });

@@ -1,10 +1,20 @@
 // What a page tells by `track`, in groups: calls one after the other, of one identity, that the queue takes at once.
 
+import { wellFormed } from './text.js';
+
 /** What a call says, as the server wants it, but for the user. Times are cut to days: no more leaves the browser. */
-export function eventOf(name, { value, ensureGoal, namespace, at = Date.now() }) {
-  if (typeof name !== 'string' || !isFinite(value ?? 0)) throw 'event or value of the wrong type';
-  const day = new Date(at).toISOString().slice(0, 10);
-  return { event_name: name, namespace, value, ensure_goal: ensureGoal, datetime: `${day}T00:00:00Z` };
+export function eventOf(name, more, standard) {
+  const { value, ensureGoal, namespace, at } = more ?? {};
+  if (typeof name !== 'string' || !Number.isFinite(value ?? 0)) throw 'event or value of the wrong type';
+  const place = namespace ?? standard;
+  const day = new Date(at ?? Date.now()).toISOString().slice(0, 10);
+  return {
+    event_name: wellFormed(name),
+    namespace: typeof place === 'string' ? wellFormed(place) : place,
+    value: value ?? undefined,
+    ensure_goal: ensureGoal ?? undefined,
+    datetime: `${day}T00:00:00Z`,
+  };
 }
 
 /** Adds an event to a group unless it repeats the one just before it, whatever its value is. Copies it, for it may hold what is the page's. */

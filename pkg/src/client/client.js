@@ -1,37 +1,35 @@
-// The client as a page meets it: takes calls at once, and has the queue and the delivery do the rest behind the page.
+// The client as a page meets it: takes calls at once, and has the outbox do the rest behind the page.
 
+import { batchOf } from './batch.js';
 import { add, eventOf, eventsOf } from './calls.js';
-import { createConsent } from './consent.js';
-import { createDelivery } from './delivery.js';
+import { IN, OUT, createConsent } from './consent.js';
+import { within } from './deadline.js';
 import { createDepartures } from './departures.js';
-import { NOBODY, createIdentity } from './identity.js';
+import { createIdentity } from './identity.js';
+import { LOAD_MS } from './limits.js';
+import { readOptions } from './options.js';
+import { postLast } from './request.js';
 
-const DEFAULTS = {
-  url: '', batchEvents: 100, batchMs: 2_000, queueEventsMax: 1_000, featuresMs: 60_000, onError: console.warn,
-};
-
-export function createClient(given) {
-  const options = { ...DEFAULTS, ...given };
+/** `importParts` loads what is behind the shell, unless an option says how. */
+export function createClient(given, importParts) {
+  const options = readOptions(given, importParts);
   const closing = new AbortController();
   const consent = createConsent(options, closing.signal);
-  const departures = createDepartures(options.url);
+  const departures = createDepartures(options.server);
   /** Groups of calls that were not taken yet, in order; the next call belongs to the latest one, if that is here and its identity the same. */
   const waiting = new Set();
   let latest;
-  let identity = NOBODY;
+  let identity = createIdentity();
+  /** Who is to be blind, and was named while nothing may be loaded for it. */
+  let unknown;
   /** What is loaded behind the page, as promises, from when it is first needed. */
   let parts;
+  let opening;
   let flags;
   /** Undefined until it is open, and for good where it could not be loaded. */
-  let queue;
+  let outbox;
+  const listeners = new Set();
   let chain = Promise.resolve();
-
-  const delivery = createDelivery(options, {
-    alone: (use) => queue.alone('send', use),
-    next: () => queue.next(),
-    remove: (...done) => queue?.remove(...done),
-    kept: () => queue?.kept() ?? 'order',
-  }, report);
 
   function report(code, cause, count) {
     try {
@@ -48,15 +46,13 @@ export function createClient(given) {
     return chain;
   }
 
-  const load = () => parts ??= options.parts();
+  const load = () => within(LOAD_MS, parts ??= options.parts(), 'the import');
 
-  async function open() {
-    const { openQueue } = await load();
-    queue = await openQueue(options, consent, departures, report);
-    const rows = await queue.next();
-    if (consent.isMuted()) await queue.forget();
-    else delivery.soon(rows.length);
-  }
+  const openNow = async () => {
+    const { openOutbox } = await (parts ??= options.parts());
+    outbox = await openOutbox(options, { consent, departures, report });
+  };
+  const open = () => within(LOAD_MS, opening ??= openNow(), 'the start');
 
   function groupOfNow() {
     if (waiting.has(latest) && latest.identity === identity) return latest;
@@ -68,11 +64,10 @@ export function createClient(given) {
   }
 
   async function take(group) {
-    if (!queue) return leave(); // It could not be loaded: better sent once and unseen than never.
-    await queue.load();
+    if (!outbox) return leave(); // It could not be loaded: better sent once and unseen than never.
     await group.identity.known;
-    queue.admit(takeOut(group));
-    delivery.soon(await queue.store());
+    await outbox.load();
+    return outbox.take(takeOut(group));
   }
 
   function takeOut(group) {
@@ -83,60 +78,93 @@ export function createClient(given) {
   /** The page may be gone in a moment: nothing here waits for anything. */
   function leave() {
     const events = [...waiting].flatMap(takeOut);
-    if (!queue) {
-      if (events.length) departures.note();
-      const sendable = events.filter((event) => event.user_id);
-      return delivery.leave(sendable.map((event) => [event, event]));
-    }
-    queue.admit(events);
-    delivery.leave(queue.leave());
+    if (outbox) return outbox.leave(events);
+    if (events.length) departures.note();
+    const { rows, body } = batchOf(events.filter((event) => event.user_id).map((event) => [event, event]), Infinity, options.preAggregate || 'order');
+    if (rows.length) postLast(options, body, true)?.catch(() => {});
   }
 
-  const flush = () => chain.then(() => queue && delivery.flush());
+  /** Whether there is anything to be done with calls; those to a client that is closed are reported. */
+  function isOpen() {
+    if (closing.signal.aborted) report('closed', 'the client is closed');
+    return !consent.isMuted();
+  }
 
-  /** The user as flags are evaluated for. */
-  async function user() {
-    const { known, properties } = identity;
-    await known;
-    const { id } = identity;
-    if (consent.isMuted()) return {};
-    return { ...properties, ...(id && { user_id: id }) };
+  async function flushNow() {
+    if (closing.signal.aborted) return false;
+    return consent.isMuted() || (await outbox?.flush()) === true;
+  }
+
+  async function flush() {
+    isOpen();
+    await chain;
+    return flushNow();
   }
 
   /** Uses the flags once they are loaded. */
   function flagged(use) {
-    flags ??= load().then(({ createFeatures }) => createFeatures(options, user, report));
-    return flags.then(use).catch((error) => report('unavailable', error));
+    flags ??= load().then(({ createFeatures }) => createFeatures(options, consent, listeners, report));
+    return flags.then(use);
   }
 
-  const features = async () => (await flagged((loaded) => loaded.features())) ?? {};
+  /** Of who is at the page now; empty where they cannot be had in time. */
+  async function features() {
+    if (!isOpen()) return {};
+    const mine = identity;
+    const until = performance.now() + options.featuresTimeoutMs;
+    try {
+      const loaded = await within(options.featuresTimeoutMs, flagged((them) => them), 'the import');
+      return await loaded.of(mine, until);
+    } catch (error) {
+      report('unavailable', error);
+      return {};
+    }
+  }
+
+  const watch = () => consent.isMuted() || flagged((loaded) => loaded.watch(identity)).catch((error) => report('unavailable', error));
 
   const hash = (id) => load().then(({ blind }) => blind(id, options.salt));
 
-  /** What was held while nobody was known is this user's. */
-  async function claim(mine) {
-    await mine.known;
-    if (!queue) return;
-    if (!mine.isSomebody) return queue.forgetAnonymous();
-    await queue.load();
-    if (mine.id) delivery.soon(await queue.store(mine.id));
+  function identify(userId, properties) {
+    unknown = !isOpen() && options.blind && [userId, properties];
+    const mine = createIdentity(unknown ? null : userId, properties, options.blind && hash, report);
+    if (closing.signal.aborted || mine.name === identity.name) return chain;
+    identity = mine;
+    if (flags && listeners.size) watch();
+    return run(async () => {
+      await mine.known;
+      if (mine.id) await outbox?.claim(mine.id);
+    });
   }
 
-  const listen = (target, type, listener) => target?.addEventListener?.(type, listener, { signal: closing.signal });
+  const listen = (target, types, listener) => {
+    for (const type of types) target?.addEventListener?.(type, listener, { signal: closing.signal });
+  };
 
-  run(open);
-  listen(globalThis, 'online', flush);
-  listen(globalThis, 'pagehide', leave);
-  listen(globalThis.document, 'visibilitychange', () => document.hidden && flush());
+  const back = () => outbox?.back();
+  listen(globalThis, ['online'], () => outbox?.flush());
+  listen(globalThis, ['pagehide'], departures.touch);
+  listen(globalThis, ['pagehide'], leave);
+  listen(globalThis, ['pageshow'], back);
+  listen(globalThis.document, ['freeze'], leave);
+  listen(globalThis.document, ['resume'], back);
+  listen(globalThis.document, ['visibilitychange'], () => document.hidden && chain.then(flushNow));
+
+  if (!options.server) {
+    report('invalid', 'the option url is relative, and there is no page');
+    closing.abort();
+  }
+  if (!consent.isMuted()) run(open);
 
   return {
     flush,
     features,
+    state: consent.state,
 
-    track(name, { namespace = options.namespace, ...more } = {}) {
+    track(name, more) {
       try {
-        if (consent.isMuted()) return chain;
-        const event = eventOf(name, { ...more, namespace });
+        if (!isOpen()) return chain;
+        const event = eventOf(name, more, options.namespace);
         const group = groupOfNow();
         add(group, event);
         return group.taken;
@@ -146,12 +174,7 @@ export function createClient(given) {
       }
     },
 
-    identify(userId, properties) {
-      const mine = createIdentity(userId, properties, options.blind && hash, report);
-      identity = mine;
-      if (flags) flagged((loaded) => loaded.expire());
-      return run(() => claim(mine));
-    },
+    identify,
 
     async feature(name, fallback = false) {
       const value = (await features())[name];
@@ -159,30 +182,33 @@ export function createClient(given) {
     },
 
     onChange(listener) {
-      flagged((loaded) => loaded.listen(listener));
-      return () => flagged((loaded) => loaded.unlisten(listener));
+      listeners.add(listener);
+      watch();
+      return () => listeners.delete(listener);
     },
 
     optOut() {
-      consent.optOut();
+      const isKnown = consent.isStored(OUT);
+      consent.choose(OUT);
       waiting.clear();
-      return run(() => queue.forget(true));
+      if (isKnown && !opening) return chain;
+      return run(() => open().then(() => outbox.forget(true)));
     },
 
     optIn() {
-      consent.optIn();
-      return run(async () => {
-        await queue.forget(false);
-        consent.optIn(); // Another step may have read the old wish meanwhile.
-      });
+      consent.choose(IN);
+      if (consent.isMuted()) return chain;
+      if (unknown) identify(...unknown);
+      watch();
+      return run(() => open().then(() => outbox.forget(false)));
     },
 
     async close() {
       const isSent = await flush();
+      if (closing.signal.aborted) return false;
       closing.abort();
-      delivery.stop();
-      if (flags) await flagged((loaded) => loaded.close());
-      await run(() => queue.close());
+      await run(() => outbox?.close());
+      if (flags) await flags.then((loaded) => loaded.close()).catch(() => {});
       return isSent;
     },
   };

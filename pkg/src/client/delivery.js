@@ -1,122 +1,160 @@
-// Sends what is queued, in order and in batches, until the server has acknowledged it.
+// Sends what is queued, in order and in batches, until the server has settled it.
 
-import { BACKOFF_FIRST_MS, BACKOFF_MAX_MS, BODY_BYTES_MAX, ENVELOPE_BYTES, TIMEOUT_MS } from './limits.js';
-import { POSTPONED, REFUSED, TAKEN, verdictOf } from './verdict.js';
+import { batchOf } from './batch.js';
+import { NAMED_REFUSALS_MAX, SEND_LOCK_MS, TIMEOUT_MS, TIMER_MS_MAX } from './limits.js';
+import { createPace } from './pace.js';
+import { post, postLast } from './request.js';
+import { QUEUED, REFUSED } from './states.js';
+import { POSTPONED, SETTLED, SUSPECTED, verdictOf } from './verdict.js';
+
+/** What comes after a batch. */
+const MORE = 'more';
+const DONE = 'done';
+const LATER = 'later';
 
 /**
- * `queue` has the rows ([key, event]) that are to be sent: `next()` answers them, `alone(use)` keeps other tabs from sending
- * meanwhile, and `remove(keys, mayRepeat, epoch, keep)` takes out what the server is done with: whether some of it was not counted and
- * may come again, the epoch of the server, and what it says that pages have to keep. `kept()` is what this page keeps.
+ * `queue` has the rows ([key, event]) that are to be sent: `next()` answers them, `alone(…)` keeps other tabs from sending meanwhile, and
+ * `settle(rows, states, hints)` hears what the server has done. `kept()` is what this page keeps.
  */
-export function createDelivery({ url, token, batchEvents, batchMs }, queue, report) {
-  const target = url.replace(/\/*$/, '/v0/analytics');
+export function createDelivery(options, queue, presence, report) {
+  const { server, batchEvents, batchMs } = options;
+  const pace = createPace();
   /** Bytes that are in requests now. */
   let flying = 0;
+  /** Whether the server takes the requests of pages that go; one of an earlier version says nothing of it. */
+  let takesPlain = true;
+  /** The most of the next request: fewer after a refusal whose reason nobody knows. */
+  let eventsMax = batchEvents;
+  /** Among so many of the oldest is one that the server refuses. */
+  let suspects = 0;
+  /** Refusals of events that the server has named, since the last request without any. */
+  let named = 0;
   /** One flush after the other. */
   let chain = Promise.resolve();
-  /** Requests that have failed since the last one that did not. */
-  let failures = 0;
-  /** Nothing is tried by itself before this time, our own back-off, and nothing at all before that of the server. */
-  let backOffUntil = 0;
-  let forbiddenUntil = 0;
   /** The next flush by itself. */
   let timer;
   let due = Infinity;
 
-  /** The first rows, as many as one request takes beside what is in flight. */
-  function batch(rows, eventsMax) {
-    const keys = [];
-    const events = [];
-    let bytes = ENVELOPE_BYTES;
-    for (const [key, event] of rows) {
-      const text = JSON.stringify(event);
-      const longer = bytes + new Blob([text]).size + 1;
-      const most = longer + flying > BODY_BYTES_MAX ? 1 : eventsMax;
-      if (events.length >= most) break;
-      bytes = longer;
-      keys.push(key);
-      events.push(text);
+  async function request(body) {
+    const late = new AbortController();
+    const deadline = setTimeout(() => late.abort(new Error('the request takes too long')), TIMEOUT_MS);
+    try {
+      // All pages of an origin share what may outlive them: what has failed once does without.
+      const response = await post(options, body, { keepalive: !pace.hasFailed(), signal: late.signal });
+      return { response, text: await response.text() };
+    } finally {
+      clearTimeout(deadline);
     }
-    return { keys, bytes, body: `{"kept":"${queue.kept()}","events":[${events}]}` };
   }
 
-  const request = (body) => fetch(target, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) },
-    body,
-    // All pages of an origin share what may be in flight so: what has failed once does without.
-    keepalive: !failures,
-    credentials: 'omit',
-    signal: AbortSignal.timeout?.(TIMEOUT_MS),
-  });
+  async function requestLast(body) {
+    const response = await postLast(options, body, takesPlain);
+    if (!response) throw new Error('a beacon has no answer');
+    return { response, text: await response.text() };
+  }
 
-  /** Sends one batch; answers how many events the next one may have. Fails where this one is to be sent again later. */
-  async function post({ keys, bytes, body }) {
+  /** Sends one batch by a request; fails where it stays queued. */
+  async function send({ rows, bytes, body }, ask) {
     flying += bytes;
     try {
-      return await settle(keys, await request(body));
+      return await settle(rows, await ask(body));
     } finally {
       flying -= bytes;
     }
   }
 
-  async function settle(keys, response) {
-    const text = await response.text();
-    const verdict = verdictOf(response, text);
+  async function settle(rows, { response, text }) {
     const header = (name) => response.headers.get(name);
-    const error = new Error(`${target}: ${response.status} ${text}`);
+    const error = new Error(`${server}: ${response.status} ${text.slice(0, 500)}`);
+    const events = rows.map(([, event]) => event);
+    const { verdict, states } = verdictOf(response, text, events);
+    if (verdict === SETTLED) takesPlain = response.headers.has('kimball-plain');
 
     if (verdict === POSTPONED) {
-      obey(header('retry-after'));
+      pace.obey(header('retry-after'));
       throw error;
     }
-    if (verdict === REFUSED && keys.length > 1) return keys.length >> 1;
-    if (verdict !== TAKEN) {
-      const refused = text.match(/index":/g)?.length ?? 1;
-      report('refused', error, refused);
+    if (verdict === SUSPECTED && rows.length > 1) {
+      suspects = rows.length;
+      return MORE;
     }
 
-    failures = 0;
-    // What counted in no week, because its week is too far ahead, may come again when it has come.
-    const mayRepeat = verdict === REFUSED || header('kimball-weeks');
-    await queue.remove(keys, mayRepeat, +header('kimball-epoch'), header('kimball-keep'));
-    return batchEvents;
+    const after = verdict === SUSPECTED ? convict() : go(states);
+    const settled = states ?? [REFUSED];
+    const refused = settled.filter((state) => state === REFUSED).length;
+    if (refused) report('refused', error, refused);
+    await queue.settle(rows, settled, {
+      epoch: header('kimball-epoch'), keep: header('kimball-keep'), hasLater: header('kimball-weeks'),
+    });
+    return after;
   }
 
-  /** A Retry-After names seconds from now, or a date. */
-  function obey(after) {
-    if (after) forbiddenUntil = after > 0 ? Date.now() + after * 1_000 : Date.parse(after) || 0;
+  /** The only event of a batch is refused, and nobody knows what of the others: they go one by one at first, after a pause. */
+  function convict() {
+    suspects = 0;
+    eventsMax = 1;
+    pace.backOff();
+    return LATER;
+  }
+
+  function go(states) {
+    if (states.includes(QUEUED)) {
+      named += 1;
+      if (named < NAMED_REFUSALS_MAX) return MORE;
+      pace.backOff();
+      return LATER;
+    }
+    named = 0;
+    if (suspects) {
+      suspects = Math.max(0, suspects - states.length);
+    } else {
+      eventsMax = Math.min(batchEvents, eventsMax * 2);
+      pace.succeed();
+    }
+    return MORE;
+  }
+
+  /** Sends the first rows, of those that there were when it began: what comes later may wait, or has a time of its own. */
+  async function sendNext(turn) {
+    const queued = await queue.next();
+    turn.last ??= queued.at(-1)?.[0] ?? '';
+    const rows = queued.filter(([key]) => key <= turn.last);
+    if (!rows.length) return DONE;
+    const most = suspects ? Math.max(1, suspects >> 1) : eventsMax;
+    return send(batchOf(rows, most, queue.kept(), flying), request);
   }
 
   /** Whether all is sent; if not, it goes on later. */
   async function deliver() {
+    const turn = {};
     try {
-      let eventsMax = batchEvents;
       for (;;) {
-        const next = batch(await queue.next(), eventsMax);
-        if (!next.keys.length) return true;
-        eventsMax = await post(next);
+        if (pace.forbiddenMs()) return goOn();
+        const after = await queue.alone('send', () => sendNext(turn), SEND_LOCK_MS);
+        if (after === DONE) return true;
+        if (after === LATER && (await queue.next()).length) return goOn();
       }
     } catch (error) {
-      backOff();
+      if (presence.isGone()) return false;
+      pace.backOff();
       report('unavailable', error);
-      schedule(0);
-      return false;
+      return goOn();
     }
   }
 
-  function backOff() {
-    failures += 1;
-    const longest = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** failures);
-    backOffUntil = Date.now() + Math.random() * longest;
+  /** Not now. */
+  function goOn() {
+    schedule(0);
+    return false;
   }
 
   function schedule(ms) {
-    const at = Math.max(Date.now() + ms, backOffUntil, forbiddenUntil);
+    const wait = Math.min(TIMER_MS_MAX, Math.max(ms, pace.pauseMs()));
+    const at = performance.now() + wait;
     if (at >= due) return;
     stop();
     due = at;
-    timer = setTimeout(flush, at - Date.now());
+    timer = setTimeout(flush, wait);
   }
 
   function stop() {
@@ -124,15 +162,9 @@ export function createDelivery({ url, token, batchEvents, batchMs }, queue, repo
     due = Infinity;
   }
 
-  async function deliverIfAllowed() {
-    if (Date.now() >= forbiddenUntil) return queue.alone(deliver);
-    schedule(0);
-    return false;
-  }
-
   function flush() {
     stop();
-    chain = chain.then(deliverIfAllowed);
+    chain = chain.then(deliver);
     return chain;
   }
 
@@ -150,10 +182,8 @@ export function createDelivery({ url, token, batchEvents, batchMs }, queue, repo
      * stay queued until acknowledged.
      */
     leave(rows) {
-      const last = batch(rows, Infinity);
-      if (!last.keys.length) return;
-      if (token || 'keepalive' in Request.prototype) post(last).catch(() => {});
-      else navigator.sendBeacon(target, new Blob([last.body], { type: 'application/json' }));
+      const last = batchOf(rows, Infinity, queue.kept(), flying);
+      if (last.rows.length) send(last, requestLast).catch(() => {});
     },
   };
 }

@@ -1,71 +1,97 @@
-// Feature flags: asked for at most once in a while, and told to whoever listens when they change.
+// Feature flags: asked for at most once in a while for whoever is at the page, and told to whoever listens when they change. What is known
+// of one identity is never shown to another.
+
+import { within } from './deadline.js';
+import { TIMEOUT_MS } from './limits.js';
 
 const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 
-/** Flags as the server evaluates them for what `user()` answers, kept for `everyMs`. */
-export function createFeatures({ url, token, featuresMs }, user, report) {
-  const server = url.replace(/\/+$/, '');
-  const listeners = new Set();
-  let known = {};
-  let asked;
-  let expires = 0;
+/** Flags as the server evaluates them, kept for `featuresMs`. */
+export function createFeatures({ server, token, featuresMs }, consent, listeners, report) {
+  /** Of whom flags are wanted: what is known of them, the latest request for it, and when another one is due. */
+  let current = {};
   let timer;
+  let isClosed = false;
 
-  async function ask() {
-    const target = `${server}/v0/features?user_obj=${encodeURIComponent(base64(JSON.stringify(await user())))}`;
-    const response = await fetch(target, {
-      headers: token && { authorization: `Bearer ${token}` },
-      credentials: 'omit',
-      signal: AbortSignal.timeout?.(30_000),
-    });
-    const answer = await response.json();
-    if (!response.ok) throw new Error(`${server}/v0/features: ${response.status} ${answer.error?.what}`);
-    return answer.features;
+  async function ask({ identity }) {
+    await identity.known;
+    const { id, properties } = identity;
+    const user = { ...properties, ...(id && { user_id: id }) };
+    const target = `${server}/v0/features`;
+    const late = new AbortController();
+    const deadline = setTimeout(() => late.abort(new Error('the request takes too long')), TIMEOUT_MS);
+    try {
+      const response = await fetch(`${target}?user_obj=${encodeURIComponent(base64(JSON.stringify(user)))}`, {
+        headers: token && { authorization: `Bearer ${token}` },
+        credentials: 'omit',
+        signal: late.signal,
+      });
+      const { features, error } = await response.json();
+      if (!response.ok || typeof features !== 'object') throw new Error(`${target}: ${response.status} ${error?.what}`);
+      return features;
+    } finally {
+      clearTimeout(deadline);
+    }
   }
 
-  /** Where asking fails, what was known last goes on. */
-  async function refresh() {
+  /** Where asking fails, what was known last of the same identity goes on. */
+  async function refresh(asking) {
     try {
-      const before = JSON.stringify(known);
-      known = await ask();
-      if (JSON.stringify(known) !== before) for (const listener of listeners) listener({ ...known });
+      asking.flags = await ask(asking);
+      tell(asking);
     } catch (error) {
       report('unavailable', error);
     }
   }
 
-  async function features() {
-    if (Date.now() >= expires) {
-      expires = Date.now() + featuresMs;
-      asked = refresh();
+  let told = '{}';
+
+  function tell({ flags }) {
+    const text = JSON.stringify(flags);
+    if (isClosed || flags !== current.flags || text === told) return;
+    told = text;
+    for (const listener of listeners) {
+      try {
+        listener({ ...flags });
+      } catch (error) {
+        report('failed', error);
+      }
     }
-    await asked;
-    return { ...known };
   }
 
-  function poll() {
+  function select(identity) {
+    if (current.identity !== identity) current = { identity, flags: {}, due: 0 };
+    return current;
+  }
+
+  /** Those of an identity, as far as they are known at this time of `performance`. */
+  async function of(identity, until) {
+    const asking = select(identity);
+    if (performance.now() >= asking.due) {
+      asking.due = performance.now() + featuresMs;
+      asking.answer = refresh(asking);
+    }
+    try {
+      await within(Math.min(TIMEOUT_MS, Math.max(0, until - performance.now())), asking.answer, 'the request for flags');
+    } catch (error) {
+      report('unavailable', error);
+    }
+    return { ...asking.flags };
+  }
+
+  function watch(identity) {
     clearTimeout(timer);
-    if (!listeners.size) return;
-    features();
-    timer = setTimeout(poll, featuresMs);
+    select(identity);
+    if (isClosed || !listeners.size || consent.isMuted()) return;
+    of(identity, Infinity);
+    timer = setTimeout(() => watch(current.identity), featuresMs);
   }
 
   return {
-    features,
-    listen(listener) {
-      listeners.add(listener);
-      poll();
-    },
-    unlisten(listener) {
-      listeners.delete(listener);
-    },
-    /** Another user: what is known may be wrong. */
-    expire() {
-      expires = 0;
-      poll();
-    },
+    of,
+    watch,
     close() {
-      listeners.clear();
+      isClosed = true;
       clearTimeout(timer);
     },
   };

@@ -1,21 +1,19 @@
-// The events of this browser that the server has not acknowledged: shared by all tabs.
+// The events of this browser that the server has not settled: shared by all tabs.
 
 import { heard, levelNow } from './keep.js';
-import { QUIET_EVENTS_MAX } from './limits.js';
+import { QUEUE_LOCK_MS, QUIET_EVENTS_MAX } from './limits.js';
 import { alone } from './lock.js';
-import { EPOCH, HELD, KEEP, OPTED_OUT, OUT, SEEN, keysInOrder, rowsOf, valueOf } from './rows.js';
+import { createLosses } from './losses.js';
+import { EPOCH, HELD, KEEP, OPTED_OUT, OUT, SEEN, deletions, keysInOrder, rowsOf, valueOf } from './rows.js';
 import { createSeen } from './seen.js';
+import { QUEUED, REFUSED } from './states.js';
 import { openStore } from './store.js';
 
 /** Digits of the time in a key, until the year 2085. */
 const TIME_DIGITS = 10;
+const DAY_MS = 86_400_000;
 
 const BLANK = /^[\s\p{Default_Ignorable_Code_Point}]*$/u;
-
-/** Whether what was passed on before still counts at the server. */
-const HOLDS = 'holds';
-/** Not all of it does: it is forgotten as soon as nothing waits to be sent, for what was lost may come again, and is news then. */
-const LAPSES = 'lapses';
 
 /** A server refuses the batch of an event with a name that nobody can see. */
 function checkNames({ event_name: name, namespace = 'default' }) {
@@ -23,33 +21,36 @@ function checkNames({ event_name: name, namespace = 'default' }) {
 }
 
 /** Opens the queue of a server's events; `consent` says whether they may be kept and sent. */
-export async function openQueue({ url, storage, queueEventsMax, batchEvents, preAggregate, memory }, consent, departures, report) {
-  const name = `kimball:${url}`;
+export async function openQueue(options, { consent, departures, presence, report }) {
+  const { server, storage, queueEventsMax, batchEvents, preAggregate, memory } = options;
+  const name = `kimball:${server === globalThis.location?.origin ? '' : server}`;
   const store = await openStore(name, storage, departures.note, report);
   const seen = createSeen(preAggregate, memory, report);
-  /** Events of this page: first in the order of their calls, then by their keys not in the store yet, then not acknowledged yet. */
+  const losses = createLosses(seen, departures);
+  /** Events of this page: first in the order of their calls, then by their keys not in the store yet, then queued there. */
   const calls = [];
   const unsaved = new Map();
   const unsent = new Map();
   /** Whether one of those that are not stored yet cannot wait for another. */
   let isUrgent = false;
+  /** The keys of what is held, as `seen` knows it. */
+  let heldKeys = '';
   /** What the server has said that pages have to keep. */
   let said;
-  let past = HOLDS;
-  /** The greatest that the server has named; undefined until one is known here. */
-  let epoch;
+  /** What it has named as epochs. */
+  let epochs = [];
   let lastTime = 0;
 
   /** Learns from what is stored whether another tab has opted out. */
   function isMuted(rows) {
-    if (rowsOf(rows, OPTED_OUT).length) consent.optOut();
+    if (rowsOf(rows, OPTED_OUT).length) consent.learnOut();
     return consent.isMuted();
   }
 
   function isNews(event) {
     try {
       checkNames(event);
-      const news = seen.newsOf(event);
+      const news = event.user_id ? losses.newsOf(event) : seen.newsOfHeld(event);
       isUrgent ||= news === 'first';
       return news;
     } catch (error) {
@@ -79,17 +80,33 @@ export async function openQueue({ url, storage, queueEventsMax, batchEvents, pre
     for (const [key] of rows) lastTime = Math.max(lastTime, parseInt(key.slice(1, TIME_DIGITS + 1), 36) || 0);
   }
 
+  function judgeAgain(kind) {
+    for (const [key, event] of rowsOf([...unsaved], kind)) {
+      if (!isNews(event)) unsaved.delete(key);
+    }
+  }
+
   /** Another page has passed events on, now or earlier: what it knows counts, and learns what is new here. */
-  function adopt(stored) {
+  function adopt(rows) {
     seen.keep(kept());
+    losses.read(rows);
+    const stored = losses.ofThisEra(valueOf(rows, SEEN));
     const isOther = seen.adopt(stored);
     // What it knows may be less than was sent.
     if (stored?.left !== departures.latest()) seen.keep('week');
     seen.keep(kept());
-    if (!isOther) return;
-    for (const [key, event] of unsaved) {
-      if (!isNews(event)) unsaved.delete(key);
-    }
+    if (isOther) judgeAgain(OUT);
+  }
+
+  const textOf = (rows) => rows.map(([key]) => key).sort().join();
+
+  /** What another page holds, or holds no longer, counts. */
+  function adoptHeld(held) {
+    const keys = textOf(held);
+    if (keys === heldKeys) return;
+    heldKeys = keys;
+    seen.hold(held.map(([, event]) => event).filter(Boolean));
+    judgeAgain(HELD);
   }
 
   /** Events that were held are now this user's; answers the changes that take them out of where they were held. */
@@ -104,18 +121,19 @@ export async function openQueue({ url, storage, queueEventsMax, batchEvents, pre
   /** What was passed on, to be stored. */
   function passedOn() {
     const saved = seen.save();
-    return saved ? [[SEEN, { ...saved, left: departures.latest() }]] : [];
+    return saved ? [[SEEN, { ...saved, left: departures.latest(), era: losses.era() }]] : [];
   }
 
   /** Takes the oldest keys out of those that wait if they are too many; answers the changes that delete them. */
-  function evict(waiting) {
+  function evict(waiting, rows) {
     const excess = waiting.length - queueEventsMax;
     if (excess <= 0) return [];
     report('evicted', 'the queue is full: its oldest events are lost', excess);
-    past = LAPSES;
-    const evicted = waiting.splice(0, excess);
+    const evicted = new Set(waiting.splice(0, excess));
+    const lost = [...rows, ...unsaved].filter(([key]) => evicted.has(key));
     for (const key of evicted) unsaved.delete(key);
-    return evicted.map((key) => [key]);
+    const events = rowsOf(lost, OUT).map(([, event]) => event);
+    return [...deletions(lost), ...losses.lose(events)];
   }
 
   /** Writes changes with all that is not saved yet. */
@@ -138,16 +156,18 @@ export async function openQueue({ url, storage, queueEventsMax, batchEvents, pre
     const out = rowsOf(rows, OUT);
     follow(out);
     said = valueOf(rows, KEEP) ?? said;
-    adopt(valueOf(rows, SEEN));
+    adopt(rows);
 
     const held = rowsOf(rows, HELD);
+    adoptHeld(held);
     const changes = userId ? claim(held, userId) : [];
     judge();
     if (!unsaved.size && !changes.length) return 0;
 
     const stillHeld = userId ? [] : held;
     const waiting = keysInOrder([...out, ...stillHeld, ...unsaved]);
-    changes.push(...evict(waiting), ...passedOn());
+    changes.push(...evict(waiting, rows), ...losses.found(), ...passedOn());
+    heldKeys = textOf(rowsOf([...stillHeld, ...unsaved], HELD));
     const isDue = isUrgent || waiting.length >= Math.min(QUIET_EVENTS_MAX, batchEvents);
     isUrgent = false;
     await save(changes);
@@ -159,16 +179,33 @@ export async function openQueue({ url, storage, queueEventsMax, batchEvents, pre
     calls.length = 0;
     unsaved.clear();
     unsent.clear();
-    seen.forget();
+    seen.close();
+    heldKeys = '';
     const rows = await store.read();
     const changes = deletions(rows.filter(([key]) => key !== OPTED_OUT));
     if (optOut === true) changes.push([OPTED_OUT, true]);
     if (optOut === false) changes.push([OPTED_OUT]);
+    changes.push(...losses.lapse());
     await store.write(changes);
   }
 
+  /** The server names the epoch of these events' namespaces: where it is another one, something was deleted or restored there. */
+  function hearEpoch(events, text, isWhole) {
+    if (text === null) return [];
+    const names = [...new Set(events.map((event) => event?.namespace))].sort();
+    const key = EPOCH + JSON.stringify(names);
+    const before = epochs.find(([known]) => known === key)?.[1];
+    const epoch = Number(text);
+    // A batch that was refused in part may name less.
+    if (epoch === before || epoch < before && !isWhole) return [];
+    epochs = [...epochs.filter(([known]) => known !== key), [key, epoch]];
+    return [[key, epoch], ...(before === undefined ? [] : losses.lapse())];
+  }
+
+  const guarded = (what, use, waitMs) => alone(name + what, use, waitMs, presence.going());
+
   return {
-    alone: (what, use) => alone(name + what, use),
+    alone: guarded,
 
     /** Waits for the wasm, if it can be had. */
     load: seen.load,
@@ -180,45 +217,45 @@ export async function openQueue({ url, storage, queueEventsMax, batchEvents, pre
 
     kept,
 
-    store: (userId) => alone(`${name}queue`, () => storeAdmitted(userId)),
+    store: (userId) => guarded('queue', () => storeAdmitted(userId), QUEUE_LOCK_MS),
 
     /** What is to be sent, oldest first, whichever page it is from. */
     async next() {
       const rows = await store.read();
       if (isMuted(rows)) return [];
-      epoch ??= valueOf(rows, EPOCH);
+      epochs = rowsOf(rows, EPOCH);
       const out = rowsOf(rows, OUT);
 
       const keys = new Set(out.map(([key]) => key));
       for (const key of unsent.keys()) {
         if (!keys.has(key)) unsent.delete(key);
       }
-
-      if (!out.length && past === LAPSES) {
-        past = HOLDS;
-        seen.forget();
-        await store.write([[SEEN]]);
-      }
       return out;
     },
 
-    /** The server is done with these rows. */
-    remove(keys, mayRepeat, epochNow, keep) {
-      if (mayRepeat) past = LAPSES;
-      const changes = keys.map((key) => [key]);
-      for (const key of keys) {
+    /** The server has settled these rows, but for those that it leaves queued. */
+    async settle(rows, states, { epoch, keep, hasLater }) {
+      const settled = rows.filter((_, index) => states[index] !== QUEUED);
+      for (const [key] of settled) {
         unsaved.delete(key);
         unsent.delete(key);
       }
+      const events = rows.map(([, event]) => event);
+      const refused = events.filter((_, index) => states[index] === REFUSED);
+      // What counted in no week, because its week is too far ahead, may come again when it has come.
+      const tomorrow = new Date(Date.now() + DAY_MS).toISOString();
+      const later = hasLater ? events.filter((event) => event?.datetime > tomorrow) : [];
 
-      const isKnown = epochNow <= epoch;
-      if (!isKnown) {
-        // Something was deleted there since: what was passed on before may count again.
-        if (epoch !== undefined) past = LAPSES;
-        epoch = epochNow;
-        changes.push([EPOCH, epoch]);
+      if (refused.length || later.length) {
+        await seen.load();
+        adopt(await store.read());
       }
 
+      const changes = [
+        ...deletions(settled),
+        ...losses.refuse([...refused, ...later]),
+        ...hearEpoch(events, epoch, settled.length === rows.length && !refused.length),
+      ];
       const saidNow = heard(keep);
       if (saidNow) {
         said = saidNow;
@@ -238,9 +275,6 @@ export async function openQueue({ url, storage, queueEventsMax, batchEvents, pre
     },
 
     forget,
-    forgetAnonymous: seen.forgetAnonymous,
-    close: seen.forget,
+    close: seen.close,
   };
 }
-
-const deletions = (rows) => rows.map(([key]) => [key]);

@@ -6,9 +6,13 @@ export const OUT = 'e';
 export const HELD = 'h';
 /** What was passed on already. */
 export const SEEN = 's';
+/** Events that were passed on and are lost, or refused, by a trace of each: they are news when they come again. */
+export const LOST = 'l';
+/** Rises when all that was passed on is to be forgotten: what was seen is of one era. */
+export const ERA = 'r';
 /** The wish not to be counted. */
 export const OPTED_OUT = 'o';
-/** The greatest epoch that the server has named. */
+/** The epoch that the server has named for these namespaces. */
 export const EPOCH = 'n';
 /** What the server has said that pages have to keep, and of which day. */
 export const KEEP = 'k';
@@ -23,3 +27,5 @@ export function keysInOrder(rows) {
   const keys = rows.map(([key]) => key);
   return keys.sort((a, b) => (a.slice(1) < b.slice(1) ? -1 : 1));
 }
+
+export const deletions = (rows) => rows.map(([key]) => [key]);

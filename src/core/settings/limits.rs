@@ -288,6 +288,8 @@ pub const BODY_SEGMENT_BYTES: usize = 16 << 10;
 pub const BODY_READ_BYTES: u32 = 64 << 10;
 /// Bytes of that buffer at first, and where the body comes slowly: it is there while nothing comes.
 pub const BODY_READ_BYTES_MIN: u32 = 4 << 10;
+/// Bytes of a body that says itself who sends it. It is read before that is known; a browser sends no more behind a page.
+pub const PLAIN_BODY_BYTES: u64 = 64 << 10;
 /// Bytes of a body that is parsed in one stretch, of a millisecond or two: twice what 1,000 events have. Larger ones are
 /// parsed in steps.
 pub const BODY_AT_ONCE_BYTES: usize = 256 << 10;

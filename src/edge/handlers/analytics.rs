@@ -1,21 +1,25 @@
 //! /v0/analytics: recording of events, and the numbers.
 
 use crate::api::code::Code;
+use crate::api::routes::Scope;
 use crate::core::answers::analytics::Analytics;
 use crate::core::answers::short::{ErrorFields, Recorded, RefusedEvent};
 use crate::core::identity::Keys;
 use crate::core::periods::period::{Period, Unit};
 use crate::core::requests::{BadRequest, Batch, EventReader, namespace_of};
-use crate::core::settings::limits::{BODY_AT_ONCE_BYTES, BODY_STEP_BYTES, EVENTS_PER_TURN, RequestLimits};
+use crate::core::settings::limits::{
+    BODY_AT_ONCE_BYTES, BODY_STEP_BYTES, EVENTS_PER_TURN, PLAIN_BODY_BYTES, RequestLimits,
+};
 use crate::edge::gateway::ingest::{self, Applied, Refused};
 use crate::edge::gateway::keys::keys;
 use crate::edge::gateway::reports;
 use crate::edge::host::clock;
 use crate::edge::host::config::Config;
 use crate::edge::host::record as metrics;
-use crate::edge::http::body::read_json;
+use crate::edge::http::body::{read_json, read_plain};
 use crate::edge::http::call::Call;
 use crate::edge::http::error::ApiError;
+use crate::edge::http::plain;
 use crate::edge::http::response::Reply;
 
 const DAY_S: i64 = 86_400;
@@ -26,6 +30,8 @@ const WEEKS: &str = "kimball-weeks";
 const KEEP: &str = "kimball-keep";
 /// Rises when something is deleted or older state accepted: whoever has noted what was sent, as pages do, has to forget that.
 const EPOCH: &str = "kimball-epoch";
+/// Says that pages may send what they have left as they go, and how many bytes ([`plain`]).
+const PLAIN: &str = "kimball-plain";
 
 /// POST: records a batch.
 ///
@@ -43,6 +49,7 @@ pub async fn record(call: Call<'_>) -> Result<Reply, ApiError> {
                 metrics::refused(1, refused.refusal.parts().0);
             }
             let reply = answer(events, &refused)?.header(EPOCH, &epoch.to_string()).header(KEEP, &keep);
+            let reply = reply.header(PLAIN, &PLAIN_BODY_BYTES.to_string());
             Ok(if has_later { reply.header(WEEKS, "later") } else { reply })
         }
         Err(error) => {
@@ -59,10 +66,20 @@ fn keep(config: &Config) -> String {
 }
 
 async fn record_batch(call: Call<'_>, events: &mut u64) -> Result<(Applied, bool), ApiError> {
-    let body = read_json(&call.request, call.config).await?;
+    let body = if call.is_plain {
+        read_plain(&call.request, call.config).await
+    } else {
+        read_json(&call.request, call.config).await
+    };
+    let body = body?;
     let keys = keys(call.env, call.config).await?;
-    let parse = async |body: &[u8]| parse_events(body, &keys, &call.config.request).await;
-    let (batch, _lease) = body.parse(parse, Batch::bytes_in_flight).await?;
+    let parse = async |body: &[u8]| {
+        let (principal, json) = if call.is_plain { plain::open(body, call.config)? } else { (call.principal, body) };
+        principal.require(Scope::Ingest)?;
+        let batch = parse_events(json, &keys, &call.config.request).await?;
+        Ok::<_, ApiError>((principal, batch))
+    };
+    let ((principal, batch), _lease) = body.parse(parse, |(_, batch)| batch.bytes_in_flight()).await?;
     *events = batch.events();
     // To read a large batch and to carry it out are two stretches, not one.
     if *events > EVENTS_PER_TURN {
@@ -70,11 +87,11 @@ async fn record_batch(call: Call<'_>, events: &mut u64) -> Result<(Applied, bool
     }
     call.fault.strike_worker();
     if batch.namespaces.iter().any(|namespace| namespace.items.iter().any(|item| item.ensure_goal)) {
-        call.principal.require_ensure_goal(call.config)?;
+        principal.require_ensure_goal(call.config)?;
     }
     let latest = Some(clock::today().plus(1));
     let has_later = batch.namespaces.iter().flat_map(|part| &part.items).any(|item| item.day > latest);
-    let applied = ingest::apply(call.env, call.config, &keys, &batch, call.principal.registrant(), call.fault).await?;
+    let applied = ingest::apply(call.env, call.config, &keys, &batch, principal.registrant(), call.fault).await?;
     metrics::kept(batch.kept);
     Ok((applied, has_later))
 }

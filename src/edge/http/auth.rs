@@ -20,11 +20,20 @@ pub struct Principal {
 impl Principal {
     /// Who sends this request.
     pub fn of(request: &Request, config: &Config) -> Self {
+        let header = request.headers().get("authorization").ok().flatten().unwrap_or_default();
+        Self::of_token(bearer(&header).unwrap_or_default(), config)
+    }
+
+    /// Who sends this token in a body: it may do no more than the token of a page.
+    pub fn of_page(token: &str, config: &Config) -> Self {
+        let whoever = Self::of_token(token, config);
+        if config.auth_disabled { whoever } else { Self { is_admin: false, is_reader: false, ..whoever } }
+    }
+
+    fn of_token(token: &str, config: &Config) -> Self {
         if config.auth_disabled {
             return Self { is_admin: true, is_reader: true, is_ingester: true };
         }
-        let header = request.headers().get("authorization").ok().flatten().unwrap_or_default();
-        let token = bearer(&header).unwrap_or_default();
         Self {
             is_admin: is_one_of(token, &config.admin_tokens),
             is_reader: is_one_of(token, &config.read_tokens),

@@ -20,7 +20,7 @@ use super::incoming::Incoming;
 use crate::api::code::Code;
 use crate::core::settings::limits::{
     BODIES_BYTES, BODY_AT_ONCE_BYTES, BODY_SEGMENT_BYTES, BODY_STEP_BYTES, BODY_TICK_MS, DESK_MS, DESK_POLL_MS,
-    DESK_WAIT_MS, DRAIN_BYTES, DRAIN_MS,
+    DESK_WAIT_MS, DRAIN_BYTES, DRAIN_MS, PLAIN_BODY_BYTES,
 };
 use crate::edge::host::clock;
 use crate::edge::host::config::Config;
@@ -69,7 +69,22 @@ enum Stop {
 /// When the content type is not JSON, the body is encoded otherwise than by gzip, has too many bytes, comes too slowly
 /// or breaks off, or there is no room for it.
 pub async fn read_json(request: &Request, config: &Config) -> Result<Body, ApiError> {
-    let bytes_max = config.request.body_bytes;
+    let content_type = request.headers().get("content-type").ok().flatten().unwrap_or_default();
+    if !essence(&content_type).eq_ignore_ascii_case("application/json") {
+        return Err(ApiError::new(Code::ContentTypeInvalid, "the content type must be application/json"));
+    }
+    read(request, config, config.request.body_bytes).await
+}
+
+/// The body of a page that goes, of whoever it is: no larger than what a browser sends behind a page.
+///
+/// # Errors
+/// The same, but for the content type.
+pub async fn read_plain(request: &Request, config: &Config) -> Result<Body, ApiError> {
+    read(request, config, config.request.body_bytes.min(PLAIN_BODY_BYTES)).await
+}
+
+async fn read(request: &Request, config: &Config, bytes_max: u64) -> Result<Body, ApiError> {
     let (is_gzip, announced) = checked_headers(request)?;
     let lease = Lease::begin(config.bodies_bytes_max)?;
     let mut body = Body { pieces: Pieces::default(), is_gzip, bytes_max, lease };
@@ -95,14 +110,14 @@ pub async fn read_json(request: &Request, config: &Config) -> Result<Body, ApiEr
     })
 }
 
+/// A content type without its parameters.
+pub fn essence(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
 /// Whether the body is gzip, and how many bytes it announces; 0 where it does not say.
 fn checked_headers(request: &Request) -> Result<(bool, u64), ApiError> {
     let header = |name| request.headers().get(name).ok().flatten().unwrap_or_default();
-    let content_type = header("content-type");
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/json") {
-        return Err(ApiError::new(Code::ContentTypeInvalid, "the content type must be application/json"));
-    }
     let is_gzip = match header("content-encoding").trim().to_ascii_lowercase().as_str() {
         "" | "identity" => false,
         "gzip" | "x-gzip" => true,

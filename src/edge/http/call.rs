@@ -13,8 +13,10 @@ pub struct Call<'a> {
     pub request: Request,
     /// The decoded query string.
     pub query: Query,
-    /// Who calls.
+    /// Who calls; nobody where the body says it.
     pub principal: Principal,
+    /// Whether the body says who calls, and has been asked for nothing yet.
+    pub is_plain: bool,
     /// The configuration.
     pub config: &'a Config,
     /// The bindings.

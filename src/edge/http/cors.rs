@@ -18,13 +18,16 @@ pub fn allow(response: Response, config: &Config, origin: Option<&str>) -> Resul
         headers.set("access-control-allow-origin", origin)?;
         headers.set("access-control-allow-methods", "GET, HEAD, POST, DELETE, OPTIONS")?;
         headers.set("access-control-allow-headers", "authorization, content-type, content-encoding, if-none-match")?;
-        headers
-            .set("access-control-expose-headers", "etag, retry-after, kimball-weeks, kimball-epoch, kimball-keep")?;
+        headers.set(
+            "access-control-expose-headers",
+            "etag, retry-after, kimball-weeks, kimball-epoch, kimball-keep, kimball-plain",
+        )?;
         headers.set("access-control-max-age", "86400")?;
     }
     Ok(response.with_headers(headers))
 }
 
-fn is_allowed(config: &Config, origin: &str) -> bool {
+/// Whether pages of this origin may call.
+pub fn is_allowed(config: &Config, origin: &str) -> bool {
     config.allowed_origins.iter().any(|allowed| allowed == "*" || allowed == origin)
 }

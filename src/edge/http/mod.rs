@@ -6,4 +6,5 @@ pub mod call;
 pub mod cors;
 pub mod error;
 pub mod incoming;
+pub mod plain;
 pub mod response;

@@ -45,18 +45,21 @@ export async function createWorld(scope) {
     },
   });
   const browser = await browse(scope);
-  const posts = []; // what reached the proxy: { at, status, events, kept, body }
-  const state = { answer: null, policy: null, hold: null, keep: null };
+  const posts = []; // what reached the proxy: { at, status, events, kept, body, isPlain }
+  const state = { answer: null, policy: null, hold: null, keep: null, preflightMs: 0 };
 
-  /** `state.answer(post)` may answer in the server's place with { status, headers, body }, or cut the connection with 'cut'; it may be late. Answers say that pages have to keep `state.keep`, if it is set. */
+  /** `state.answer(post)` may answer in the server's place with { status, headers, body }, or cut the connection with 'cut'; it may be late. Answers say that pages have to keep `state.keep`, if it is set; those to preflights come after `state.preflightMs`. */
   const proxy = await listen(scope, async (request, response) => {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
     const body = Buffer.concat(chunks);
     const isPost = request.method === 'POST';
-    const { events, kept } = isPost ? JSON.parse(body) : { events: [] };
-    const post = { at: Date.now(), body: body.toString(), events, kept };
-    const cors = { 'access-control-allow-origin': '*', 'access-control-expose-headers': 'retry-after, kimball-keep' };
+    if (request.method === 'OPTIONS' && state.preflightMs) await new Promise((resolve) => { setTimeout(resolve, state.preflightMs); });
+    const isPlain = request.headers['content-type']?.startsWith('text/plain') === true;
+    const json = isPlain ? body.toString().split('\n')[1] : body;
+    const { events, kept } = isPost ? JSON.parse(json) : { events: [] };
+    const post = { at: Date.now(), body: body.toString(), events, kept, isPlain };
+    const cors = { 'access-control-allow-origin': '*', 'access-control-expose-headers': 'retry-after, kimball-keep, kimball-epoch' };
     const answered = isPost || request.method === 'GET' ? state.answer?.(post, request) : null;
     if (isPost) posts.push(post);
     const instead = await answered;
@@ -107,7 +110,7 @@ export async function createWorld(scope) {
     /** A browser of its own, with nothing stored; `init` runs before every page. */
     async context(test, init) {
       posts.length = 0;
-      Object.assign(state, { answer: null, policy: null, hold: null, scripts: null, keep: null });
+      Object.assign(state, { answer: null, policy: null, hold: null, scripts: null, keep: null, preflightMs: 0 });
       const context = await browser.newContext();
       if (init) await context.addInitScript(init);
       test.after(() => context.close());
@@ -128,6 +131,8 @@ export async function createWorld(scope) {
     },
     /** Deletes what this path names. */
     remove: async (path) => (await server.request('DELETE', path, authorized)).expect(204),
+    /** Another server, as it is set up by default: its ingest tokens may not make goals. */
+    strict: () => serve(scope, { env: { API_AUTH: '', API_TOKENS: TOKENS.admin, INGEST_TOKENS: TOKENS.ingest, ALLOWED_ORIGINS: '*' } }),
     analytics: (namespace) => server.analytics(namespace, authorized),
     authorized,
   };
@@ -141,3 +146,12 @@ const start = (page, url, namespace, options) => page.evaluate(async ([settings]
 
 /** Codes of what a client has reported. */
 export const codes = (page) => page.evaluate(() => globalThis.errors.map(([code]) => code));
+
+/** Tracks events of a user and waits until they are queued: what equals the one just before it is left out. */
+export const track = (page, names, user = 'ann') => page.evaluate(async ([events, id]) => {
+  globalThis.client.identify(id);
+  for (const event of events) globalThis.client.track(event);
+  await globalThis.client.track(events.at(-1));
+}, [names, user]);
+export const flush = (page) => page.evaluate(() => globalThis.client.flush());
+export const ones = (names) => Object.fromEntries(names.map((name) => [name, 1]));

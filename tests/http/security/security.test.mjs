@@ -474,3 +474,23 @@ test('every test that the threat model names is there', () => {
     }
   }
 });
+
+test('a page of an allowed origin sends its last events without asking first, with an ingest token in the body; nobody else does', async (t) => {
+  const page = 'https://shop.example';
+  const own = await serve(t, { env: { ...env, API_TOKENS: 'admin', INGEST_TOKENS: 'page', ALLOWED_ORIGINS: page } });
+  const json = (name) => JSON.stringify(did(name, 'u'));
+  const post = (body, headers = {}) => own.request('POST', '/v0/analytics', { body, headers: { 'content-type': 'text/plain;charset=UTF-8', origin: page, ...headers } });
+  const taken = (await post(`page\n${json('Left')}`)).expect(204);
+  assert.equal(taken.headers['kimball-plain'], '65536');
+  for (const line of ['', 'nobody', 'admin', `page ${json('A')}`]) (await post(`${line}\n${json('Forged')}`)).refused(401, 'unauthorized');
+  (await post(json('Forged'))).refused(401, 'unauthorized');
+  for (const origin of [EVIL, null, 'null']) (await post(`page\n${json('Forged')}`, { origin })).refused(401, 'unauthorized');
+  (await post(`page\n${json('Forged')}`, bearer('page'))).refused(400, 'content_type_invalid');
+  (await post(`page\n${' '.repeat(65_536)}${json('Forged')}`)).refused(413, 'body_too_large');
+  for (const path of ['/v0/goals', '/v0/featureSpecs']) {
+    const headers = { 'content-type': 'text/plain', origin: page };
+    (await own.request('POST', path, { body: `admin\n${json('Forged')}`, headers })).refused(401, 'unauthorized');
+  }
+  const { counts } = (await own.get('/v0/analytics', { headers: bearer('admin') })).expect(200).json();
+  assert.deepEqual(counts.map(({ name }) => name), ['Left']);
+});
