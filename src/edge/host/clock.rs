@@ -81,9 +81,9 @@ mod injected {
         u64::try_from(clock_ms.saturating_add(since_ms)).unwrap_or(0)
     }
 
-    /// So many milliseconds of this clock in those of the runtime. Rounded down: what is due within a millisecond of the runtime is
-    /// due at its begin, and an alarm that is set for that is not found to be late.
+    /// So many milliseconds of this clock in those of the runtime. Rounded up: an alarm that came too early would be set anew for the
+    /// same millisecond, and the runtime forgets it then as the one that has come.
     pub fn in_runtime_ms(ms: u64) -> u64 {
-        ms / SETTING.get().speed.unsigned_abs()
+        ms.div_ceil(SETTING.get().speed.unsigned_abs())
     }
 }

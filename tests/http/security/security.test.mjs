@@ -77,7 +77,7 @@ test('an ingest token cannot tell a new user, event or namespace from a known on
 });
 
 // The headers that an answer of the API may have: none that times, counts or names a caller.
-const HEADERS = ['content-length', 'content-type', 'cache-control', 'etag', 'kimball-epoch', 'kimball-keep', 'vary', 'x-content-type-options', 'www-authenticate', 'retry-after', 'allow',
+const HEADERS = ['content-length', 'content-type', 'cache-control', 'etag', 'kimball-epoch', 'kimball-keep', 'kimball-plain', 'vary', 'x-content-type-options', 'www-authenticate', 'retry-after', 'allow',
   'connection', 'transfer-encoding', 'access-control-allow-origin', 'access-control-allow-methods', 'access-control-allow-headers',
   'access-control-expose-headers', 'access-control-max-age'];
 
