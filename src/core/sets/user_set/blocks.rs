@@ -160,13 +160,9 @@ impl Blocks {
     }
 
     pub(super) fn put_remainder(&mut self, slot: usize, remainder: u64) {
-        let (at, shift) = self.remainder_place(slot);
-        let mask = (1_u64 << self.remainder_bits) - 1;
-        if let Some(word) = self.words.get_mut(at) {
-            *word = *word & !(mask << shift) | remainder << shift;
-        }
-        if let Some(word) = self.words.get_mut(at + 1) {
-            *word = *word & !(mask >> 1 >> (63 - shift)) | remainder >> 1 >> (63 - shift);
+        let bits = self.remainder_bits as usize;
+        if let Some(remainders) = self.block_mut(slot / BLOCK_SLOTS).and_then(|block| block.get_mut(BITMAPS..)) {
+            put_remainder_in(remainders, bits, slot % BLOCK_SLOTS, remainder);
         }
     }
 
@@ -335,6 +331,17 @@ pub(super) fn remainder_in(remainders: &[u64], bits: usize, slot: usize) -> u64 
     // What is not in the next word is shifted out.
     let high = remainders.get(at + 1).copied().unwrap_or(0) << 1 << (63 - shift);
     (low | high) & ((1 << bits) - 1)
+}
+
+/// Writes the remainder of a slot of a block.
+pub(super) fn put_remainder_in(remainders: &mut [u64], bits: usize, slot: usize, remainder: u64) {
+    let (at, shift, mask) = (slot * bits / 64, slot * bits % 64, (1_u64 << bits) - 1);
+    if let Some(word) = remainders.get_mut(at) {
+        *word = *word & !(mask << shift) | remainder << shift;
+    }
+    if let Some(word) = remainders.get_mut(at + 1) {
+        *word = *word & !(mask >> 1 >> (63 - shift)) | remainder >> 1 >> (63 - shift);
+    }
 }
 
 /// Moves the remainders `low..high` of a block's one up.

@@ -1,6 +1,6 @@
 //! Look-ups and insertions whose cluster lies in one block, as most do: the words of the block say everything at once.
 
-use super::blocks::{BITMAPS, bit_range, remainder_in, shift_remainders};
+use super::blocks::{BITMAPS, bit_range, put_remainder_in, remainder_in, shift_remainders};
 
 /// What became of an insertion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,12 +108,6 @@ pub(super) fn insert(
     *used |= 1 << free;
     *occupied |= 1 << place;
     shift_remainders(remainders, bits, at, free);
-    let (word, shift, mask) = (at * bits / 64, at * bits % 64, (1_u64 << bits) - 1);
-    if let Some(word) = remainders.get_mut(word) {
-        *word = *word & !(mask << shift) | new << shift;
-    }
-    if let Some(word) = remainders.get_mut(word + 1) {
-        *word = *word & !(mask >> 1 >> (63 - shift)) | new >> 1 >> (63 - shift);
-    }
+    put_remainder_in(remainders, bits, at, new);
     Some(Insertion::Done)
 }
