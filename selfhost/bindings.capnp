@@ -57,6 +57,8 @@ const bindings :List(Workerd.Worker.Binding) = [
   (name = "WEEKS_PER_EVENT_MAX", fromEnvironment = "WEEKS_PER_EVENT_MAX"),
   (name = "LATENESS_DAYS", fromEnvironment = "LATENESS_DAYS"),
   (name = "SERIES_EVENTS_MAX", fromEnvironment = "SERIES_EVENTS_MAX"),
+  (name = "DEFINITIONS_MAX", fromEnvironment = "DEFINITIONS_MAX"),
+  (name = "RETENTIONS_MAX", fromEnvironment = "RETENTIONS_MAX"),
   (name = "TIME_FINGERPRINTS_MAX", fromEnvironment = "TIME_FINGERPRINTS_MAX"),
   (name = "METRICS_BYTES_MAX", fromEnvironment = "METRICS_BYTES_MAX"),
   (name = "FLAGS_MAX", fromEnvironment = "FLAGS_MAX"),
