@@ -56,7 +56,7 @@ async function build() {
   for (const name of readdirSync(join(PACKAGE, 'src')).filter((file) => file.endsWith('.d.ts'))) {
     copyFileSync(join(PACKAGE, 'src', name), join(DIST, name));
   }
-  writeFileSync(join(DIST, 'THIRD-PARTY.txt'), thirdParty(ROOT, FEATURES));
+  writeFileSync(join(DIST, 'THIRD-PARTY.txt'), thirdParty(ROOT, FEATURES, 'aggregator.wasm'));
 }
 
 /** The glue uses the names that wasm-opt has made short: long ones with hashes in them are a kilobyte of what a page fetches. */
