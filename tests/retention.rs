@@ -9,7 +9,7 @@ use kimball_edge::core::answers::retention::Asking;
 use kimball_edge::core::identity::{Keys, UnlinkKey};
 use kimball_edge::core::periods::day::Day;
 use kimball_edge::core::periods::period::{Period, Unit, Units};
-use kimball_edge::core::state::aggregator::{Aggregator, Operation};
+use kimball_edge::core::state::aggregator::{Aggregator, Group, Operation};
 use kimball_edge::core::state::definitions::retention::Retention;
 use kimball_edge::core::state::definitions::{Definition, Spec};
 use kimball_edge::core::state::effect::Effect;
@@ -280,6 +280,31 @@ proptest! {
             prop_assert_eq!(a.numbers(&definition), b.numbers(&definition));
         }
     }
+}
+
+/// What a group brings is carried out a part at a time, and that makes no difference.
+#[test]
+fn a_large_group_is_carried_out_in_parts() {
+    let (mut world, mut model) = (World::new(), Model::default());
+    let limits = ShardLimits { time: TIME, ..ShardLimits::NONE };
+    let mut parts = 0;
+    for today in 0..3 {
+        let batch: Vec<Happening> = (0..3_000).map(|n| (n % 3, n / 3 + 200 * today, 0)).collect();
+        let today = day(today.into());
+        let (operations, mut group) = (world.operations(&batch, today), Group::default());
+        let mut effects = world.state.apply_in_group(operations, &world.unlink, &limits, today, &mut group).unwrap();
+        while !group.is_finished() {
+            effects.extend(world.state.finish_group(&mut group, &world.unlink, &limits));
+            parts += 1;
+        }
+        world.note(&effects);
+        batch.iter().for_each(|&happening| model.record(happening, today));
+    }
+    assert!(parts > 6, "{parts} parts");
+    for definition in definitions() {
+        assert_eq!(world.numbers(&definition), model.numbers(&definition));
+    }
+    world.check_replay();
 }
 
 #[test]

@@ -209,7 +209,8 @@ proptest! {
                 grouped.apply_in_group(&operations, &world.unlink, &limits(), today, &mut group).unwrap();
                 alone.apply(&operations, &world.unlink, &limits(), today).unwrap();
             }
-            grouped.finish_group(group, &world.unlink, &limits());
+            grouped.finish_group(&mut group, &world.unlink, &limits());
+            assert!(group.is_finished());
             prop_assert_eq!(all(&grouped), all(&alone));
         }
     }

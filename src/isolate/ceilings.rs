@@ -1,9 +1,10 @@
 //! What an isolate may take of memory at most, by its limits: all ceilings together.
 
 use crate::core::settings::limits::{
-    BATCH_EVENTS, BODIES_BYTES, BODY_BYTES, CLOUDFLARE_BYTES, EVENT_BYTES, FLAG_PART_BYTES, FLAG_PARTS, FLAGS_BYTES,
-    GROUP_OPERATIONS, ISOLATE_BASE_BYTES, ISOLATE_MEMORY_BYTES, JOURNAL_GROWTH, METRICS_BYTES, NAME_CACHE_BYTES,
-    OPEN_PERIODS, OPERATION_BYTES, PERIOD_EFFECT_BYTES, ROW_BYTES, SERIES_EVENTS, SHARD_MEMORY_BYTES, max,
+    BATCH_EVENTS, BODIES_BYTES, BODY_BYTES, CHANGE_BYTES, CHANGES_AT_ONCE, CLOUDFLARE_BYTES, EVENT_BYTES,
+    FLAG_PART_BYTES, FLAG_PARTS, FLAGS_BYTES, GROUP_OPERATIONS, ISOLATE_BASE_BYTES, ISOLATE_MEMORY_BYTES,
+    JOURNAL_GROWTH, METRICS_BYTES, NAME_CACHE_BYTES, OPEN_PERIODS, OPERATION_BYTES, PERIOD_EFFECT_BYTES, ROW_BYTES,
+    SERIES_EVENTS, SHARD_MEMORY_BYTES, max,
 };
 
 /// The limits that bound the memory of an isolate.
@@ -64,10 +65,12 @@ impl Ceilings {
         // The stored bytes of one section beside the state that it becomes, or a row and its effects.
         let loading = max(self.shard, JOURNAL_GROWTH as u64 * row);
         // The greatest user set as it was while it grows, or sets that closed until that can no longer be refused; and what a
-        // group of operations takes: fewer than its bound, and one batch more. They enter every set of a period once.
+        // group of operations takes: fewer than its bound, and one batch more. They enter every set of a period once, and change definitions
+        // a part at a time.
         let changing = self.shard
             + (GROUP_OPERATIONS as u64 + self.batch_events) * OPERATION_BYTES
-            + (1 + self.series_events) * OPEN_PERIODS * PERIOD_EFFECT_BYTES;
+            + (1 + self.series_events) * OPEN_PERIODS * PERIOD_EFFECT_BYTES
+            + CHANGES_AT_ONCE as u64 * CHANGE_BYTES;
         // The greatest section encoded, once as a list of gaps and once as a whole, and a row of it twice.
         let compacting = self.shard / 2 * 3 + 2 * row;
         // The body of a flag as text and as a tree; how many values it may have is asked before.

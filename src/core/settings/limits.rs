@@ -271,6 +271,10 @@ pub const PERIODS_PER_OPERATION: u64 = 6;
 /// Periods of one event, or of anybody, that may be open at a time: the days that take late events, today and tomorrow, and the
 /// weeks and months that these are in.
 pub const OPEN_PERIODS: u64 = LATENESS_DAYS.max + 2 + 3 + 2;
+/// Changes of definitions that are carried out before they are journalled, in a row of their own where there are more.
+pub const CHANGES_AT_ONCE: usize = 4_000;
+/// Bytes of memory that one takes while it is: what it is, and its part of the journal row.
+pub const CHANGE_BYTES: u64 = 192;
 /// Bytes of memory that what enters one of these sets takes while a group is carried out, beside the fingerprints.
 pub const PERIOD_EFFECT_BYTES: u64 = 192;
 /// Times that one operation may make older sets close: the weeks before its own.

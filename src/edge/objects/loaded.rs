@@ -69,7 +69,15 @@ impl Loaded {
             finishing = Some((unlink, limits));
         }
         if let Some((unlink, limits)) = finishing {
-            journalled.extend(self.state.finish_group(group, &unlink, &limits));
+            journalled.extend(self.state.finish_group(&mut group, &unlink, &limits));
+            if !group.is_finished() {
+                let state = &mut self.state;
+                let rest = std::iter::from_fn(|| {
+                    (!group.is_finished()).then(|| state.finish_group(&mut group, &unlink, &limits))
+                });
+                let parts = std::iter::once(std::mem::take(&mut journalled)).chain(rest);
+                self.store.append_parts(parts).map_err(|error| storage(&error))?;
+            }
         }
         if !journalled.is_empty() {
             self.store.append(&journalled).map_err(|error| storage(&error))?;

@@ -223,6 +223,22 @@ test('a grid that is made before a replay begins has all of its history', async 
   assert.equal((await make(server, { ...SIGNUP, namespace: 'later' })).expect(201).json().since, monday(9, 1));
 });
 
+test('a batch of more changes than a row of the journal has at once is whole after a restart', async (t) => {
+  const { server, to } = await withClock(t, { env: { SHARDS: '1' } });
+  for (const unit of ['day', 'week']) (await make(server, { ...SIGNUP, name: unit, unit, periods: 2 })).expect(201);
+  await to(1);
+  const USERS = 4_000;
+  const all = (name) => Array.from({ length: USERS }, (_, user) => did(name, user));
+  await server.ingest([...all('Sign up'), ...all('Login')]);
+  await to(2);
+  await server.ingest(all('Login'));
+  await server.restart({ signal: 'SIGKILL' });
+  await to(2);
+  const { rows } = await grid(server, { name: 'day' });
+  assert.deepEqual([rows[0].users, rows[0].returned, rows[0].complete], [USERS, [USERS, null], true]);
+  assert.equal((await grid(server, { name: 'week' })).rows.reduce((sum, { users }) => sum + users, 0), USERS);
+});
+
 test('numbers of few users are hidden', async (t) => {
   const { server, to } = await withClock(t, { env: { GROUP_USERS_MIN: '5' } });
   (await make(server, { ...SIGNUP, unit: 'day', periods: 2 })).expect(201);

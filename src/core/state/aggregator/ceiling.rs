@@ -7,9 +7,12 @@ use super::time::Entrant;
 use super::undo::Undo;
 use crate::core::identity::UserKey;
 use crate::core::periods::day::Day;
-use crate::core::settings::limits::{CLOSINGS_PER_OPERATION, EVENTS_PER_NAMESPACE, INSERTIONS_PER_OPERATION};
+use crate::core::settings::limits::{
+    CHANGE_BYTES, CLOSINGS_PER_OPERATION, EVENTS_PER_NAMESPACE, INSERTIONS_PER_OPERATION,
+};
 use crate::core::settings::limits::{OPERATION_BYTES, PERIOD_EFFECT_BYTES, PERIODS_PER_OPERATION, max};
 use crate::core::state::effect::{Carried, Effect};
+use crate::core::state::grids::GridChange;
 use crate::core::state::sum::Sum;
 
 /// The insertions, and a new counter or the closings: an event that has no counter yet has nothing to close.
@@ -70,6 +73,14 @@ const PERIOD_BYTES: u64 =
 
 const _: () = assert!(CARRIED_BYTES + max(CHANGING_BYTES, JOURNALLING_BYTES) <= OPERATION_BYTES);
 const _: () = assert!(PERIOD_BYTES <= PERIOD_EFFECT_BYTES);
+
+/// Kind, period, two fingerprints, periods.
+const CHANGE_ROW_BYTES: u64 = 1 + 4 + 2 * 5 + 2;
+const ONE_CHANGE_BYTES: u64 = max(
+    GROWING_LIST * size_of::<GridChange>() as u64,
+    GROWN_LIST * size_of::<GridChange>() as u64 + ROWS * CHANGE_ROW_BYTES,
+);
+const _: () = assert!(ONE_CHANGE_BYTES <= CHANGE_BYTES);
 
 #[cfg(test)]
 mod tests {

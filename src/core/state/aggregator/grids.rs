@@ -7,8 +7,8 @@
 //! - nothing here refuses a batch: at a limit a cohort, or a period of returns, goes over for good;
 //! - once a cohort has closed, no fingerprint of it is left.
 
+use super::time::Entrant;
 use super::undo::Undo;
-use super::visits::Visit;
 use super::{Aggregator, Change};
 use crate::core::identity::UserKey;
 use crate::core::periods::day::Day;
@@ -40,17 +40,17 @@ impl Visited {
 }
 
 impl Aggregator {
-    /// Counts visits in a grid.
+    /// Counts those in a grid who are for it.
     pub(super) fn visit_grid<'a>(
         &mut self,
         number: u32,
         grid: Retention,
-        visits: impl Iterator<Item = &'a Visit>,
+        visits: impl Iterator<Item = &'a Entrant>,
         change: &mut Change<'_>,
     ) {
         let mut visited = Visited { number, grid, changes: Vec::new() };
         for visit in visits {
-            let period = Period::of(grid.unit, visit.day);
+            let period = Period::of(grid.unit, visit.time.day);
             if visit.event == grid.start && visit.is_first {
                 let set = SetKey::Cohort(number, period, 0);
                 self.count_in_grid(&mut visited, set, visit, change, Self::joining);
@@ -68,11 +68,11 @@ impl Aggregator {
         &mut self,
         visited: &mut Visited,
         set: SetKey,
-        visit: &Visit,
+        visit: &Entrant,
         change: &mut Change<'_>,
         change_of: impl Fn(&Self, &Visited, Period, UserKey, &Change<'_>) -> Option<GridChange>,
     ) {
-        let period = Period::of(visited.grid.unit, visit.day);
+        let period = Period::of(visited.grid.unit, visit.time.day);
         while self.grid_takes(set)
             && let Some(found) = change_of(self, visited, period, visit.user, change)
         {
@@ -87,7 +87,10 @@ impl Aggregator {
             }
             let has_room =
                 self.sets.get(set).is_some() || Grids::growth_bytes(visited.grid.periods) <= self.room(change.limits);
-            self.change_time(if has_room { Effect::Over { set } } else { Effect::Miss { day: visit.day } }, change);
+            self.change_time(
+                if has_room { Effect::Over { set } } else { Effect::Miss { day: visit.time.day } },
+                change,
+            );
             return;
         }
     }

@@ -1,11 +1,9 @@
 //! What an operation asks for, and what of it is news: the way from operations to effects.
 
 #[cfg(not(feature = "browser"))]
-use super::time::is_due;
+use super::time::{Entrant, is_due};
 #[cfg(not(feature = "browser"))]
 use super::undo::Undo;
-#[cfg(not(feature = "browser"))]
-use super::visits::Visit;
 use super::{Aggregator, Change, Operation};
 use crate::core::identity::{UnlinkKey, UserKey};
 #[cfg(not(feature = "browser"))]
@@ -112,10 +110,7 @@ impl Aggregator {
         }
         #[cfg(not(feature = "browser"))]
         if let Some(time) = time {
-            change.group.entrants.push(event, user, time);
-            if self.definitions.is_about(event, time.day) {
-                change.group.visits.push(Visit { event, user, day: time.day, is_first });
-            }
+            change.group.entrants.push(Entrant { event, time, user, is_first });
         }
         Ok(())
     }

@@ -110,8 +110,9 @@ pub struct Aggregator {
 pub struct Group {
     #[cfg(not(feature = "browser"))]
     entrants: time::Entrants,
+    /// How many of them have been handed to definitions; absent until they have entered periods.
     #[cfg(not(feature = "browser"))]
-    visits: visits::Visits,
+    visited: Option<usize>,
 }
 
 #[cfg(feature = "browser")]
@@ -127,13 +128,17 @@ impl Group {
     /// Forgets what the latest batch has added.
     fn take_back(&mut self) {
         self.entrants.take_back();
-        self.visits.take_back();
     }
 
     /// Keeps what the latest batch has added.
     fn keep(&mut self) {
         self.entrants.keep();
-        self.visits.keep();
+    }
+
+    /// Whether [`Aggregator::finish_group`] has something to do.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.entrants.list().is_empty() || self.visited == Some(self.entrants.list().len())
     }
 }
 
@@ -229,7 +234,10 @@ impl Aggregator {
     ) -> Result<Vec<Effect>, Refusal> {
         let mut group = Group::default();
         let mut effects = self.apply_in_group(operations, key, limits, today, &mut group)?;
-        effects.extend(self.finish_group(group, key, limits));
+        #[cfg(not(feature = "browser"))]
+        while !group.is_finished() {
+            effects.extend(self.finish_group(&mut group, key, limits));
+        }
         Ok(effects)
     }
 
@@ -260,19 +268,22 @@ impl Aggregator {
         Ok(effects)
     }
 
-    /// Counts in series what a group of batches has left for it, and answers what that changed. Nothing of it is refused. A page has
-    /// no series.
-    #[cfg(feature = "browser")]
-    #[allow(clippy::unused_self)]
-    pub const fn finish_group(&mut self, _: Group, _: &UnlinkKey, _: &ShardLimits) -> Vec<Effect> {
-        Vec::new()
-    }
-
-    /// Counts in series what a group of batches has left for it, and answers what that changed. Nothing of it is refused.
+    /// Counts in series and definitions a part of what a group of batches has left for it, and answers what that changed; to be called until
+    /// that is all ([`Group::is_finished`]). Nothing of it is refused.
     #[cfg(not(feature = "browser"))]
-    pub fn finish_group(&mut self, group: Group, key: &UnlinkKey, limits: &ShardLimits) -> Vec<Effect> {
-        let mut effects = self.enter_periods(group.entrants, key, limits);
-        effects.extend(self.visit_definitions(group.visits, key, limits));
+    pub fn finish_group(&mut self, group: &mut Group, key: &UnlinkKey, limits: &ShardLimits) -> Vec<Effect> {
+        let entrants = group.entrants.list();
+        let (mut effects, visited) = match group.visited {
+            None => (self.enter_periods(entrants, key, limits), 0),
+            Some(visited) => (Vec::new(), visited),
+        };
+        let rest = entrants.get(visited..).unwrap_or_default();
+        let done = if self.definitions.is_empty() {
+            rest.len()
+        } else {
+            self.visit_definitions(rest, key, limits, &mut effects)
+        };
+        group.visited = Some(visited + done);
         effects
     }
 

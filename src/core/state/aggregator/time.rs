@@ -21,9 +21,11 @@ use crate::core::state::shard_limits::{ShardLimits, TimeLimits};
 /// A user whose event is news of a day. Those of a group of batches enter the sets together, one set after the other and in the order
 /// of fingerprints: that takes a fraction of the time that one user after the other takes.
 pub(super) struct Entrant {
-    event: u32,
-    time: Occurrence,
-    user: UserKey,
+    pub(super) event: u32,
+    pub(super) time: Occurrence,
+    pub(super) user: UserKey,
+    /// Whether the user had never done the event before.
+    pub(super) is_first: bool,
 }
 
 /// A set that users enter, and what their fingerprints in it are derived with.
@@ -98,8 +100,13 @@ impl Entrants {
     }
 
     /// Notes a user for the end of the group.
-    pub(super) fn push(&mut self, event: u32, user: UserKey, time: Occurrence) {
-        self.list.push(Entrant { event, time, user });
+    pub(super) fn push(&mut self, entrant: Entrant) {
+        self.list.push(entrant);
+    }
+
+    /// Those who wait, in the order in which they came.
+    pub(super) fn list(&self) -> &[Entrant] {
+        &self.list
     }
 
     /// The set of the day of an event, and its tag; `None` where the event has no series of days.
@@ -146,8 +153,8 @@ impl Aggregator {
     }
 
     /// Enters the users of a group into the sets of their periods.
-    pub(super) fn enter_periods(&mut self, entrants: Entrants, key: &UnlinkKey, limits: &ShardLimits) -> Vec<Effect> {
-        let (entrants, group) = (entrants.list, &mut Group::default());
+    pub(super) fn enter_periods(&mut self, entrants: &[Entrant], key: &UnlinkKey, limits: &ShardLimits) -> Vec<Effect> {
+        let group = &mut Group::default();
         let change = &mut Change { key, limits, today: Day::MAX, effects: Vec::new(), undo: Vec::new(), group };
         let place = |entrant: &Entrant| u64::from(entrant.event) << 32 | u64::from(entrant.time.day.number());
         let mut anybody: Vec<(Day, UserKey)> = Vec::with_capacity(entrants.len());

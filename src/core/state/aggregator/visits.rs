@@ -1,50 +1,18 @@
 //! Definitions in a shard: hearing of them, forgetting them, and handing them what users have done.
 //!
-//! A *visit* is an event of an open day that a definition is about. Those of a group of batches are kept in the order in which they came
-//! and handed to each definition once the group can no longer be refused. Nothing of that is refused: a definition for which there is
-//! no room says that it is not complete.
+//! Whoever enters periods at the end of a group of batches ([`Entrant`]) is handed to the definitions that are about the event, too, in the
+//! order in which they came: a part at a time, so that what that takes of memory is bounded. Nothing of it is refused: a definition for
+//! which there is no room says that it is not complete.
 
+use super::time::Entrant;
 use super::{Aggregator, Change, Group};
-use crate::core::identity::{UnlinkKey, UserKey};
+use crate::core::identity::UnlinkKey;
 use crate::core::periods::day::Day;
+use crate::core::settings::limits::CHANGES_AT_ONCE;
 use crate::core::state::definitions::{Definition, Spec};
 use crate::core::state::effect::Effect;
 use crate::core::state::set_key::SetKey;
 use crate::core::state::shard_limits::ShardLimits;
-
-/// An event of a user that a definition is about.
-pub(super) struct Visit {
-    pub(super) event: u32,
-    pub(super) user: UserKey,
-    pub(super) day: Day,
-    /// Whether the user had never done the event before.
-    pub(super) is_first: bool,
-}
-
-/// Those of a group, in the order in which they came.
-#[derive(Default)]
-pub(super) struct Visits {
-    list: Vec<Visit>,
-    /// How many of them are of batches that are done.
-    kept: usize,
-}
-
-impl Visits {
-    /// Forgets those of a batch that is refused.
-    pub(super) fn take_back(&mut self) {
-        self.list.truncate(self.kept);
-    }
-
-    /// Keeps those of a batch that is done.
-    pub(super) fn keep(&mut self) {
-        self.kept = self.list.len();
-    }
-
-    /// Notes a visit for the end of the group.
-    pub(super) fn push(&mut self, visit: Visit) {
-        self.list.push(visit);
-    }
-}
 
 impl Aggregator {
     /// Notes the definitions of a namespace, as a batch brings them. Answers what that changed: nothing for those that are known.
@@ -64,26 +32,39 @@ impl Aggregator {
         self.definitions.delete(number);
     }
 
-    /// Hands the visits of a group to the definitions that they are for.
+    /// Hands entrants of a group to the definitions that they are for, as many at a time as have a bounded number of changes. Answers how
+    /// many were done.
     pub(super) fn visit_definitions(
         &mut self,
-        Visits { list: visits, .. }: Visits,
+        entrants: &[Entrant],
         key: &UnlinkKey,
         limits: &ShardLimits,
-    ) -> Vec<Effect> {
+        effects: &mut Vec<Effect>,
+    ) -> usize {
+        let (definitions, entrants) = (self.definitions.iter().cloned().collect::<Vec<_>>(), self.at_once(entrants));
         let group = &mut Group::default();
-        let mut change = Change { key, limits, today: Day::MAX, effects: Vec::new(), undo: Vec::new(), group };
-        if visits.is_empty() {
-            return change.effects;
-        }
-        let definitions: Vec<Definition> = self.definitions.iter().cloned().collect();
+        let effects_before = std::mem::take(effects);
+        let mut change = Change { key, limits, today: Day::MAX, effects: effects_before, undo: Vec::new(), group };
         for definition in definitions {
-            let counted = visits.iter().filter(|visit| definition.counts_on(visit.day));
+            let counted = entrants.iter().filter(|entrant| definition.counts_on(entrant.time.day));
             match definition.spec {
                 Spec::Retention(grid) => self.visit_grid(definition.number, grid, counted, &mut change),
             }
         }
         while self.sets.in_periods() > limits.time.fingerprints && self.shed(&mut change) {}
-        change.effects
+        *effects = change.effects;
+        entrants.len()
+    }
+
+    /// The first of these entrants, as many as have at most [`CHANGES_AT_ONCE`] changes, and at least one.
+    fn at_once<'a>(&self, entrants: &'a [Entrant]) -> &'a [Entrant] {
+        let mut changes = 0;
+        let fits = |entrant: &&Entrant| {
+            // Each may join and return.
+            changes += 2 * self.definitions.about(entrant.event).count();
+            changes <= CHANGES_AT_ONCE
+        };
+        let len = entrants.iter().take_while(fits).count().max(1);
+        entrants.get(..len).unwrap_or(entrants)
     }
 }

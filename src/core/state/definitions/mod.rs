@@ -180,6 +180,12 @@ impl Definitions {
         2 * size_of::<Definition>()
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// The definition of a number.
     #[must_use]
     pub fn get(&self, number: u32) -> Option<&Definition> {
@@ -194,12 +200,6 @@ impl Definitions {
     /// Those that are about an event, ascending by number.
     pub fn about(&self, event: u32) -> impl Iterator<Item = &Definition> {
         self.list.iter().filter(move |definition| definition.spec.is_about(event))
-    }
-
-    /// Whether an event of a day counts in one of them.
-    #[must_use]
-    pub fn is_about(&self, event: u32, day: Day) -> bool {
-        self.list.iter().any(|definition| definition.counts_on(day) && definition.spec.is_about(event))
     }
 
     /// Notes a definition; false where its number is known.

@@ -166,6 +166,30 @@ impl Store {
         Ok(())
     }
 
+    /// Appends effects part by part, a row for each that has any, all or none of them.
+    ///
+    /// # Errors
+    /// When nothing was written.
+    pub fn append_parts(&mut self, parts: impl Iterator<Item = Vec<Effect>>) -> Result<()> {
+        self.create_tables()?;
+        let (count, bytes) = sql::transaction(&self.storage, || {
+            let (mut count, mut bytes) = (0, 0);
+            for part in parts.filter(|part| !part.is_empty()) {
+                let mut rows = Vec::new();
+                self.seal_rows(&part, &mut rows)?;
+                for row in rows {
+                    count += 1;
+                    bytes += row.len() as u64;
+                    write(&self.sql, "INSERT INTO journal(row) VALUES(?)", vec![row.into()])?;
+                }
+            }
+            Ok((count, bytes))
+        })?;
+        self.journal_rows += count;
+        self.journal_bytes += bytes;
+        Ok(())
+    }
+
     /// Seals effects as one row, or their halves as rows of their own where it is too long.
     fn seal_rows(&self, effects: &[Effect], rows: &mut Vec<Vec<u8>>) -> Result<()> {
         let row = journal::encode(effects);
