@@ -16,6 +16,7 @@ mod namespace;
 mod prediction;
 mod query;
 mod scalar;
+mod senders;
 mod series;
 mod tree;
 
@@ -39,8 +40,9 @@ use name::check_new_name;
 pub use name::{BLANK, is_blank};
 pub use namespace::{NewNamespace, parse_namespace};
 pub use prediction::{Given, NudgeQuery, PredictionQuery, parse_nudge, parse_prediction};
-pub use query::Query;
+pub use query::{Query, decode_base64};
 use scalar::{Object, Scalar};
+pub use senders::{Dialect, SenderOptions, Sent, parse_sent};
 pub use series::{NewSeries, SeriesQuery, Whose, parse_new_series, parse_series};
 use tree::Json;
 
