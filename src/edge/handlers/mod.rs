@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod namespaces;
 pub mod nudges;
 pub mod predictions;
+pub mod retention;
 pub mod senders;
 pub mod series;
 pub mod status;
