@@ -39,8 +39,8 @@ TEST_CONCURRENCY := 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help openapi install built build build-faults pkg pkg-size start demo load test test-core test-wasm test-http test-pkg test-e2e \
-	test-dashboard fuzz audit deploy-check deploy bench bench-peers bench-limit bench-databases bench-accuracy bench-growth bench-year bench-storage bench-hostile bench-midnight flood soak bill clean
+.PHONY: help openapi install built build build-faults pkg pkg-server pkg-size start demo load test test-core test-wasm test-http test-pkg test-e2e \
+	test-dashboard fuzz audit deploy-check deploy bench bench-peers bench-limit bench-databases bench-accuracy bench-growth bench-year bench-storage bench-hostile bench-midnight bench-install flood soak bill clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -57,8 +57,12 @@ build: built ## Build the Worker into build/
 
 build-faults: build/faults/.stamp build/assets.stamp ## Build the Worker with fault injection, for the tests, into build/faults/
 
-pkg: build/pkg.stamp ## Build the npm package into pkg/dist/ and pack it into build/
+pkg: build/pkg.stamp pkg-server ## Build the npm packages, of the client and of the server, and pack them into build/
 	node scripts/build/pkg.mjs pack
+
+# The server's has the files of the client's, which are served.
+pkg-server: built
+	node scripts/build/server.mjs
 
 pkg-size: build/pkg.stamp ## Print the sizes of the npm package; fail over its budgets
 	node scripts/build/pkg.mjs size
@@ -69,13 +73,13 @@ openapi: ## Write the document of the API, www/api-docs/openapi.json, from the c
 	mv .openapi.json www/api-docs/openapi.json
 
 start: built ## Serve on http://127.0.0.1:8787 (PORT, HOST, STATE_DIR, and the Worker's variables)
-	@scripts/tools/require.sh start node && exec node scripts/serve/start.mjs --parent=$$PPID
+	@scripts/tools/require.sh start node && exec node scripts/kimball-edge.mjs start --parent=$$PPID
 
 demo: $(NODE_MODULES) ## Play an online store against a running server (URL, TOKEN, NAMESPACE)
-	@scripts/tools/require.sh node && exec node scripts/load/demo.mjs
+	@scripts/tools/require.sh node && exec node scripts/kimball-edge.mjs demo
 
 load: $(NODE_MODULES) ## Load a CSV file: make load FILE=events.csv ARGS="--goal purchase" (ARGS=--help lists the options)
-	@scripts/tools/require.sh node && exec node scripts/load/load.mjs $(if $(FILE),"$(FILE)") $(ARGS)
+	@scripts/tools/require.sh node && exec node scripts/kimball-edge.mjs load $(if $(FILE),"$(FILE)") $(ARGS)
 
 test: test-core test-wasm test-http test-pkg test-e2e test-dashboard deploy-check ## Run every test
 
@@ -119,10 +123,10 @@ audit: $(CARGO_DENY_STAMP) ## Check licences and origins of all dependencies, an
 	@scripts/checks/audit.sh
 
 deploy-check: $(NODE_MODULES) build/.stamp build/assets.stamp ## Prove that Cloudflare would get this very build
-	@scripts/checks/deploy-check.sh
+	node scripts/kimball-edge.mjs deploy --dry-run
 
-deploy: deploy-check ## Deploy to Cloudflare with your account
-	node_modules/.bin/wrangler deploy
+deploy: deploy-check ## Deploy to Cloudflare with your account (ARGS="--name NAME")
+	node scripts/kimball-edge.mjs deploy $(ARGS)
 
 bench: $(NODE_MODULES) build/.stamp build/assets.stamp ## Print times and sizes, natively and in WebAssembly, and what pre-aggregation saves
 	cargo bench --bench core
@@ -157,6 +161,9 @@ bench-storage: $(NODE_MODULES) build/.stamp build/assets.stamp ## Print what is 
 
 bench-hostile: $(NODE_MODULES) build/.stamp build/assets.stamp ## Print what one hostile client does to the times of an honest one (ARGS="--seconds 2")
 	node scripts/bench/hostile.mjs $(ARGS)
+
+bench-install: pkg-server ## Print how long it takes from an empty folder to the first event counted, with the packed server
+	node scripts/bench/install.mjs
 
 bench-midnight: $(NODE_MODULES) build/faults/.stamp build/assets.stamp ## Print what midnights do to a server of 4,000 shards, in some 13 minutes (ARGS="--namespaces 20 --speed 3600")
 	@scripts/tools/require.sh node

@@ -46,15 +46,18 @@ console.log(`Prices of ${prices.read}, in ${prices.currency}; ${SHARDS} shards.\
 
 const counted = new Table({ head: ['per 1,000 raw events', 'batch', 'worker requests', 'object requests', 'journal rows', 'rows a compaction', 'CPU ms'], colAligns: ['left', ...Array(6).fill('right')] });
 const bills = new Table({ head: ['a month', 'batch', ...MONTHLY.map((events) => `${events / 1e6} million raw events`)], colAligns: ['left', ...Array(4).fill('right')] });
+const free = new Table({ head: ['a day of the free plan', 'batch', 'raw events', 'what ends first'], colAligns: ['left', 'right', 'right', 'left'] });
 for (const [name, events] of Object.entries(streams)) {
   for (const size of BATCHES) {
     const run = await measure(events, size);
     const per = (value) => ((1_000 * value) / raw.length).toFixed(1);
     counted.push([name, size, per(run.requests), per(run.objectRequests), per(run.journalRows), run.rowsPerCompaction.toFixed(1), per(run.cpuMs)]);
+    const { events: perDay, meter } = carried(run);
+    free.push([name, size, perDay.toLocaleString('en-US'), meter]);
     bills.push([name, size, ...MONTHLY.map((total) => `$${bill(run, total / raw.length).toFixed(2)}`)]);
   }
 }
-console.log(`${counted}\n\n${bills}`);
+console.log(`${counted}\n\n${bills}\n\n${free}`);
 
 /** The whole month in order; a generator of fixed seed, so that every run has the same events. */
 function stream() {
@@ -143,8 +146,8 @@ async function measure(events, size) {
   return { ...dense, rowsPerCompaction };
 }
 
-/** What a month costs in which all of this happens so many times. */
-function bill({ requests, objectRequests, journalRows, rowsPerCompaction, cpuMs: cpu }, times) {
+/** What a month takes in which all of this happens so many times, by meter. */
+function used({ requests, objectRequests, journalRows, rowsPerCompaction, cpuMs: cpu }, times) {
   const perShard = (journalRows * times) / SHARDS;
   const perSecond = perShard / MONTH_S;
   // A cycle is its first row, those of the IDLE_S after it, and the wait for the next.
@@ -154,7 +157,7 @@ function bill({ requests, objectRequests, journalRows, rowsPerCompaction, cpuMs:
   const rowsPerAlarm = ROWS_OF_AN_ALARM + compacts * rowsPerCompaction + (1 - compacts) * ROWS_OF_A_MARK;
   // Every day an alarm of each shard closes what is over, compacts, and is set again.
   const closings = SHARDS * MONTH_DAYS;
-  const used = {
+  return {
     'worker requests': requests * times,
     'CPU milliseconds': cpu * times,
     'object requests': objectRequests * times + cycles + closings,
@@ -162,5 +165,23 @@ function bill({ requests, objectRequests, journalRows, rowsPerCompaction, cpuMs:
     'object GB-seconds': ((cpu * times) / 1_000) * prices.objectGb,
     'rows written': journalRows * times + cycles * rowsPerAlarm + closings * (ROWS_OF_AN_ALARM + rowsPerCompaction),
   };
-  return Object.entries(prices.meters).reduce((sum, [name, { included, perMillion }]) => sum + (Math.max(0, used[name] - included) / 1e6) * perMillion, prices.base);
+}
+
+/** What that month costs. */
+function bill(run, times) {
+  const taken = used(run, times);
+  return Object.entries(prices.meters).reduce((sum, [name, { included, perMillion }]) => sum + (Math.max(0, taken[name] - included) / 1e6) * perMillion, prices.base);
+}
+
+/** The raw events that a day of the free plan carries, and what ends first. */
+function carried(run) {
+  const shares = (times) => Object.entries(prices.freeDay).map(([name, max]) => [used(run, times)[name] / MONTH_DAYS / max, name]);
+  const worst = (times) => shares(times).reduce((most, each) => (each[0] > most[0] ? each : most));
+  let [least, most] = [0, 1e6];
+  while (most - least > 1e-6 * most) {
+    const times = (least + most) / 2;
+    if (worst(times)[0] > 1) most = times;
+    else least = times;
+  }
+  return { events: Math.floor((least * raw.length) / MONTH_DAYS), meter: worst(least)[1] };
 }

@@ -54,7 +54,7 @@ async function build() {
     copyFileSync(join(PACKAGE, 'src', name), join(DIST, name));
   }
   // Whatever the smaller one contains is in the other one, too.
-  writeFileSync(join(DIST, 'THIRD-PARTY.txt'), thirdParty(ROOT, features(MODULES.aggregator)));
+  writeFileSync(join(DIST, 'THIRD-PARTY.txt'), thirdParty(ROOT, features(MODULES.aggregator), 'aggregator.wasm'));
 }
 
 /** NAME.wasm in the package, and its glue NAME.js in the directory of work. */

@@ -4,13 +4,13 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-const HEAD = `aggregator.wasm contains code of these projects, in Rust, and of Rust's standard library (MIT OR Apache-2.0).
+const head = (wasm) => `${wasm} contains code of these projects, in Rust, and of Rust's standard library (MIT OR Apache-2.0).
 
 Those that offer Apache-2.0 are used under it; its text is in the file LICENSE. The texts of the others follow.
 `;
 
-/** The text of THIRD-PARTY.txt: every crate that is compiled into the wasm with these cargo arguments. */
-export function thirdParty(root, args) {
+/** The text of THIRD-PARTY.txt: every crate that is compiled into the wasm of this name with these cargo arguments. */
+export function thirdParty(root, args, wasm) {
   const query = ['metadata', '--format-version', '1', '--locked', '--filter-platform', 'wasm32-unknown-unknown', ...args];
   const metadata = JSON.parse(execFileSync('cargo', query, { cwd: root, maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'inherit'] }));
   const crates = linked(metadata).sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -22,7 +22,7 @@ export function thirdParty(root, args) {
     const text = files.map((file) => readFileSync(join(directory, file), 'utf8').replaceAll('\r\n', '\n').trim()).join('\n\n');
     return `${'-'.repeat(80)}\n${name}\n\n${text}\n`;
   });
-  return `${HEAD}\n${list.join('\n')}\n\n${texts.join('\n')}`;
+  return `${head(wasm)}\n${list.join('\n')}\n\n${texts.join('\n')}`;
 }
 
 /** An expression such as `MIT OR Apache-2.0`, of which one part is enough. */

@@ -1,7 +1,6 @@
 // Plays the example's online store against a running server and shows which ways led to a purchase.
 //
-// URL (http://127.0.0.1:8787), TOKEN and NAMESPACE (demo) come from the environment. Playing it again changes
-// nothing, because every user's first occurrence of an event is the only one that counts.
+// Playing it again changes nothing, because every user's first occurrence of an event is the only one that counts.
 
 import Table from 'cli-table3';
 
@@ -14,17 +13,18 @@ const BATCH_EVENTS = 100;
 // here hardly ever one. Each shifts the counts of two combinations at most.
 const SHIFTED_USERS_MAX = 8;
 
-try {
-  await demo(process.env);
-} catch (error) {
-  const hint = error instanceof Refusal && error.status === 401 ? '; set TOKEN to one of its tokens' : '';
-  console.error(`make demo: ${error.message}${hint}`);
-  process.exit(1);
-}
-
-async function demo({ URL: url = 'http://127.0.0.1:8787', TOKEN: token, NAMESPACE: namespace = 'demo' }) {
+/**
+ * Plays the store into a namespace of the server at `url`, and prints what it then counts.
+ * @throws {Error} of one line
+ */
+export async function demo({ url, token, namespace }) {
   const client = new Client(url, token);
-  await send(client, storeEvents(namespace));
+  try {
+    await send(client, storeEvents(namespace));
+  } catch (error) {
+    if (error instanceof Refusal && error.status === 401) throw new Error(`${error.message}; set TOKEN to one of its tokens`);
+    throw error;
+  }
   const { counts, users } = await client.report(namespace);
   // Where COUNTERS says so, events have counters of their weeks as well.
   const named = counts.filter(({ type }) => type === 'named');

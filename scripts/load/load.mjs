@@ -1,89 +1,16 @@
-// Loads a CSV file of events into a running server. `make load FILE=events.csv ARGS="…"`; --help lists the options.
-
-import { parseArgs } from 'node:util';
+// Loads a CSV file of events into a running server: what `kimball-edge load` does.
 
 import { Client } from '../lib/client.mjs';
 import { BadRow, EventFile } from './csv.mjs';
 import { History } from './history.mjs';
 import { Lanes } from './lanes.mjs';
 import { startProgress } from '../lib/progress.mjs';
-import { encodingOf } from './text.mjs';
 
-const USAGE = `Usage: make load FILE=events.csv ARGS="OPTIONS"   (or: node scripts/load/load.mjs FILE OPTIONS)
-
-The file has a header line and is UTF-8, or has a byte-order mark of UTF-16; gzip is recognised. Columns, by their names in the header:
-  --user COLUMN        who did it                     (user_id)
-  --event COLUMN       what was done                  (event)
-  --value COLUMN       a number, summed once per user
-  --time COLUMN        when; without an offset it is taken as UTC
-  --namespace COLUMN   the namespace of each row
-
-  --into NAMESPACE     one namespace for all rows
-  --goal EVENT         makes this event a goal; may be given several times
-  --encoding NAME      of another file: windows-1252 (Latin-1), utf-16le, shift_jis, …
-  --delimiter CHAR     between the columns; \\t for a tab (,)
-  --batch N            rows per request (1000)
-  --concurrency N      requests at a time; one user's rows stay in order (1)
-  --url URL            of the server, or variable URL (http://127.0.0.1:8787)
-  --token TOKEN        or variable TOKEN
-
-With --time, what goes into a namespace that has no events yet is loaded as history, by an admin token: day after day, in the order of
-times, so that every day, week and month has its users. Loading is safe to repeat, in part or whole: only a user's first occurrence of an
-event counts.`;
-
-const OPTIONS = {
-  user: { type: 'string', default: 'user_id' },
-  event: { type: 'string', default: 'event' },
-  value: { type: 'string' },
-  time: { type: 'string' },
-  namespace: { type: 'string' },
-  into: { type: 'string' },
-  goal: { type: 'string', multiple: true, default: [] },
-  encoding: { type: 'string' },
-  delimiter: { type: 'string', default: ',' },
-  batch: { type: 'string', default: '1000' },
-  concurrency: { type: 'string', default: '1' },
-  url: { type: 'string', default: process.env.URL || 'http://127.0.0.1:8787' },
-  token: { type: 'string', default: process.env.TOKEN ?? '' },
-  help: { type: 'boolean', default: false },
-};
-const BATCH_MAX = 10_000;
-const CONCURRENCY_MAX = 64;
-
-try {
-  const { path, options } = parseCommandLine();
-  if (options.help) console.log(USAGE);
-  else await load(path, options);
-} catch (error) {
-  console.error(`make load: ${error.message}`);
-  process.exit(1);
-}
-
-function parseCommandLine() {
-  const { values: options, positionals } = parseArgs({ options: OPTIONS, allowPositionals: true });
-  if (options.help) return { options };
-  if (positionals.length !== 1) throw new Error('name one file: make load FILE=events.csv (ARGS=--help lists the options)');
-  if (options.into !== undefined && options.namespace !== undefined) throw new Error('--into and --namespace exclude each other');
-  if (!URL.canParse(options.url)) throw new Error(`--url: not a URL: "${options.url}"`);
-  return {
-    path: positionals[0],
-    options: {
-      ...options,
-      encoding: options.encoding === undefined ? undefined : encodingOf(options.encoding),
-      delimiter: options.delimiter.replace('\\t', '\t'),
-      batch: wholeNumber('batch', options.batch, BATCH_MAX),
-      concurrency: wholeNumber('concurrency', options.concurrency, CONCURRENCY_MAX),
-    },
-  };
-}
-
-function wholeNumber(name, text, max) {
-  const number = Number(text);
-  if (!/^\d+$/.test(text) || number < 1 || number > max) throw new Error(`--${name}: must be a whole number from 1 to ${max}, got "${text}"`);
-  return number;
-}
-
-async function load(path, { user, event, value, time, namespace, into, goal: goals, encoding, delimiter, batch, concurrency, url, token }) {
+/**
+ * Loads a file; what `scripts/commands/load.mjs` documents as options is what this takes.
+ * @throws {Error} of one line, that names the line of the file where one is to blame
+ */
+export async function load(path, { user, event, value, time, namespace, into, goal: goals, encoding, delimiter, batch, concurrency, url, token }) {
   const file = new EventFile(path, { user, event, value, time, namespace }, { encoding, delimiter, into, goals });
   await check(path, file);
   const client = new Client(url, token);

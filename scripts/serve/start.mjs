@@ -1,18 +1,17 @@
-// Serves Kimball Edge until Ctrl-C or SIGTERM; what `make start` runs after the build.
+// Serves Kimball Edge until Ctrl-C or SIGTERM: `kimball-edge start`, which `make start` runs after the build.
 //
-// PORT (8787), HOST (127.0.0.1) and STATE_DIR (.state) say where; every other variable is the Worker's own. Where
-// workerd ends by itself it is started again (supervise.mjs). `--parent=PID` ends everything once that process is no
-// longer the parent: make names itself, because nobody else would stop the server after make was killed.
+// PORT (8787), HOST (127.0.0.1) and STATE_DIR (.state, in the present directory) say where; every other variable is the
+// Worker's own. Where workerd ends by itself it is started again (supervise.mjs).
 
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { acquireLock, prepareStateDir } from './lock.mjs';
 import { lineFilter } from './log.mjs';
 import { ADDRESS_SPACE_KIB_MIN, DESCRIPTORS_ADVISED, DESCRIPTORS_MIN, limits, shareOut } from './machine.mjs';
-import { DRAIN_MS, ROOT, describeAddressSpace, startServer } from './server.mjs';
+import { DRAIN_MS, describeAddressSpace, startServer } from './server.mjs';
 import { supervise } from './supervise.mjs';
 
 const PORT_DEFAULT = 8787;
@@ -25,22 +24,26 @@ const AUTH_VARIABLES = ['API_AUTH', 'API_TOKENS', 'READ_TOKENS', 'INGEST_TOKENS'
 // Waiting mends neither.
 const FATAL_CODES = ['configuration_invalid', 'hash_key_changed'];
 
+const STATE_DIR_DEFAULT = '.state';
+const NAME = 'kimball-edge start';
+
 const output = heldOutput();
 let service = null;
 let stopping = false;
 
-// Who reads the output may go (`make start | head`); the server goes on without.
-for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
-
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, stop);
-
-watchParent(process.argv.find((argument) => argument.startsWith('--parent=')));
-
-try {
-  process.exitCode = await serve(process.env);
-} catch (error) {
-  console.error(`make start: ${error.message}`);
-  process.exit(1);
+/**
+ * Serves until a signal ends it, and resolves to the status that the process is to end with.
+ * @param {Record<string, string>} variables
+ * @param {number} [parent] a process id: everything ends once that is not the parent any more. make names itself, because
+ *   nobody else would stop the server after make was killed
+ * @throws {Error} of one line, where it cannot start
+ */
+export async function start(variables, parent) {
+  // Who reads the output may go (`make start | head`); the server goes on without.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, stop);
+  if (parent !== undefined) watchParent(parent);
+  return serve(variables);
 }
 
 function stop() {
@@ -54,12 +57,10 @@ function stop() {
   service.stop('SIGTERM');
 }
 
-function watchParent(argument) {
-  if (!argument) return;
-  const parent = Number(argument.split('=')[1]);
+function watchParent(parent) {
   setInterval(() => {
     if (process.ppid === parent) return;
-    console.error('make start: the process that started this one is gone; so is the server');
+    console.error(`${NAME}: the process that started this one is gone; so is the server`);
     process.exit(1); // The exit ends workerd.
   }, PARENT_POLL_MS).unref();
 }
@@ -67,7 +68,7 @@ function watchParent(argument) {
 async function serve(variables) {
   const port = parsePort(variables.PORT);
   const host = await parseHost(variables.HOST);
-  const stateDir = variables.STATE_DIR ? resolve(variables.STATE_DIR) : join(ROOT, '.state');
+  const stateDir = resolve(variables.STATE_DIR || STATE_DIR_DEFAULT);
   const machine = limits();
   if (machine.addressSpaceKib < ADDRESS_SPACE_KIB_MIN) throw new Error(describeAddressSpace(machine.addressSpaceKib));
   if (machine.descriptors < DESCRIPTORS_MIN) {
@@ -85,7 +86,7 @@ async function serve(variables) {
   const { version } = await untilHealthy(started);
   const { url } = started;
   const restart = () => startServer({ port: Number(new URL(url).port), host, stateDir, env, detached: true, log: output.write, lock });
-  service = supervise(started, restart, (line) => console.error(`make start: ${line}`));
+  service = supervise(started, restart, (line) => console.error(`${NAME}: ${line}`));
   output.release();
   printSummary({ url, version, host, stateDir, env, authByDefault, descriptors: machine.descriptors });
 

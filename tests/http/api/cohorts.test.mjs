@@ -314,7 +314,7 @@ test('settings that are not valid refuse to start, with the reason', { timeout: 
     await server.stop('SIGKILL');
   }
   const STATE_DIR = await temporaryDirectory(t);
-  const { code, stdout, stderr } = await run(t, 'serve/start.mjs', { env: { PORT: '0', STATE_DIR, COUNTERS: '[{"pattern":"("}]' } });
+  const { code, stdout, stderr } = await run(t, 'start', { env: { PORT: '0', STATE_DIR, COUNTERS: '[{"pattern":"("}]' } });
   assert.ok(code > 0);
   assert.match(`${stdout}${stderr}`, /^[^\n]*\bCOUNTERS\b[^\n]*\n$/);
 });

@@ -224,7 +224,7 @@ test('the loader that comes with it, at 100 events a POST and with a goal', asyn
   const server = await serve(t);
   const path = join(await temporaryDirectory(t), 'store.csv');
   await writeFile(path, `event,user_id,price\n${store.map(({ event_name, user_id, value }) => `${event_name},${user_id},${value ?? ''}\n`).join('')}`);
-  const { code, stderr } = await run(t, 'load/load.mjs', { args: [path, '--url', server.url.origin, '--goal', GOAL, '--value', 'price', '--batch', String(LOADED)] });
+  const { code, stderr } = await run(t, 'load', { args: [path, '--url', server.url.origin, '--goal', GOAL, '--value', 'price', '--batch', String(LOADED)] });
   assert.equal(code, 0, stderr);
   const model = new Model();
   model.goal(GOAL);

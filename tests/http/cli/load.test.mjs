@@ -25,7 +25,7 @@ async function load(t, content, args = [], url = server.url.origin) {
   files += 1;
   const path = join(directory, `${files}.csv`);
   await writeFile(path, content);
-  const outcome = await run(t, 'load/load.mjs', { args: [path, '--url', url, ...args] });
+  const outcome = await run(t, 'load', { args: [path, '--url', url, ...args] });
   return { ...outcome, path, last: outcome.stderr.trim().split('\n').at(-1) };
 }
 
@@ -129,8 +129,8 @@ test('what cannot be loaded at all is one line', async (t) => {
     [await load(t, good, ['--batch', '0']), /--batch/],
     [await load(t, good, ['--into', 'a', '--namespace', 'event']), /--into/],
     [await load(t, good, ['--unknown']), /--unknown/],
-    [await run(t, 'load/load.mjs', { args: [join(directory, 'missing.csv'), '--url', server.url.origin] }), /missing\.csv/],
-    [await run(t, 'load/load.mjs', { args: [] }), /FILE/],
+    [await run(t, 'load', { args: [join(directory, 'missing.csv'), '--url', server.url.origin] }), /missing\.csv/],
+    [await run(t, 'load', { args: [] }), /FILE/],
     [await load(t, gzipSync(csv(rows)).subarray(0, 400), []), /line \d+/],
     [await load(t, '{"user_id": "ann", "event": "A"}\n{"user_id": "bob", "event": "A"}\n'), /line 1: this is JSON, and only CSV/],
     [await load(t, '[\n  {"user_id": "ann", "event": "A"}\n]\n'), /line 1: this is JSON, and only CSV/],
@@ -140,7 +140,7 @@ test('what cannot be loaded at all is one line', async (t) => {
     assert.match(stderr.trim().split('\n').at(-1), pattern);
     assert.ok(!/^\s+at /m.test(stderr), stderr);
   }
-  const help = await run(t, 'load/load.mjs', { args: ['--help'] });
+  const help = await run(t, 'load', { args: ['--help'] });
   assert.equal(help.code, 0);
   assert.match(help.stdout, /--concurrency/);
 });
@@ -379,7 +379,7 @@ test('rows of days to come are told, and the present goes on to count', async (t
 
 const CLICKSTREAM = join(ROOT, '../shared/data/ecom.csv.gz');
 test('178 days of a real store are exact, day by day and week by week, in one command', { skip: existsSync(CLICKSTREAM) ? false : `${CLICKSTREAM} is not there` }, async (t) => {
-  const outcome = await run(t, 'load/load.mjs', { args: [CLICKSTREAM, '--url', server.url.origin, ...HISTORY, '--into', 'store'] });
+  const outcome = await run(t, 'load', { args: [CLICKSTREAM, '--url', server.url.origin, ...HISTORY, '--into', 'store'] });
   assert.equal(outcome.code, 0, outcome.stderr);
   const [head, ...lines] = gunzipSync(readFileSync(CLICKSTREAM)).toString().trim().split('\n');
   assert.ok(head.startsWith('user_id,session_id,event,timestamp,'));

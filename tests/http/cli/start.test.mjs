@@ -10,7 +10,7 @@ import { Client } from '../harness/client.mjs';
 import { launch, run } from '../harness/process.mjs';
 import { temporaryDirectory } from '../harness/server.mjs';
 
-const START = 'serve/start.mjs';
+const START = 'start';
 
 /** Starts it on a free port, and returns it with a client once it serves. */
 async function started(t, env) {

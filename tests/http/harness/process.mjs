@@ -1,4 +1,4 @@
-// Scripts of the project as child processes, with what they print.
+// Commands of the program kimball-edge as child processes, with what they print.
 
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
@@ -8,12 +8,15 @@ import { ROOT } from './server.mjs';
 
 const EXIT_DEADLINE_MS = 60_000;
 
+/** The program. */
+export const PROGRAM = join(ROOT, 'scripts/kimball-edge.mjs');
+
 /**
- * Runs `scripts/NAME` with only these variables and the PATH; killed after the test if it still runs. `shell` is what a
+ * Runs `kimball-edge NAME` with only these variables and the PATH; killed after the test if it still runs. `shell` is what a
  * shell does first: `ulimit -n 256` and the like.
  */
 export function launch(scope, name, { args = [], env = {}, shell } = {}) {
-  const command = [process.execPath, join(ROOT, 'scripts', name), ...args];
+  const command = [process.execPath, PROGRAM, name, ...args];
   const [program, ...rest] = shell ? ['/bin/sh', '-c', `${shell}; exec "$@"`, 'sh', ...command] : command;
   const child = spawn(program, rest, {
     cwd: ROOT, env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'pipe'],
@@ -43,7 +46,7 @@ export function launch(scope, name, { args = [], env = {}, shell } = {}) {
   };
 }
 
-/** Runs a script to its end. */
+/** Runs a command to its end. */
 export function run(scope, name, options) {
   return launch(scope, name, options).end();
 }

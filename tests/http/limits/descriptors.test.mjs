@@ -20,7 +20,7 @@ const USERS = 8;
 const names = Array.from({ length: NAMESPACES }, (_, index) => `site ${index}`);
 
 async function started(t, stateDir, env = {}) {
-  const script = launch(t, 'serve/start.mjs', {
+  const script = launch(t, 'start', {
     shell: `ulimit -n ${DESCRIPTORS}`, env: { PORT: '0', STATE_DIR: stateDir, SHARDS: String(SHARDS), ...env },
   });
   const [, url] = await script.printed(/(http:\/\/127\.0\.0\.1:\d+)\b[\s\S]*Ctrl-C/);

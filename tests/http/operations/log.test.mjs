@@ -79,7 +79,7 @@ test('lines that all differ are bounded too, and those left out are counted', ()
 });
 
 test('hostile requests leave a few plain lines', async (t) => {
-  const script = launch(t, 'serve/start.mjs', { env: { PORT: '0', STATE_DIR: await temporaryDirectory(t) } });
+  const script = launch(t, 'start', { env: { PORT: '0', STATE_DIR: await temporaryDirectory(t) } });
   const [, url] = await script.printed(/(http:\/\/127\.0\.0\.1:\d+)\b[\s\S]*Ctrl-C/);
   const client = new Client(url);
   const hostile = [

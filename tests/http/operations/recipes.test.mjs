@@ -2,12 +2,12 @@
 // engine is needed: what the image would hold is laid out by its COPY lines and run as its user on a read-only root.
 
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { Client } from '../harness/client.mjs';
@@ -37,16 +37,15 @@ const IMAGE = stages(read('selfhost/Containerfile')).at(-1);
 const given = (name) => IMAGE.filter(([instruction]) => instruction === name).map(([, rest]) => rest);
 const environment = (text) => Object.fromEntries(text.split(/\s+/).map((pair) => pair.split('=')));
 
-/** What the image would hold, in a directory. */
+/** What the image would hold, in a directory: what it copies from the build, and what it installs beside that. */
 function layOut(directory) {
+  execFileSync(process.execPath, [join(ROOT, 'scripts/build/server.mjs')], { stdio: 'ignore' });
   for (const rest of given('COPY')) {
-    const [, sources, target] = /^--from=build (.*) (\S+)$/.exec(rest);
-    for (const source of sources.split(' ').map((path) => path.replace('/kimball-edge/', ''))) {
-      const to = join(directory, target, target.endsWith('/') ? basename(source) : '');
-      mkdirSync(dirname(to), { recursive: true });
-      cpSync(realpathSync(join(ROOT, source)), to, { recursive: true });
-    }
+    const [, source, target] = /^--from=build \/kimball-edge\/(\S+) (\S+)$/.exec(rest);
+    cpSync(join(ROOT, source), join(directory, target), { recursive: true });
   }
+  const [, installation] = given('RUN');
+  execFileSync('/bin/sh', ['-c', installation], { cwd: directory, stdio: 'ignore' });
 }
 
 async function freePort() {
@@ -83,9 +82,9 @@ function contained(t, directory, stateDir, command, env) {
 test('the unit is accepted by systemd, starts what is there, and lets it write nothing but its state', (t) => {
   const unit = read('selfhost/kimball-edge.service');
   const value = (key) => unit.match(new RegExp(`^${key}=(.*)$`, 'm'))?.[1];
-  const [node, script] = value('ExecStart').split(' ');
-  assert.equal(node, '/usr/bin/node');
-  assert.ok(existsSync(join(ROOT, script.replace('/opt/kimball-edge/', ''))));
+  const [node, script, command] = value('ExecStart').split(' ');
+  assert.deepEqual([node, command], ['/usr/bin/node', 'start']);
+  assert.ok(existsSync(join(ROOT, script.replace('/opt/kimball-edge/node_modules/kimball-edge-server/', ''))));
   assert.deepEqual(
     ['Restart', 'NoNewPrivileges', 'ProtectSystem', 'DynamicUser', 'StateDirectory', 'CapabilityBoundingSet'].map(value),
     ['always', 'yes', 'strict', 'yes', 'kimball-edge', ''],
@@ -125,7 +124,7 @@ test('what the container file copies is enough, as its user on a read-only root;
   for (let round = 1; round <= 2; round += 1) {
     const server = contained(t, directory, stateDir, JSON.parse(given('CMD')[0]), env);
     await until('it serves', () => {
-      assert.doesNotMatch(server.output(), /make start: /);
+      assert.doesNotMatch(server.output(), /kimball-edge start: /);
       return server.output().includes('Ctrl-C');
     });
     if (server.isIsolated) assert.match(readFileSync(`/proc/${server.inner()}/status`, 'utf8'), /^Uid:\s+65532[\s\S]*^NSpid:\s+\d+\s+1$/m);
@@ -146,7 +145,7 @@ test('nothing is copied into the image or run by a recipe that is not there, and
   for (const [from] of [node, build, image].map((stage) => stage.filter(([name]) => name === 'FROM').map(([, rest]) => rest))) {
     assert.doesNotMatch(from, /latest/);
   }
-  assert.ok(build.some(([name, rest]) => name === 'RUN' && rest === 'make build'));
+  assert.ok(build.some(([name, rest]) => name === 'RUN' && rest === 'make pkg-server'));
   assert.doesNotMatch(given('USER')[0], /^(root|0)\b/);
   for (const name of ['CMD', 'HEALTHCHECK']) {
     const [, script] = JSON.parse(/(\[.*\])$/.exec(given(name)[0])[1]);
@@ -207,7 +206,7 @@ test('the proxy of the README: silent connections end at it, and it asks for bod
     return;
   }
   const stateDir = await temporaryDirectory(t);
-  const script = launch(t, 'serve/start.mjs', { shell: 'ulimit -n 256', env: { PORT: '0', STATE_DIR: stateDir } });
+  const script = launch(t, 'start', { shell: 'ulimit -n 256', env: { PORT: '0', STATE_DIR: stateDir } });
   const [, url] = await script.printed(/(http:\/\/127\.0\.0\.1:\d+)\b[\s\S]*Ctrl-C/);
   const [, connections] = /(\d+) connections/.exec(script.output.stdout);
   const proxy = await nginx(t, new URL(url), connections);

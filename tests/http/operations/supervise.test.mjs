@@ -13,10 +13,10 @@ import { shareOut } from '../../../scripts/serve/machine.mjs';
 import { supervise } from '../../../scripts/serve/supervise.mjs';
 import { Client } from '../harness/client.mjs';
 import { until } from '../harness/deadline.mjs';
-import { launch, run } from '../harness/process.mjs';
+import { launch, PROGRAM, run } from '../harness/process.mjs';
 import { ROOT, temporaryDirectory } from '../harness/server.mjs';
 
-const START = 'serve/start.mjs';
+const START = 'start';
 const SERVES = /(http:\/\/127\.0\.0\.1:(\d+))\b[\s\S]*Ctrl-C/;
 const SERVES_AGAIN = /serves again/;
 
@@ -70,7 +70,7 @@ test('a start that is killed takes workerd with it, and the next one serves at o
 
 test('so does the end of the process that started the start', async (t) => {
   const stateDir = await temporaryDirectory(t);
-  const command = `node '${join(ROOT, 'scripts', START)}' --parent=$$; true`;
+  const command = `node '${PROGRAM}' ${START} --parent=$$; true`;
   const parent = spawn('/bin/sh', ['-c', command], { env: { PATH: process.env.PATH, PORT: '0', STATE_DIR: stateDir }, stdio: ['ignore', 'pipe', 'ignore'] });
   let printed = '';
   parent.stdout.on('data', (text) => { printed += text; });
@@ -97,7 +97,7 @@ test('workerd that ends by itself is started again on the same port, with the sa
     assert.equal((await until('it answers', () => client.analytics().catch(() => null))).users, round);
   }
   await script.printed(/(serves again[\s\S]*){3}/, 'stderr');
-  assert.match(script.output.stderr, /^make start: workerd ended unexpectedly \(SIGKILL\); it is started again$/m);
+  assert.match(script.output.stderr, /^kimball-edge start: workerd ended unexpectedly \(SIGKILL\); it is started again$/m);
   script.kill('SIGTERM');
   assert.equal((await script.end()).code, 0);
   assert.ok(!runs(pid));
@@ -159,7 +159,7 @@ test('too little address space, and too few descriptors, are one line', async (t
   for (const [limit, named] of [[`-v ${2 << 20}`, '-v'], [`-v ${8 << 20}`, '-v'], ['-n 60', '-n']]) {
     const { code, stdout, stderr } = await run(t, START, { shell: `ulimit ${limit}`, env: { PORT: '0', STATE_DIR: await temporaryDirectory(t) } });
     assert.equal(code, 1);
-    assert.match(`${stdout}${stderr}`, new RegExp(`^make start: .*ulimit ${named}.*\\n$`));
+    assert.match(`${stdout}${stderr}`, new RegExp(`^kimball-edge start: .*ulimit ${named}.*\\n$`));
   }
 });
 
@@ -180,7 +180,7 @@ test('who reads its output may go', async (t) => {
     const [stateDir, errors, first] = ['state', 'errors', 'head'].map((name) => join(directory, name));
     const PORT = String(await freePort());
     const redirected = redirection(directory);
-    const command = `{ { node '${join(ROOT, 'scripts', START)}'; echo "status $?" >&9; } ${redirected}; } 9>>'${errors}' 2>>'${errors}'`;
+    const command = `{ { node '${PROGRAM}' ${START}; echo "status $?" >&9; } ${redirected}; } 9>>'${errors}' 2>>'${errors}'`;
     const pipeline = spawn('/bin/sh', ['-c', command], { env: { PATH: process.env.PATH, PORT, STATE_DIR: stateDir }, stdio: 'ignore' });
     const ended = once(pipeline, 'exit');
     const client = new Client(`http://127.0.0.1:${PORT}`);
@@ -230,7 +230,7 @@ test('a second start is refused while the first lives, whatever became of its wo
   const refusal = async () => {
     const { code, stdout, stderr } = await run(t, START, { env: { PORT: '0', STATE_DIR: stateDir } });
     assert.equal(code, 1);
-    assert.equal(`${stdout}${stderr}`, `make start: STATE_DIR: ${stateDir} is in use by process ${script.pid}; stop it first or choose another directory\n`);
+    assert.equal(`${stdout}${stderr}`, `kimball-edge start: STATE_DIR: ${stateDir} is in use by process ${script.pid}; stop it first or choose another directory\n`);
   };
   await refusal();
   process.kill(workerd, 'SIGKILL');
