@@ -58,6 +58,8 @@ const bindings :List(Workerd.Worker.Binding) = [
   (name = "WEEKS_PER_EVENT_MAX", fromEnvironment = "WEEKS_PER_EVENT_MAX"),  # weekly cohorts of an event
   (name = "LATENESS_DAYS", fromEnvironment = "LATENESS_DAYS"),  # days for which a period that is over takes late events
   (name = "SERIES_EVENTS_MAX", fromEnvironment = "SERIES_EVENTS_MAX"),  # events of a namespace with series of their own
+  (name = "DEFINITIONS_MAX", fromEnvironment = "DEFINITIONS_MAX"),  # definitions that a namespace can have had
+  (name = "RETENTIONS_MAX", fromEnvironment = "RETENTIONS_MAX"),  # retention grids of a namespace
   (name = "TIME_FINGERPRINTS_MAX", fromEnvironment = "TIME_FINGERPRINTS_MAX"),  # fingerprints in the open periods of a shard
   (name = "METRICS_BYTES_MAX", fromEnvironment = "METRICS_BYTES_MAX"),  # bytes of an answer of metrics
   (name = "FLAGS_MAX", fromEnvironment = "FLAGS_MAX"),  # flags

@@ -8,7 +8,7 @@ use crate::core::requests::Query;
 use crate::edge::gateway::{self, older_state};
 use crate::edge::handlers::{
     access, analytics, assets, deletions, feature_specs, features, goals, health, metrics, namespaces, nudges,
-    predictions, series, status,
+    predictions, retention, series, status,
 };
 use crate::edge::host::config::Config;
 use crate::edge::host::record;
@@ -145,6 +145,9 @@ async fn dispatch(
         Endpoint::Predictions => predictions::read(call).await,
         Endpoint::Series => series::read(call).await,
         Endpoint::PutSeries => series::put(call).await,
+        Endpoint::Retention => retention::read(call).await,
+        Endpoint::PutRetention => retention::put(call).await,
+        Endpoint::DeleteRetention => retention::delete(call).await,
         Endpoint::Nudges => nudges::read(call).await,
         Endpoint::Access => access::read(&call),
         Endpoint::Status => status::read(call).await,

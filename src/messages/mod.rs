@@ -12,6 +12,7 @@
 //!
 //! An answer is postcard of `Result<Answer, Failure>`.
 
+pub mod definitions;
 mod failure;
 pub mod operations;
 pub mod registry;
@@ -24,7 +25,7 @@ use serde::de::DeserializeOwned;
 
 /// The version of what is asked and answered. It rises with every change of a type: while a deploy is under way, Workers
 /// and objects of both sides of it are at work, and what the other one sent must not be guessed at.
-pub const VERSION: u8 = 5;
+pub const VERSION: u8 = 6;
 
 /// A question to an object of one class.
 pub trait Question: Serialize + DeserializeOwned {

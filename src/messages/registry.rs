@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::definitions::DefinitionRecord;
 use super::operations::Series;
 use super::question;
 
@@ -45,6 +46,8 @@ pub struct NamespaceRecord {
     pub replay: Option<Replay>,
     /// The series of events that are not the usual ones, by number of the event, ascending.
     pub series: Vec<(u32, Series)>,
+    /// Its definitions.
+    pub definitions: Vec<DefinitionRecord>,
 }
 
 /// Changes the series that an event has, from the next day on.
@@ -119,10 +122,12 @@ pub enum Deleted {
     Event(u32),
     /// What was recorded about the goal of this number; the event stays.
     Goal(u32),
+    /// The definition of this number, with all that was counted for it.
+    Definition(u32),
 }
 
 /// Deletes something, and answers which deletions the shards of that namespace have to carry out, ascending; none where
-/// there is nothing to delete.
+/// there is nothing to delete. There is no answer where it is an event that a definition is about: nothing was deleted then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delete {
     /// The namespace.
@@ -130,7 +135,7 @@ pub struct Delete {
     /// What of it, by name.
     pub what: Deletable,
 }
-question!(13, Delete => Vec<Deletion>, REGISTRY);
+question!(13, Delete => Option<Vec<Deletion>>, REGISTRY);
 
 /// What of a namespace can be deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +146,13 @@ pub enum Deletable {
     Event(String),
     /// A goal; the event stays.
     Goal(String),
+    /// A definition.
+    Definition {
+        /// [`DefinitionRecord::kind`].
+        kind: u8,
+        /// Its name.
+        name: String,
+    },
 }
 
 /// Notes that every shard has carried a deletion out.
@@ -251,6 +263,8 @@ pub enum NamesReply {
         names_total: u64,
         /// Its replay clock, if it is on one: then nothing of this is to be kept for another batch.
         replay: Option<Replay>,
+        /// Its definitions.
+        definitions: Vec<DefinitionRecord>,
         /// Those asked for, in that order.
         events: Vec<Result<EventRecord, NameRefusal>>,
     },

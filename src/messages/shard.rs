@@ -30,6 +30,8 @@ pub struct Apply {
     pub is_replay: bool,
     /// What the shard is held to.
     pub limits: Limits,
+    /// The definitions of the namespace, one encoding behind the other ([`crate::core::state::definitions`]).
+    pub definitions: Vec<u8>,
     /// The events that occur.
     pub events: Vec<EventEntry>,
     /// What to do, in order.

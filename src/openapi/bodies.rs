@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::core::answers::prediction::{EventPredictions, GoalPredictions};
+use crate::core::answers::retention::{Lapsed, RetentionGrid, Retentions};
 use crate::core::answers::series::{EverySeries, Series};
 
 /// A name: any printable text with a visible character, of at most 256 bytes of UTF-8.
@@ -268,6 +269,33 @@ pub enum SeriesUnit {
     Day,
     Week,
     Month,
+}
+
+/// A retention grid that is to be made.
+#[derive(Serialize, ToSchema)]
+pub struct NewRetention {
+    /// Its name.
+    pub name: Name,
+    /// Its namespace; `default` where absent.
+    pub namespace: Option<Name>,
+    /// The event whose first occurrence ever puts a user into a cohort.
+    pub start: Name,
+    /// The event that is returned for; it may be the same.
+    pub r#return: Name,
+    /// What cohorts and returns are counted by.
+    pub unit: SeriesUnit,
+    /// How many periods behind its own a cohort is looked at.
+    #[schema(minimum = 1, maximum = 31)]
+    pub periods: u8,
+}
+
+/// The answer to GET /v0/retention: all grids, one, or who of it has not been seen for some time.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum AnyRetention {
+    All(Retentions),
+    One(RetentionGrid),
+    Lapsed(Lapsed),
 }
 
 /// The answer to GET /v0/series: of one event or of anybody, or of every event.

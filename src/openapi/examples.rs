@@ -120,6 +120,29 @@ fn of_series(schema: &str) -> Option<Value> {
         "KeptSeries" => json!({"event": "Login", "units": ["day", "month"], "from": "2026-11-29"}),
         "EventSeries" => json!({"event": "Login", "points": [of("SeriesPoint")?]}),
         "EverySeries" => json!({"unit": "day", "since": "2026-11-01", "series": [of("EventSeries")?]}),
+        _ => return of_retention(schema),
+    })
+}
+
+fn of_retention(schema: &str) -> Option<Value> {
+    Some(match schema {
+        "NewRetention" => {
+            json!({"name": "signup", "start": "Sign up", "return": "Login", "unit": "week", "periods": 3})
+        }
+        "RetentionDefinition" => json!({
+            "name": "signup", "start": "Sign up", "return": "Login", "unit": "week", "periods": 3, "since": "2026-11-30",
+        }),
+        "Retentions" => json!({"retention": [of("RetentionDefinition")?]}),
+        "RetentionRow" => json!({
+            "cohort": "2026-W49", "users": 500, "state": "open", "complete": true, "returned": [210, 180, null],
+            "on_or_after": [260, 180, null],
+        }),
+        "RetentionGrid" | "AnyRetention" => json!({
+            "name": "signup", "start": "Sign up", "return": "Login", "unit": "week", "since": "2026-11-30",
+            "rows": [of("RetentionRow")?], "average": [0.42, null, null],
+        }),
+        "LapsedRow" => json!({"cohort": "2026-W49", "users": 120}),
+        "Lapsed" => json!({"name": "signup", "lapsed": 2, "rows": [of("LapsedRow")?]}),
         _ => return None,
     })
 }

@@ -8,6 +8,7 @@ mod bodies;
 mod errors;
 mod examples;
 mod operations;
+mod retention;
 
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
@@ -16,6 +17,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::api::routes::{ROUTES, Route, Scope};
 use crate::core::answers::analytics::Analytics;
 use crate::core::answers::prediction::Nudges;
+use crate::core::answers::retention::RetentionDefinition;
 use crate::core::answers::series::KeptSeries;
 use crate::core::answers::short::{
     Access, ErrorBody, Features, Goals, Health, NamespaceSettings, Namespaces, Recorded,
@@ -128,6 +130,9 @@ fn schemas() -> Map<String, Value> {
     add::<bodies::AnySeries>(&mut found);
     add::<bodies::NewSeries>(&mut found);
     add::<KeptSeries<'static>>(&mut found);
+    add::<bodies::AnyRetention>(&mut found);
+    add::<bodies::NewRetention>(&mut found);
+    add::<RetentionDefinition>(&mut found);
     add::<Health>(&mut found);
     add::<Access>(&mut found);
     add::<ServiceStatus<'static>>(&mut found);

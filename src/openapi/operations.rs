@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::examples;
+use super::{examples, retention};
 use crate::api::code::Code;
 use crate::api::routes::Endpoint;
 
@@ -68,7 +68,7 @@ pub fn docs(endpoint: Endpoint) -> Docs {
         }
         Endpoint::Namespaces => read("getNamespaces", "events", "All namespaces", NAMESPACES, "Namespaces"),
         Endpoint::DeleteNamespace => deletion("deleteNamespace", "Delete a namespace", DELETE_NAMESPACE),
-        Endpoint::DeleteEvent => deletion("deleteEvent", "Delete an event", DELETE_EVENT).taking(namespace()),
+        Endpoint::DeleteEvent => delete_event(),
         Endpoint::DeleteGoal => deletion("deleteGoal", "Delete a goal", DELETE_GOAL).taking(namespace()),
         Endpoint::Namespace => {
             let docs = read("getNamespace", "events", "A namespace", NAMESPACE, "Namespace");
@@ -114,6 +114,7 @@ pub fn docs(endpoint: Endpoint) -> Docs {
             .refusing(&[Code::FieldMissing]),
         Endpoint::Series => series(),
         Endpoint::PutSeries => put_series(),
+        Endpoint::Retention | Endpoint::PutRetention | Endpoint::DeleteRetention => retention::docs(endpoint),
         Endpoint::Access => read("getAccess", "service", "What may I do?", ACCESS, "Access"),
         Endpoint::Status => {
             read("getStatus", "service", "How is the service?", STATUS, "ServiceStatus").taking(namespace())
@@ -158,6 +159,11 @@ fn put_namespace() -> Docs {
         .answering("204", &json!({"description": "Its replay has ended."}))
 }
 
+fn delete_event() -> Docs {
+    let docs = deletion("deleteEvent", "Delete an event", DELETE_EVENT).taking(namespace());
+    docs.refusing(&[Code::EventInUse])
+}
+
 fn put_series() -> Docs {
     let codes = [Code::NoNamespace, Code::NoEvent, Code::SeriesFull];
     let mut docs = write("putSeries", "events", "Choose the series of an event", PUT_SERIES, "NewSeries", &codes);
@@ -188,7 +194,7 @@ fn series() -> Docs {
 }
 
 /// DELETE of something by its name, which stands in the path or in the query.
-fn deletion(id: &'static str, summary: &'static str, description: &'static str) -> Docs {
+pub(super) fn deletion(id: &'static str, summary: &'static str, description: &'static str) -> Docs {
     Docs {
         id,
         tag: "events",
@@ -208,7 +214,8 @@ fn deletion(id: &'static str, summary: &'static str, description: &'static str) 
 
 const DELETE_NAMESPACE: &str = "All of it: events, goals, users, weeks. Its name may come back as a new namespace.";
 const DELETE_EVENT: &str = "The event with all that was counted of it, also where users had done it before a goal. Its name \
-    may come back as a new event. Whoever did it stays among the unique users of the namespace.";
+    may come back as a new event. Whoever did it stays among the unique users of the namespace. An event that a \
+    definition is about stays (409).";
 const DELETE_GOAL: &str = "What was recorded about the goal. Its event stays, and is none any more.";
 const RECORD: &str = "One event, `{\"events\": […]}`, or a bare list, applied in their order. Only a user's first \
     occurrence of an event changes anything. A batch that is malformed, too large or not allowed changes nothing. New names \
@@ -254,12 +261,12 @@ const SDK: &str = "A file of the npm package `kimball-edge`, for pages of all or
 const HEALTH: &str = "Whether configuration, key and storage are in order.";
 
 impl Docs {
-    fn taking(mut self, parameter: Value) -> Self {
+    pub(super) fn taking(mut self, parameter: Value) -> Self {
         self.parameters.push(parameter);
         self
     }
 
-    fn refusing(mut self, codes: &[Code]) -> Self {
+    pub(super) fn refusing(mut self, codes: &[Code]) -> Self {
         self.codes.extend(codes);
         self
     }
@@ -270,13 +277,13 @@ impl Docs {
         self.answering("304", &json!({"description": "It is the one that the client has."}))
     }
 
-    fn answering(mut self, status: &str, response: &Value) -> Self {
+    pub(super) fn answering(mut self, status: &str, response: &Value) -> Self {
         self.responses.insert(status.to_owned(), response.clone());
         self
     }
 }
 
-fn read(
+pub(super) fn read(
     id: &'static str,
     tag: &'static str,
     summary: &'static str,
@@ -296,7 +303,7 @@ fn read(
         .answering("304", &unchanged)
 }
 
-fn write(
+pub(super) fn write(
     id: &'static str,
     tag: &'static str,
     summary: &'static str,
@@ -346,7 +353,7 @@ fn content(schema: &str) -> Value {
     })
 }
 
-fn json_ok(schema: &str, has_etag: bool) -> Value {
+pub(super) fn json_ok(schema: &str, has_etag: bool) -> Value {
     let headers = if has_etag { json!({"ETag": etag()}) } else { json!({}) };
     json!({"description": "The answer.", "headers": headers, "content": {"application/json": content(schema)}})
 }
@@ -359,7 +366,7 @@ fn etag() -> Value {
     json!({"description": "The answer's entity tag.", "required": true, "schema": {"type": "string"}})
 }
 
-fn namespace() -> Value {
+pub(super) fn namespace() -> Value {
     json!({
         "name": "namespace", "in": "query", "description": "The namespace; `default` where absent.",
         "schema": {"$ref": "#/components/schemas/Name"}, "example": "shop",

@@ -93,6 +93,44 @@ pub fn state_4() -> (Aggregator, Vec<Vec<u8>>) {
     (state, journal)
 }
 
+/// Definitions, and what one grid by day and one by week have counted: cohorts that are open, that have closed and that are over, and
+/// returns of a day that are over.
+#[cfg(not(feature = "browser"))]
+#[allow(dead_code, reason = "not every test has it")]
+pub fn state_5() -> (Aggregator, Vec<Vec<u8>>) {
+    use kimball_edge::core::periods::period::{Unit, Units};
+    use kimball_edge::core::state::definitions::retention::Retention;
+    use kimball_edge::core::state::definitions::{Definition, Spec};
+    use kimball_edge::core::state::series::Occurrence;
+    use kimball_edge::core::state::shard_limits::TimeLimits;
+
+    let unlink = Keys::new(&[42; 32]).unlink("default");
+    let day = |nth: u32| Day::of_unix_s(1_645_000_000 + i64::from(nth) * 86_400);
+    let grid = |number, since: Option<u32>, returning, unit, periods| Definition {
+        number,
+        since: since.map(day),
+        spec: Spec::Retention(Retention { start: 0, returning, unit, periods }),
+    };
+    let (mut state, mut journal) = (Aggregator::default(), Vec::new());
+    journal.push(journal::encode(&state.define(&[grid(0, None, 1, Unit::Day, 2), grid(7, Some(1), 0, Unit::Week, 3)])));
+    for today in 0..12 {
+        let time = TimeLimits { lateness_days: 1, fingerprints: if today == 4 { 90 } else { 1_000 } };
+        let limits = ShardLimits { time, ..ShardLimits::NONE };
+        let record = |user: u32| {
+            let mut operation = weekly(user % 2, user / 2 + 5 * today, None);
+            if let Operation::Record { time, .. } = &mut operation {
+                *time = Some(Occurrence { day: day(today.saturating_sub(user % 2)), units: Units::NONE });
+            }
+            operation
+        };
+        let mut effects: Vec<_> = state.close_periods(day(today), time).into_iter().collect();
+        let batch: Vec<Operation> = (0..40).map(record).collect();
+        effects.extend(state.apply(&batch, &unlink, &limits, day(today)).unwrap_or_default());
+        journal.push(journal::encode(&effects));
+    }
+    (state, journal)
+}
+
 /// One more user, in a week behind those of version 2.
 pub fn add_a_week(state: &mut Aggregator) {
     apply(state, &[vec![weekly(0, 0, Some(9))]]);

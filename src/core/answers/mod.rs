@@ -4,6 +4,8 @@ pub mod analytics;
 pub mod gate;
 pub mod prediction;
 #[cfg(not(feature = "browser"))]
+pub mod retention;
+#[cfg(not(feature = "browser"))]
 pub mod series;
 pub mod short;
 pub mod status;

@@ -246,6 +246,36 @@ impl Period {
         }
     }
 
+    /// The period that is so many after this one; the last one there is where it would be later.
+    #[must_use]
+    pub fn after(self, periods: u32) -> Self {
+        match self.unit() {
+            Unit::Day => Self::of(Unit::Day, self.first_day().plus(periods.into())),
+            Unit::Week => Self::of(Unit::Week, self.first_day().plus(7 * i64::from(periods))),
+            Unit::Month => {
+                let number = self.number().saturating_add(periods).min(YEARS * MONTHS - 1);
+                Self((Unit::Month as u32) << UNIT_SHIFT | number)
+            }
+        }
+    }
+
+    /// Counts the periods of a unit without gaps.
+    #[must_use]
+    pub fn ordinal(self) -> u32 {
+        match self.unit() {
+            Unit::Day | Unit::Month => self.number(),
+            // Every week begins on a Monday, so this is one more for each.
+            Unit::Week => self.first_day().number() / 7,
+        }
+    }
+
+    /// How many periods of the same unit this one is behind an earlier one; `None` where that is not earlier.
+    #[must_use]
+    pub fn behind(self, earlier: Self) -> Option<u32> {
+        let periods = self.ordinal().checked_sub(earlier.ordinal())?;
+        (periods > 0).then_some(periods)
+    }
+
     /// The one of its unit that many before it; at the begin of the calendar the first.
     #[must_use]
     pub fn before(self, periods: usize) -> Self {

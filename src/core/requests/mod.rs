@@ -5,6 +5,8 @@
 
 mod batch;
 mod counter_settings;
+#[cfg(not(feature = "browser"))]
+mod definitions;
 mod entity_tag;
 mod event;
 mod events;
@@ -15,6 +17,8 @@ mod name;
 mod namespace;
 mod prediction;
 mod query;
+#[cfg(not(feature = "browser"))]
+mod retention;
 mod scalar;
 mod series;
 mod tree;
@@ -30,6 +34,8 @@ use crate::core::settings::limits::{BATCH_EVENTS, BATCH_NAMESPACES, NAME_BYTES, 
 pub use batch::{Batch, Item, NamespaceBatch};
 use batch::{BatchBuilder, NewEvent};
 pub use counter_settings::parse_counter_settings;
+#[cfg(not(feature = "browser"))]
+pub use definitions::parse_stored_definition;
 pub use entity_tag::{has_entity_tag, without_suffixes};
 pub use events::EventReader;
 pub use flag_spec::{parse_flag_spec, parse_stored_flag};
@@ -40,6 +46,8 @@ pub use name::{BLANK, is_blank};
 pub use namespace::{NewNamespace, parse_namespace};
 pub use prediction::{Given, NudgeQuery, PredictionQuery, parse_nudge, parse_prediction};
 pub use query::Query;
+#[cfg(not(feature = "browser"))]
+pub use retention::{NewRetention, RetentionQuery, parse_new_retention, parse_retention, parse_stored_retention};
 use scalar::{Object, Scalar};
 pub use series::{NewSeries, SeriesQuery, Whose, parse_new_series, parse_series};
 use tree::Json;

@@ -143,6 +143,21 @@ pub const TIME_FINGERPRINTS: Limit = Limit {
     min: 0,
     max: 8_000_000,
 };
+/// Retention grids of a namespace.
+pub const RETENTIONS: Limit =
+    Limit { name: "RETENTIONS_MAX", unit: "retention grids of a namespace", default: 10, min: 0, max: 100 };
+/// Periods behind its own that a cohort of a grid is looked at.
+pub const RETENTION_PERIODS: u8 = 31;
+/// Definitions that a namespace can have had in all: the number of one is not given again.
+pub const DEFINITIONS: Limit = Limit {
+    name: "DEFINITIONS_MAX",
+    unit: "definitions that a namespace has had",
+    default: DEFINITION_NUMBERS,
+    min: 1,
+    max: DEFINITION_NUMBERS,
+};
+/// More than the number of every definition.
+pub const DEFINITION_NUMBERS: u64 = 2_048;
 /// Points of a series that are kept: days, weeks, months. The oldest go.
 pub const SERIES_POINTS: [usize; 3] = [400, 260, 120];
 /// Points that an answer has where no range is asked for: days, weeks, months.

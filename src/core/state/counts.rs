@@ -178,6 +178,8 @@ pub fn add(counts: &mut Report, stored: &Stored) {
         }
         Stored::Set(set, users) => add_users(counts, *set, users.len()),
         Stored::Series(_) => {}
+        #[cfg(not(feature = "browser"))]
+        Stored::Grid(_) | Stored::Definition(_) => {}
     }
 }
 
@@ -189,7 +191,7 @@ fn add_users(counts: &mut Report, set: SetKey, users: u64) {
         SetKey::Week(event, week) => {
             *counter_of(&mut counts.counters, event).weeks.entry(week).or_default() += users;
         }
-        SetKey::EventPeriod(..) | SetKey::AnyPeriod(_) => {}
+        SetKey::EventPeriod(..) | SetKey::AnyPeriod(_) | SetKey::Cohort(..) | SetKey::Returned(..) => {}
     }
 }
 
@@ -205,6 +207,8 @@ pub fn follow(counts: &mut Report, effects: &[Effect]) {
                 }
             }
             Effect::InsertMany { .. } | Effect::Over { .. } | Effect::ClosePeriods { .. } | Effect::Miss { .. } => {}
+            #[cfg(not(feature = "browser"))]
+            Effect::Define(_) | Effect::Grid { .. } => {}
             Effect::Insert { set, carried, .. } => {
                 add_users(counts, *set, 1);
                 let completion = carried.as_ref().and_then(|carried| carried.completion.as_ref());

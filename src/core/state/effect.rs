@@ -4,9 +4,11 @@
 //!
 //! | part | form |
 //! |---|---|
-//! | kind | 1 byte: `0` counter, `1` goal, `2` periods close, `3` a day is missed, `64` counter with its own number of fingerprint bits; `32 + kind of set` insertions with short fingerprints, `48 + kind of set` insertions, `80 + kind of set` a set goes over; `128 + kind of set` insertion, `161` insertion into the users of an event that carries something, `192 + kind of set` closing, `224 + kind of set` insertion with a short fingerprint; 16 more where an insertion is a first occurrence in periods |
+//! | kind | 1 byte: `0` counter, `1` goal, `2` periods close, `3` a day is missed, `8` a grid changes, `65` a definition is noted, `64` counter with its own number of fingerprint bits; `32 + kind of set` insertions with short fingerprints, `48 + kind of set` insertions, `80 + kind of set` a set goes over; `128 + kind of set` insertion, `161` insertion into the users of an event that carries something, `192 + kind of set` closing, `224 + kind of set` insertion with a short fingerprint; 16 more where an insertion is a first occurrence in periods |
 //! | event | LEB128, kinds `0`, `1`, `64` only |
 //! | day | LEB128, its stored number, kinds `2` and `3` only |
+//! | definition | kind `65` only ([`super::definitions`]) |
+//! | changes | kind `8` only: the number of the definition and that of changes (LEB128), then each: 1 byte, `0` joins, `1` returns, `2` returns and is of a cohort; the period; the upper 5 bytes of the fingerprint; who joins: bits of the periods in which they have returned (LEB128); who is of a cohort: the periods that it is behind, and those behind it in which they were seen last (1 byte each), the upper 5 bytes of the fingerprint in it |
 //! | tag | 8 bytes, kinds `0` and `64` only |
 //! | fingerprint bits | 1 byte, kind `64` only |
 //! | parts of the key of the set | kinds with one ([`super::set_key`]) |
@@ -18,7 +20,12 @@
 //! | combination | if flag 2 |
 
 use super::combination::Combination;
+#[cfg(not(feature = "browser"))]
+use super::definitions::{self, Definition};
+use super::fingerprint::{is_short, put_fingerprint, read_short};
 use super::goal::Bucket;
+#[cfg(not(feature = "browser"))]
+use super::grids::GridChange;
 use super::series::Occurrence;
 use super::set_key::{COUNTS_IN_PERIODS, KINDS_MAX, SetKey};
 use crate::core::format::bytes::{Reader, flags_of, put_varint};
@@ -83,6 +90,17 @@ pub enum Effect {
         /// The day.
         day: Day,
     },
+    /// The shard has heard of a definition.
+    #[cfg(not(feature = "browser"))]
+    Define(Box<Definition>),
+    /// A retention grid changes.
+    #[cfg(not(feature = "browser"))]
+    Grid {
+        /// The number of its definition.
+        definition: u32,
+        /// What changes, in this order.
+        changes: Box<[GridChange]>,
+    },
 }
 
 /// What a first occurrence of an event carries.
@@ -98,6 +116,10 @@ pub(super) const COUNTER: u8 = 0;
 pub(super) const GOAL: u8 = 1;
 const CLOSE_PERIODS: u8 = 2;
 const MISS: u8 = 3;
+#[cfg(not(feature = "browser"))]
+const GRID: u8 = 8;
+#[cfg(not(feature = "browser"))]
+const DEFINE: u8 = 65;
 const INSERT_MANY_SHORT: u8 = 32;
 const INSERT_MANY: u8 = 48;
 pub(super) const SIZED_COUNTER: u8 = 64;
@@ -175,12 +197,27 @@ impl Effect {
                 out.push(if matches!(self, Self::Miss { .. }) { MISS } else { CLOSE_PERIODS });
                 put_varint(out, u64::from(day.number()));
             }
+            #[cfg(not(feature = "browser"))]
+            Self::Define(definition) => {
+                out.push(DEFINE);
+                definition.encode(out);
+            }
+            #[cfg(not(feature = "browser"))]
+            Self::Grid { definition, changes } => {
+                out.push(GRID);
+                put_varint(out, u64::from(*definition));
+                put_varint(out, changes.len() as u64);
+                changes.iter().for_each(|change| change.encode(out));
+            }
         }
     }
 
-    /// The least version of a row that has it: 6 where it is about periods, 5 where its fingerprint is short.
+    /// The least version of a row that has it: 7 where it is about definitions, 6 where it is about periods, 5 where its fingerprint is short.
     pub(super) const fn version(&self) -> u8 {
         match self {
+            #[cfg(not(feature = "browser"))]
+            Self::Define(_) | Self::Grid { .. } => 7,
+            Self::Over { set } if set.definition().is_some() => 7,
             Self::Insert { first: Some(_), .. }
             | Self::InsertMany { .. }
             | Self::Over { .. }
@@ -211,6 +248,10 @@ impl Effect {
             let day = day.within("day").within_nth("effect", nth)?;
             return Ok(if kind == MISS { Self::Miss { day } } else { Self::ClosePeriods { last: day } });
         }
+        #[cfg(not(feature = "browser"))]
+        if version >= 7 && matches!(kind, GRID | DEFINE) {
+            return Self::decode_definition(reader, kind).within_noted("effect", nth, DEFINITION, None);
+        }
         let is_of_set = kind >= INSERT
             || (knows_periods && (INSERT_MANY_SHORT..SIZED_COUNTER).contains(&kind))
             || (knows_periods && kind & !SET_KINDS == OVER);
@@ -240,7 +281,7 @@ impl Effect {
     fn decode_change(reader: &mut Reader<'_>, kind: u8, set: SetKey, version: u8) -> Result<Self, Corrupt> {
         match kind {
             CLOSE => return Ok(Self::Close { last: set }),
-            OVER if set.period().is_some() => return Ok(Self::Over { set }),
+            OVER if set.is_of_period() => return Ok(Self::Over { set }),
             INSERT_MANY | INSERT_MANY_SHORT if set.period().is_some() => {
                 return Self::decode_many(reader, set, kind == INSERT_MANY_SHORT);
             }
@@ -258,11 +299,28 @@ impl Effect {
             INSERT_SHORT if version >= 5 => read_short(reader)?,
             _ => return Err(Corrupt::new(Defect::Unknown).within("kind")),
         };
-        if set.period().is_some() {
+        if set.is_of_period() {
             return Err(Corrupt::new(Defect::Unknown).within("kind"));
         }
         let carried = if kind == INSERT_CARRYING { Carried::decode(reader)? } else { None };
         Ok(Self::Insert { set, fingerprint, first, carried })
+    }
+
+    /// Reads what is about definitions.
+    #[cfg(not(feature = "browser"))]
+    fn decode_definition(reader: &mut Reader<'_>, kind: u8) -> Result<Self, Corrupt> {
+        if kind == DEFINE {
+            return Ok(Self::Define(Box::new(Definition::decode(reader)?)));
+        }
+        let definition = definitions::read_number(reader)?;
+        let (count, mut changes) = (reader.varint().within("number of changes")?, Vec::new());
+        for nth in 0..count {
+            changes.push(GridChange::decode(reader).within_nth("change", nth)?);
+        }
+        if changes.is_empty() {
+            return Err(Corrupt::new(Defect::Form).within("changes"));
+        }
+        Ok(Self::Grid { definition, changes: changes.into() })
     }
 
     fn decode_many(reader: &mut Reader<'_>, set: SetKey, are_short: bool) -> Result<Self, Corrupt> {
@@ -293,23 +351,11 @@ impl Effect {
             }
             Self::Close { last } => (CLOSE_OF, last.event()),
             Self::ClosePeriods { .. } | Self::Miss { .. } => (PERIODS, None),
+            #[cfg(not(feature = "browser"))]
+            Self::Define(_) | Self::Grid { .. } => (DEFINITION, None),
         };
         corrupt.within_noted("effect", nth, noun, event.map(u64::from))
     }
-}
-
-fn put_fingerprint(out: &mut Vec<u8>, fingerprint: u64, is_short: bool) {
-    let bytes = fingerprint.to_le_bytes();
-    if is_short {
-        out.extend_from_slice(bytes.split_at(bytes.len() - SHORT_BYTES).1);
-    } else {
-        out.extend_from_slice(&bytes);
-    }
-}
-
-fn read_short(reader: &mut Reader<'_>) -> Result<u64, Corrupt> {
-    let kept: [u8; SHORT_BYTES] = reader.array().within("fingerprint")?;
-    Ok(kept.into_iter().rev().fold(0, |upper, byte| upper << 8 | u64::from(byte)) << SHORT_SHIFT)
 }
 
 /// Reads when a first occurrence was.
@@ -325,19 +371,12 @@ fn read_first(reader: &mut Reader<'_>, set: SetKey, version: u8) -> Result<Occur
     if is_sound { Ok(Occurrence { day, units }) } else { Err(Corrupt::new(Defect::Range).within("units")) }
 }
 
-/// Whether the upper 5 bytes say everything, as with [`UserSet::FINGERPRINT_BITS`].
-const fn is_short(fingerprint: u64) -> bool {
-    fingerprint.trailing_zeros() >= SHORT_SHIFT
-}
-
-const SHORT_BYTES: usize = 5;
-const SHORT_SHIFT: u32 = u64::BITS - 8 * SHORT_BYTES as u32;
-const _: () = assert!(UserSet::FINGERPRINT_BITS as usize <= 8 * SHORT_BYTES);
-
 const COUNTER_OF: &str = "counter of event";
 const GOAL_OF: &str = "goal of event";
 const CLOSE_OF: &str = "closed sets of event";
 const PERIODS: &str = "periods";
+#[cfg(not(feature = "browser"))]
+const DEFINITION: &str = "definition";
 
 /// What an effect of this kind, below those of sets, is called.
 pub(super) const fn noun(kind: u8) -> Option<&'static str> {

@@ -1,7 +1,7 @@
 //! Rows of the journal: the effects of one batch, in their order.
 //!
-//! A row is a [`crate::core::format::bytes::frame`] of kind `J` around effects until the end ([`super::effect`]): version 6 where one of
-//! them is about periods, 5 where one has a short fingerprint, else 4. Before there was a version 5, a fingerprint that could have been short was written as a long one. Where it is stored it is sealed ([`crate::core::format::seal`]), because a row tells
+//! A row is a [`crate::core::format::bytes::frame`] of kind `J` around effects until the end ([`super::effect`]): version 7 where one of
+//! them is about definitions, 6 where one is about periods, 5 where one has a short fingerprint, else 4. Before there was a version 5, a fingerprint that could have been short was written as a long one. Where it is stored it is sealed ([`crate::core::format::seal`]), because a row tells
 //! which effects came together. Rows of versions 1 to 3 are read by `effect_older.rs`.
 
 use super::effect::Effect;
@@ -10,7 +10,7 @@ use crate::core::format::bytes::{Reader, check_version, close_frame, open_frame,
 use crate::core::format::corrupt::Corrupt;
 
 const KIND: u8 = b'J';
-const VERSION: u8 = 6;
+const VERSION: u8 = 7;
 const VERSION_WITHOUT_SHORT: u8 = 4;
 
 /// Encodes the effects of a batch as a row.

@@ -5,10 +5,17 @@ pub mod all_series;
 pub mod combination;
 pub mod counter;
 pub mod counts;
+#[cfg(not(feature = "browser"))]
+pub mod definitions;
 pub mod effect;
 mod effect_older;
 pub mod error;
+mod fingerprint;
 pub mod goal;
+#[cfg(not(feature = "browser"))]
+pub mod grid_report;
+#[cfg(not(feature = "browser"))]
+pub mod grids;
 pub mod journal;
 pub mod report;
 pub mod series;

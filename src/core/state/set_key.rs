@@ -7,6 +7,8 @@
 //! | 2 | who did an event in an ISO week, of a weekly cohort | event, stored number of the [`Week`] |
 //! | 3 | who did an event in a period | event, stored number of the [`Period`] |
 //! | 4 | who did anything in a period | stored number of the [`Period`] |
+//! | 5 | who is of a cohort of a retention grid, and was seen last so many periods behind it | definition, period, periods |
+//! | 6 | who returned in a period of a retention grid | definition, period |
 //!
 //! A further kind is a line here, a variant of [`SetKey`] and an arm in each of its functions; nothing else names kinds
 //! but what inserts into them and what answers with their numbers.
@@ -16,7 +18,7 @@ use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::identity::{ALL_USERS_TAG, UnlinkKey};
 use crate::core::periods::period::Period;
 use crate::core::periods::week::Week;
-use crate::core::settings::limits::EVENTS_PER_NAMESPACE;
+use crate::core::settings::limits::{DEFINITION_NUMBERS, EVENTS_PER_NAMESPACE, RETENTION_PERIODS};
 
 /// A page counts in no periods, and does not fetch the code for them.
 pub(super) const COUNTS_IN_PERIODS: bool = cfg!(not(feature = "browser"));
@@ -34,6 +36,11 @@ pub enum SetKey {
     EventPeriod(u32, Period),
     /// Who did anything in a period, as long as that is open.
     AnyPeriod(Period),
+    /// Who is of a cohort of a retention grid, and was seen last so many periods behind it, as long as that can change: definition,
+    /// period of the cohort, periods.
+    Cohort(u32, Period, u8),
+    /// Who returned in a period of a retention grid, as long as that is open: definition, period.
+    Returned(u32, Period),
 }
 
 const ALL_USERS: u8 = 0;
@@ -41,6 +48,8 @@ const EVENT: u8 = 1;
 const WEEK: u8 = 2;
 const EVENT_PERIOD: u8 = 3;
 const ANY_PERIOD: u8 = 4;
+const COHORT: u8 = 5;
+const RETURNED: u8 = 6;
 /// More than the number of every kind.
 pub(super) const KINDS_MAX: u8 = 16;
 
@@ -49,18 +58,38 @@ pub(super) const KINDS_MAX: u8 = 16;
 const KIND_SHIFT: u32 = 38;
 const FIRST_SHIFT: u32 = 24;
 const _: () = assert!(EVENTS_PER_NAMESPACE.max + 1 < 1 << (KIND_SHIFT - FIRST_SHIFT));
+// Sets of definitions have their number, a period without its unit, and a small number.
+const DEFINITION_SHIFT: u32 = 27;
+const SMALL_SHIFT: u32 = 5;
+const _: () = assert!(DEFINITION_NUMBERS <= 1 << (KIND_SHIFT - DEFINITION_SHIFT));
+const _: () = assert!((RETENTION_PERIODS as u64) < 1 << SMALL_SHIFT);
 
 impl SetKey {
     /// The event that the set belongs to, and with which it is deleted.
     #[must_use]
     pub const fn event(self) -> Option<u32> {
         match self {
-            Self::AllUsers | Self::AnyPeriod(_) => None,
+            Self::AllUsers | Self::AnyPeriod(_) | Self::Cohort(..) | Self::Returned(..) => None,
             Self::Event(event) | Self::Week(event, _) | Self::EventPeriod(event, _) => Some(event),
         }
     }
 
-    /// The period that the set is open in.
+    /// The definition that the set belongs to, and with which it is deleted.
+    #[must_use]
+    pub const fn definition(self) -> Option<u32> {
+        match self {
+            Self::Cohort(definition, ..) | Self::Returned(definition, _) => Some(definition),
+            _ => None,
+        }
+    }
+
+    /// Whether the set is open for a while only, and then becomes a number.
+    #[must_use]
+    pub const fn is_of_period(self) -> bool {
+        self.period().is_some() || self.definition().is_some()
+    }
+
+    /// The period of a series that the set is open in.
     #[must_use]
     pub const fn period(self) -> Option<Period> {
         match self {
@@ -82,7 +111,7 @@ impl SetKey {
     #[must_use]
     pub const fn of_event(self, event: u32) -> Self {
         match self {
-            Self::AllUsers | Self::AnyPeriod(_) => self,
+            Self::AllUsers | Self::AnyPeriod(_) | Self::Cohort(..) | Self::Returned(..) => self,
             Self::Event(_) => Self::Event(event),
             Self::Week(_, week) => Self::Week(event, week),
             Self::EventPeriod(_, period) => Self::EventPeriod(event, period),
@@ -98,6 +127,10 @@ impl SetKey {
             Self::Week(_, week) => key.week_tag(event_tag, week),
             Self::EventPeriod(_, period) => key.period_tag(event_tag, period),
             Self::AnyPeriod(period) => key.period_tag(ALL_USERS_TAG, period),
+            // Users move between the sets of a cohort as they are.
+            Self::Cohort(definition, period, _) | Self::Returned(definition, period) => {
+                key.definition_tag(self.kind(), definition, period)
+            }
         }
     }
 
@@ -110,6 +143,8 @@ impl SetKey {
             Self::Week(..) => WEEK,
             Self::EventPeriod(..) => EVENT_PERIOD,
             Self::AnyPeriod(_) => ANY_PERIOD,
+            Self::Cohort(..) => COHORT,
+            Self::Returned(..) => RETURNED,
         }
     }
 
@@ -121,6 +156,8 @@ impl SetKey {
             EVENT => "users of event",
             WEEK => "users in a week of event",
             EVENT_PERIOD => "users in a period of event",
+            COHORT => "cohort of definition",
+            RETURNED => "returns of definition",
             _ => "users in a period",
         }
     }
@@ -134,8 +171,23 @@ impl SetKey {
             Self::Week(event, week) => (event, week.index()),
             Self::EventPeriod(event, period) => (event, period.code()),
             Self::AnyPeriod(period) => (0, period.code()),
+            Self::Cohort(definition, period, seen) => {
+                return Self::number_of_definition(
+                    COHORT,
+                    definition,
+                    period.ordinal() << SMALL_SHIFT | u32::from(seen),
+                );
+            }
+            Self::Returned(definition, period) => {
+                return Self::number_of_definition(RETURNED, definition, period.ordinal() << SMALL_SHIFT);
+            }
         };
         Self::number_of(self.kind(), first, second)
+    }
+
+    /// The number of a set of a definition: kind · 2^38 + definition · 2^27 + a part below 2^27.
+    fn number_of_definition(kind: u8, definition: u32, part: u32) -> u64 {
+        u64::from(kind) << KIND_SHIFT | u64::from(definition) << DEFINITION_SHIFT | u64::from(part)
     }
 
     /// The number of a kind and two parts.
@@ -143,21 +195,27 @@ impl SetKey {
         u64::from(kind) << KIND_SHIFT | u64::from(first) << FIRST_SHIFT | u64::from(second)
     }
 
-    /// The kind and the event of the set with this number.
+    /// The kind and the event, or the definition, of the set with this number.
     #[must_use]
     pub const fn parts_of_number(number: u64) -> (u8, u64) {
-        ((number >> KIND_SHIFT) as u8, number >> FIRST_SHIFT & ((1 << (KIND_SHIFT - FIRST_SHIFT)) - 1))
+        let kind = (number >> KIND_SHIFT) as u8;
+        let shift = if matches!(kind, COHORT | RETURNED) { DEFINITION_SHIFT } else { FIRST_SHIFT };
+        (kind, number >> shift & ((1 << (KIND_SHIFT - shift)) - 1))
     }
 
     /// Appends what makes the key of its kind: the parts, LEB128.
     pub fn encode_parts(self, out: &mut Vec<u8>) {
-        if let Some(event) = self.event() {
-            put_varint(out, u64::from(event));
+        if let Some(first) = self.event().or(self.definition()) {
+            put_varint(out, u64::from(first));
         }
         match self {
             Self::AllUsers | Self::Event(_) => {}
             Self::Week(_, week) => week.encode(out),
-            Self::EventPeriod(_, period) | Self::AnyPeriod(period) => period.encode(out),
+            Self::EventPeriod(_, period) | Self::AnyPeriod(period) | Self::Returned(_, period) => period.encode(out),
+            Self::Cohort(_, period, seen) => {
+                period.encode(out);
+                out.push(seen);
+            }
         }
     }
 
@@ -172,6 +230,15 @@ impl SetKey {
             WEEK => Ok(Self::Week(event(reader)?, Week::decode(reader).within("week")?)),
             EVENT_PERIOD if COUNTS_IN_PERIODS => Ok(Self::EventPeriod(event(reader)?, period(reader)?)),
             ANY_PERIOD if COUNTS_IN_PERIODS => Ok(Self::AnyPeriod(period(reader)?)),
+            COHORT if COUNTS_IN_PERIODS => {
+                let (definition, period) = (definition(reader)?, period(reader)?);
+                let seen = reader.u8().within("periods")?;
+                if seen > RETENTION_PERIODS {
+                    return Err(Corrupt::new(Defect::Range).within("periods"));
+                }
+                Ok(Self::Cohort(definition, period, seen))
+            }
+            RETURNED if COUNTS_IN_PERIODS => Ok(Self::Returned(definition(reader)?, period(reader)?)),
             _ => Err(Corrupt::new(Defect::Unknown).within("kind")),
         }
     }
@@ -179,6 +246,10 @@ impl SetKey {
 
 fn event(reader: &mut Reader<'_>) -> Result<u32, Corrupt> {
     Ok(reader.varint_below(EVENTS_PER_NAMESPACE.max).within("event")? as u32)
+}
+
+fn definition(reader: &mut Reader<'_>) -> Result<u32, Corrupt> {
+    Ok(reader.varint_below(DEFINITION_NUMBERS).within("definition")? as u32)
 }
 
 fn period(reader: &mut Reader<'_>) -> Result<Period, Corrupt> {
@@ -207,6 +278,11 @@ mod tests {
         assert_eq!(of(SetKey::Week(3, week)), (unlink.week_tag(77, week), (2 << 38) + (3 << 24) + 2_023 * 64 + 7));
         let [day, _, month] = periods();
         assert_eq!(of(SetKey::EventPeriod(3, day)), (1_190_025_971_953_660_243, (3 << 38) + (3 << 24) + 738_567));
+        assert_eq!(
+            of(SetKey::Cohort(3, day, 7)),
+            (7_220_577_396_872_212_008, (5 << 38) + (3 << 27) + (738_567 << 5) + 7)
+        );
+        assert_eq!(of(SetKey::Returned(3, day)), (8_025_224_784_078_801_833, (6 << 38) + (3 << 27) + (738_567 << 5)));
         assert_eq!(of(SetKey::AnyPeriod(month)), (4_999_359_121_539_563_814, (4 << 38) + (2 << 22) + 2_022 * 12 + 1));
     }
 
@@ -227,13 +303,19 @@ mod tests {
             SetKey::EventPeriod(9_999, day),
             SetKey::AnyPeriod(day),
             SetKey::AnyPeriod(month),
+            SetKey::Cohort(0, day, 0),
+            SetKey::Cohort(0, day, 31),
+            SetKey::Cohort(2_047, day, 0),
+            SetKey::Returned(0, day),
+            SetKey::Returned(2_047, day),
         ];
         assert!(keys.is_sorted() && keys.iter().map(|key| key.number()).is_sorted());
         for key in keys {
             let mut bytes = Vec::new();
             key.encode_parts(&mut bytes);
             assert_eq!(SetKey::decode_parts(key.kind(), &mut Reader::new(&bytes)).unwrap(), key);
-            assert_eq!(SetKey::parts_of_number(key.number()), (key.kind(), key.event().unwrap_or(0).into()));
+            let first = key.event().or(key.definition()).unwrap_or(0);
+            assert_eq!(SetKey::parts_of_number(key.number()), (key.kind(), first.into()));
         }
     }
 }

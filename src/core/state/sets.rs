@@ -45,16 +45,16 @@ impl Sets {
         self.memory_bytes
     }
 
-    /// Users of all sets of periods together.
+    /// Users of all sets that are open for a while together.
     #[must_use]
     pub const fn in_periods(&self) -> u64 {
         self.in_periods
     }
 
-    /// The sets of periods.
+    /// The sets that are open for a while.
     pub fn of_periods(&self) -> impl Iterator<Item = (SetKey, &UserSet)> {
         let sets = self.slots.iter().flat_map(|slot| &slot.others);
-        sets.filter(|(set, _)| set.period().is_some()).map(|(set, entry)| (*set, &entry.users))
+        sets.filter(|(set, _)| set.is_of_period()).map(|(set, entry)| (*set, &entry.users))
     }
 
     /// A set.
@@ -118,6 +118,7 @@ impl Sets {
             entry.has_changed = true;
             let after = entry.users.memory_bytes();
             self.memory_bytes = self.memory_bytes + after - before;
+            self.in_periods += u64::from(set.is_of_period());
             return Ok(true);
         }
         if users_max == 0 {
@@ -194,7 +195,7 @@ impl Sets {
         let merged = entry.users.merge(users);
         let (after, added) = (entry.users.memory_bytes(), entry.users.len() - users_before);
         self.memory_bytes = self.memory_bytes + after - before;
-        if set.period().is_some() {
+        if set.is_of_period() {
             self.in_periods += added;
         }
         merged
@@ -205,6 +206,25 @@ impl Sets {
         if let Some(entry) = self.get_mut(set) {
             entry.is_loose |= entry.users.remove(fingerprint);
         }
+    }
+
+    /// Takes a fingerprint out of a set, which is gone where it was the last. Says whether it was there. Nothing of its memory is given
+    /// back before.
+    #[cfg(not(feature = "browser"))]
+    pub fn take_out(&mut self, set: SetKey, fingerprint: u64) -> bool {
+        let Some(entry) = self.get_mut(set) else {
+            return false;
+        };
+        if !entry.users.remove(fingerprint) {
+            return false;
+        }
+        entry.has_changed = true;
+        let is_empty = entry.users.is_empty();
+        self.in_periods -= u64::from(set.is_of_period());
+        if is_empty {
+            self.take(set, set);
+        }
+        true
     }
 
     /// Gives back what removals left unused. Sets without users are gone.
@@ -250,7 +270,7 @@ impl Sets {
             .into_iter()
             .map(|(set, Entry { users, .. })| {
                 self.memory_bytes -= own_bytes(set) + allocated_bytes(&users);
-                self.in_periods -= if set.period().is_some() { users.len() } else { 0 };
+                self.in_periods -= if set.is_of_period() { users.len() } else { 0 };
                 self.dropped.push(set);
                 (set, users)
             })
@@ -274,7 +294,7 @@ impl Sets {
         let new = UserSet::new();
         let (users, own_bytes) = self.get(set).map_or((&new, own_bytes(set)), |users| (users, 0));
         #[cfg(not(feature = "browser"))]
-        if set.period().is_some() {
+        if set.is_of_period() {
             return own_bytes + users.reserved_growth_bytes(insertions);
         }
         own_bytes + users.growth_bytes(insertions)
@@ -316,7 +336,7 @@ impl Sets {
     /// Puts a set where there is none.
     fn put(&mut self, set: SetKey, entry: Entry) {
         self.memory_bytes += own_bytes(set) + allocated_bytes(&entry.users);
-        self.in_periods += if set.period().is_some() { entry.users.len() } else { 0 };
+        self.in_periods += if set.is_of_period() { entry.users.len() } else { 0 };
         let place = place(set);
         if place >= self.slots.len() {
             self.slots.resize_with(place + 1, Slot::default);

@@ -9,6 +9,7 @@ use std::cell::Cell;
 use worker::{Context, Env};
 
 use super::ask::{ask_registry, ask_shards};
+use crate::api::code::Code;
 use crate::edge::http::error::ApiError;
 use crate::messages::registry::{Deletable, Delete, Deleted, Deletion, EndDeletion, NamesReply, PendingDeletions};
 use crate::messages::shard::{CarryOutDeletion, Injection};
@@ -24,7 +25,10 @@ thread_local! {
 /// When the registry or a shard cannot be reached; deleting again goes on with it.
 pub async fn delete(env: &Env, namespace: &str, what: Deletable, fault: Injection) -> Result<(), ApiError> {
     let question = Delete { namespace: namespace.to_owned(), what };
-    let deletions = ask_registry(env, &question).await?;
+    let deletions = ask_registry(env, &question).await?.ok_or_else(|| {
+        let what = "a definition, such as a retention grid, is about this event; delete that first";
+        ApiError::new(Code::EventInUse, what)
+    })?;
     fault.strike_worker();
     finish(env, &deletions).await
 }
@@ -45,7 +49,7 @@ pub fn resume(env: &Env, context: &Context) {
     });
 }
 
-/// Goes on with what is left of the deletions in these namespaces. Where an event was deleted, others do not wait for a shard
+/// Goes on with what is left of the deletions in these namespaces. Where an event or a definition was deleted, others do not wait for a shard
 /// that cannot be reached: its number is not given again. A namespace or a goal can come back under its name, and a shard
 /// that deleted it later would take what is new.
 ///
@@ -56,7 +60,8 @@ pub async fn finish_before(env: &Env, names: &[NamesReply]) -> Result<(), ApiErr
         let NamesReply::Known { deletions, .. } = reply else {
             continue;
         };
-        let may_come_back = deletions.iter().any(|deletion| !matches!(deletion.what, Deleted::Event(_)));
+        let may_come_back =
+            deletions.iter().any(|deletion| !matches!(deletion.what, Deleted::Event(_) | Deleted::Definition(_)));
         match finish(env, deletions).await {
             Err(error) if may_come_back => return Err(error),
             Err(error) => worker::console_error!("a deletion is not carried out yet: {}", error.what()),

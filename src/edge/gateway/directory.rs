@@ -10,6 +10,7 @@ use std::rc::Rc;
 use worker::Env;
 
 use super::ask::{ask, ask_registry, shard_name};
+use super::definitions::encoded;
 use super::deletions;
 use super::namespace::{kept_of, today_of};
 use crate::core::identity::{Keys, NameHash, UnlinkKey};
@@ -21,6 +22,7 @@ use crate::edge::host::config::Config;
 use crate::edge::host::wire::encode;
 use crate::edge::http::error::ApiError;
 use crate::messages::Failure;
+use crate::messages::definitions::DefinitionRecord;
 use crate::messages::operations::Series;
 use crate::messages::registry::{
     EventRecord, ListGoals, NameRefusal, NamesReply, REGISTRY_NAME, Register, Registered, Registrant, Registration,
@@ -39,6 +41,8 @@ pub struct Target {
     pub unlink: UnlinkKey,
     /// Its replay clock, if it is on one: then it is not cached, for the clock goes on with every batch.
     pub replay: Option<Replay>,
+    /// Its definitions, as batches bring them to shards.
+    pub definitions: Vec<u8>,
     known: RefCell<Known>,
 }
 
@@ -100,13 +104,14 @@ impl Resolved {
     fn of_replay(
         asked: &Registration,
         (shards, incarnation, replay): (u32, u64, Replay),
+        definitions: &[DefinitionRecord],
         records: Vec<Result<EventRecord, NameRefusal>>,
         config: &Config,
         keys: &Keys,
     ) -> Self {
         let (name, unlink) = (asked.namespace.clone(), keys.unlink(&asked.namespace));
-        let (replay, known) = (Some(replay), RefCell::new(Known::new(keys)));
-        let target = Rc::new(Target { name, shards, incarnation, unlink, replay, known });
+        let (replay, definitions, known) = (Some(replay), encoded(definitions), RefCell::new(Known::new(keys)));
+        let target = Rc::new(Target { name, shards, incarnation, unlink, replay, definitions, known });
         let events = asked.names.iter().zip(records);
         let events = events.map(|(name, record)| record.map(|record| target.learn(name, record, config).0)).collect();
         Self { target: Some(target), events }
@@ -182,7 +187,7 @@ impl Cache {
         }
         let target = self.idle.remove(namespace)?;
         let names: usize = target.known.borrow().events.keys().map(|name| ENTRY_BYTES + name.len()).sum();
-        self.put(Rc::clone(&target), ENTRY_BYTES + namespace.len() + names);
+        self.put(Rc::clone(&target), ENTRY_BYTES + namespace.len() + target.definitions.len() + names);
         Some(target)
     }
 
@@ -205,13 +210,20 @@ impl Cache {
     }
 
     /// The namespace as it is cached from now on.
-    fn get_or_put(&mut self, namespace: &str, shards: u32, incarnation: u64, keys: &Keys) -> Rc<Target> {
+    fn get_or_put(
+        &mut self,
+        namespace: &str,
+        (shards, incarnation): (u32, u64),
+        definitions: &[DefinitionRecord],
+        keys: &Keys,
+    ) -> Rc<Target> {
         // What is known of another incarnation is out of date.
         self.get(namespace).filter(|target| target.incarnation == incarnation).unwrap_or_else(|| {
             let (name, unlink) = (namespace.to_owned(), keys.unlink(namespace));
-            let known = RefCell::new(Known::new(keys));
-            let target = Rc::new(Target { name, shards, incarnation, unlink, replay: None, known });
-            self.put(Rc::clone(&target), ENTRY_BYTES + namespace.len());
+            let (definitions, known) = (encoded(definitions), RefCell::new(Known::new(keys)));
+            let bytes = ENTRY_BYTES + namespace.len() + definitions.len();
+            let target = Rc::new(Target { name, shards, incarnation, unlink, replay: None, definitions, known });
+            self.put(Rc::clone(&target), bytes);
             target
         })
     }
@@ -252,13 +264,13 @@ impl Cache {
 
     /// Takes in what the registry says of the missing names of a namespace.
     fn learn(&mut self, asked: &Registration, reply: NamesReply, config: &Config, keys: &Keys) -> Resolved {
-        let (shards, incarnation, names_total, records) = match reply {
-            NamesReply::Known { shards, incarnation, replay: Some(clock), events, .. } => {
+        let (shards, incarnation, names_total, definitions, records) = match reply {
+            NamesReply::Known { shards, incarnation, replay: Some(clock), definitions, events, .. } => {
                 self.forget(&asked.namespace);
-                return Resolved::of_replay(asked, (shards, incarnation, clock), events, config, keys);
+                return Resolved::of_replay(asked, (shards, incarnation, clock), &definitions, events, config, keys);
             }
-            NamesReply::Known { shards, incarnation, names_total, events, .. } => {
-                (shards, incarnation, names_total, events)
+            NamesReply::Known { shards, incarnation, names_total, definitions, events, .. } => {
+                (shards, incarnation, names_total, definitions, events)
             }
             NamesReply::Refused(refusal @ NameRefusal::Replay) => {
                 return Resolved { target: None, events: vec![Err(refusal); asked.names.len()] };
@@ -268,7 +280,7 @@ impl Cache {
                 return Resolved { target: None, events: vec![Err(refusal); asked.names.len()] };
             }
         };
-        let target = self.get_or_put(&asked.namespace, shards, incarnation, keys);
+        let target = self.get_or_put(&asked.namespace, (shards, incarnation), &definitions, keys);
         let (mut refused, mut grown) = (None, 0);
         let events = asked.names.iter().zip(records).map(|(name, record)| {
             let learnt = record.map(|record| target.learn(name, record, config));

@@ -239,6 +239,7 @@ async fn send(
             today: today.number(),
             is_replay: target.replay.is_some(),
             limits: config.shard_limits(index, target.shards),
+            definitions: target.definitions.clone(),
             events: events.iter().map(|event| entry(event, index)).collect(),
             operations,
             fault,

@@ -10,9 +10,11 @@ use crate::core::identity::{Keys, UnlinkKey};
 use crate::core::periods::day::Day;
 use crate::core::periods::period::Kept;
 use crate::core::requests::{BLANK, BadRequest, is_blank};
+use crate::core::state::definitions::Kind;
 use crate::edge::host::clock;
 use crate::edge::host::config::Config;
 use crate::edge::http::error::ApiError;
+use crate::messages::definitions::DefinitionRecord;
 use crate::messages::operations::Series;
 use crate::messages::registry::{Lookup, NamespaceRecord, Namespaces, Replay, Since};
 
@@ -32,15 +34,26 @@ pub struct Namespace {
     pub since: Option<Since>,
     /// Its replay clock, if it is on one.
     pub replay: Option<Replay>,
+    /// Its definitions, by kind and then by name.
+    pub definitions: Vec<DefinitionRecord>,
     series: Vec<(u32, Series)>,
     goals: BTreeSet<u32>,
 }
 
 impl Namespace {
     fn of(record: NamespaceRecord, keys: &Keys) -> Self {
-        let NamespaceRecord { namespace: name, shards, names, goals, group_users_min, since, replay, series } = record;
-        let unlink = keys.unlink(&name);
-        Self { name, shards, names, unlink, group_users_min, since, replay, series, goals: goals.into_iter().collect() }
+        Self {
+            unlink: keys.unlink(&record.namespace),
+            name: record.namespace,
+            shards: record.shards,
+            names: record.names,
+            group_users_min: record.group_users_min,
+            since: record.since,
+            replay: record.replay,
+            definitions: record.definitions,
+            series: record.series,
+            goals: record.goals.into_iter().collect(),
+        }
     }
 
     /// Its present day: of a replay clock the greatest of its events.
@@ -53,6 +66,11 @@ impl Namespace {
         let at = self.series.partition_point(|(other, _)| *other < event);
         let chosen = self.series.get(at).filter(|(found, _)| *found == event).map(|(_, series)| *series);
         kept_of(event, chosen, config)
+    }
+
+    /// The definition of a kind and a name.
+    pub fn definition(&self, kind: Kind, name: &str) -> Option<&DefinitionRecord> {
+        self.definitions.iter().find(|definition| definition.kind == kind.number() && definition.name == name)
     }
 
     /// The names of the goals.

@@ -11,12 +11,14 @@ use crate::core::answers::analytics::Unnamed;
 use crate::core::answers::gate::{Gate, Gated};
 use crate::core::identity::{Keys, UserKey};
 use crate::core::periods::period::Period;
+use crate::core::state::grid_report::GridReport;
 use crate::core::state::report::Report;
 use crate::core::state::series_report::SeriesReport;
 use crate::edge::host::clock;
 use crate::edge::host::config::Config;
 use crate::edge::http::error::ApiError;
 use crate::messages::Question;
+use crate::messages::definitions::GetGrid;
 use crate::messages::shard::{EndReplay, EventsOf, GetCounts, GetNumbers, GetSeries, Numbers, SeriesOf};
 
 /// A namespace with its numbers, or nothing where it does not exist.
@@ -58,6 +60,21 @@ pub async fn series(
     let (today, time) = (namespace.today().number(), config.time());
     let question = GetSeries { today, time, of, from: from.code(), to: to.code() };
     let report = merged(env, namespace, &question, SeriesReport::merge).await?;
+    Ok(Gated::new(report, gate(config, Some(namespace))))
+}
+
+/// A retention grid of a namespace, behind its gate.
+///
+/// # Errors
+/// When a shard cannot be read: never a part of the numbers.
+pub async fn grid(
+    env: &Env,
+    config: &Config,
+    namespace: &Namespace,
+    definition: u32,
+) -> Result<Gated<GridReport>, ApiError> {
+    let question = GetGrid { today: namespace.today().number(), time: config.time(), definition };
+    let report = merged(env, namespace, &question, GridReport::merge).await?;
     Ok(Gated::new(report, gate(config, Some(namespace))))
 }
 

@@ -12,5 +12,6 @@ pub mod metrics;
 pub mod namespaces;
 pub mod nudges;
 pub mod predictions;
+pub mod retention;
 pub mod series;
 pub mod status;

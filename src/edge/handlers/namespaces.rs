@@ -91,6 +91,7 @@ async fn one(call: &Call<'_>, namespace: String) -> Result<Reply, ApiError> {
                 since,
                 replay: None,
                 series: Vec::new(),
+                definitions: Vec::new(),
             })
         }
         None => Err(ApiError::no_namespace()),

@@ -93,6 +93,10 @@ pub struct Config {
     pub lateness_days: u8,
     /// The first events of a namespace, which have series.
     pub series_events_max: u64,
+    /// Definitions that a namespace can have had in all.
+    pub definitions_max: u64,
+    /// Retention grids of a namespace.
+    pub retentions_max: u64,
     /// Fingerprints in open periods of a shard.
     pub time_fingerprints_max: u64,
     /// All of these limits with their values.
@@ -195,6 +199,8 @@ impl Config {
             weeks_per_event_max: limit(limits::WEEKS_PER_EVENT)?,
             lateness_days: limit(limits::LATENESS_DAYS)? as u8,
             series_events_max: limit(limits::SERIES_EVENTS)?,
+            definitions_max: limit(limits::DEFINITIONS)?,
+            retentions_max: limit(limits::RETENTIONS)?,
             time_fingerprints_max: limit(limits::TIME_FINGERPRINTS)?,
             limits: Vec::new(),
         };

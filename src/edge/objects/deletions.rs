@@ -9,19 +9,26 @@ use crate::messages::registry::{Deletable, Deleted, Deletion};
 const NAMESPACE: i64 = 0;
 const EVENT: i64 = 1;
 const GOAL: i64 = 2;
+const DEFINITION: i64 = 3;
 
 impl Names<'_> {
-    /// Deletes something and answers what the shards of the namespace have to carry out, which may be left from before.
+    /// Deletes something and answers what the shards of the namespace have to carry out, which may be left from before; `None` where it
+    /// is an event that a definition is about, which stays.
     ///
     /// # Errors
     /// When storage fails; nothing was deleted then.
-    pub fn delete(&self, namespace: &str, what: &Deletable) -> Result<Vec<Deletion>> {
+    pub fn delete(&self, namespace: &str, what: &Deletable) -> Result<Option<Vec<Deletion>>> {
         if let Some((id, shards)) = self.find(namespace)?
             && let Some(what) = self.found(id, what)?
         {
+            if let Deleted::Event(event) = what
+                && self.is_in_use(id, event)?
+            {
+                return Ok(None);
+            }
             sql::transaction(self.storage, || self.remove(id, namespace, shards, what))?;
         }
-        self.deletions(Some(namespace))
+        self.deletions(Some(namespace)).map(Some)
     }
 
     /// Notes that a deletion was carried out by all shards.
@@ -47,6 +54,7 @@ impl Names<'_> {
                 let what = match sql::integer(kind) as i64 {
                     EVENT => Deleted::Event(event),
                     GOAL => Deleted::Goal(event),
+                    DEFINITION => Deleted::Definition(event),
                     _ => Deleted::Namespace,
                 };
                 let (number, shards) = (sql::integer(number), sql::integer(shards) as u32);
@@ -67,6 +75,11 @@ impl Names<'_> {
             Deletable::Namespace => Some(Deleted::Namespace),
             Deletable::Event(name) => number(name, "")?.map(Deleted::Event),
             Deletable::Goal(name) => number(name, "AND goal = 1")?.map(Deleted::Goal),
+            Deletable::Definition { kind, name } => {
+                let known = self.definitions(id)?;
+                let found = known.iter().find(|known| known.kind == *kind && known.name == *name);
+                found.map(|definition| Deleted::Definition(definition.number))
+            }
         })
     }
 
@@ -75,6 +88,7 @@ impl Names<'_> {
             Deleted::Namespace => (NAMESPACE, 0),
             Deleted::Event(event) => (EVENT, event),
             Deleted::Goal(event) => (GOAL, event),
+            Deleted::Definition(number) => (DEFINITION, number),
         };
         let number = self.next_incarnation(0)?;
         let of_event = || vec![id.into(), i64::from(event).into()];
@@ -82,7 +96,7 @@ impl Names<'_> {
             Deleted::Namespace => {
                 // What was to be deleted of it goes with it.
                 self.sql.exec("DELETE FROM deletion WHERE namespace = ?", vec![namespace.into()])?;
-                for table in ["event", "tally", "retired", "incarnation", "namespace_setting", "series"] {
+                for table in ["event", "tally", "retired", "incarnation", "namespace_setting", "series", "definition"] {
                     self.sql.exec(&format!("DELETE FROM {table} WHERE namespace = ?"), vec![id.into()])?;
                 }
                 self.sql.exec("DELETE FROM namespace WHERE id = ?", vec![id.into()])?;
@@ -96,6 +110,9 @@ impl Names<'_> {
             }
             Deleted::Goal(_) => {
                 self.sql.exec("UPDATE event SET goal = 0 WHERE namespace = ? AND number = ?", of_event())?;
+            }
+            Deleted::Definition(_) => {
+                self.sql.exec("DELETE FROM definition WHERE namespace = ? AND number = ?", of_event())?;
             }
         }
         if what != Deleted::Namespace {

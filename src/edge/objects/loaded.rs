@@ -7,6 +7,7 @@ use crate::core::identity::UnlinkKey;
 use crate::core::periods::day::Day;
 use crate::core::settings::limits::JOURNAL_BYTES_SMALL;
 use crate::core::state::aggregator::{Aggregator, Group};
+use crate::core::state::definitions::Definition;
 use crate::core::state::effect::Effect;
 use crate::core::state::error::Refusal;
 use crate::core::state::set_key::SetKey;
@@ -46,6 +47,9 @@ impl Loaded {
             self.store.set_replay(batch.is_replay).map_err(|error| storage(&error))?;
             let today = batch.day();
             journalled.extend(self.state.close_periods(today, limits.time));
+            let definitions = Definition::decode_all(&batch.definitions);
+            let definitions = definitions.map_err(|corrupt| storage(&corrupt.to_string().into()))?;
+            journalled.extend(self.state.define(&definitions));
             let effects = match self.state.apply_in_group(batch.read(), &unlink, &limits, today, &mut group) {
                 Ok(effects) => effects,
                 Err(refusal) => {

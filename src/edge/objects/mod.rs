@@ -1,6 +1,7 @@
 //! The Durable Objects: the registry and the shards, with what they store.
 
 pub mod alarm;
+pub mod definitions;
 pub mod deletions;
 pub mod failure;
 pub mod group;

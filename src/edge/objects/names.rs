@@ -13,6 +13,7 @@ use crate::core::settings::limits::{EVENTS_PER_NAMESPACE, NAMES_PER_QUERY, open_
 use crate::edge::host::clock;
 use crate::edge::host::config::Config;
 use crate::edge::host::sql;
+use crate::messages::definitions::DefinitionRecord;
 use crate::messages::registry::{
     Deletion, EventRecord, NameRefusal, NamesReply, NamespacePut, NamespaceRecord, PutNamespace, Registered,
     Registrant, Registration, Replay, Since,
@@ -97,6 +98,7 @@ enum Plan {
         tally: Tally,
         replay: Option<Replay>,
         days: Option<(u32, u32)>,
+        definitions: Vec<DefinitionRecord>,
         new: Vec<(String, u32)>,
         events: Events,
     },
@@ -128,9 +130,17 @@ impl Names<'_> {
         };
         let query = "SELECT name, goal, number FROM event WHERE namespace = ? ORDER BY number";
         let group_users_min = self.setting(id, GROUP_USERS_MIN)?;
-        let (since, replay, series) = (self.since(id)?, self.replay(id)?, self.all_series(id)?);
-        let (namespace, names, goals) = (namespace.to_owned(), Vec::new(), Vec::new());
-        let mut record = NamespaceRecord { namespace, shards, names, goals, group_users_min, since, replay, series };
+        let mut record = NamespaceRecord {
+            namespace: namespace.to_owned(),
+            shards,
+            names: Vec::new(),
+            goals: Vec::new(),
+            group_users_min,
+            since: self.since(id)?,
+            replay: self.replay(id)?,
+            series: self.all_series(id)?,
+            definitions: self.definitions(id)?,
+        };
         for row in sql::rows(self.sql, query, vec![id.into()])? {
             if let [SqlStorageValue::String(name), goal, number] = row.as_slice() {
                 let number = sql::integer(number) as u32;
@@ -214,13 +224,6 @@ impl Names<'_> {
         })
     }
 
-    /// The number of an event.
-    pub(super) fn number(&self, id: i64, name: &str) -> Result<Option<u32>> {
-        let query = "SELECT number FROM event WHERE namespace = ? AND name = ?";
-        let number = sql::value(self.sql, query, vec![id.into(), name.into()])?;
-        Ok(number.as_ref().map(|number| sql::integer(number) as u32))
-    }
-
     /// The replay clock of a namespace, if it is on one.
     fn replay(&self, id: i64) -> Result<Option<Replay>> {
         if self.setting(id, REPLAY)? == 0 {
@@ -270,12 +273,12 @@ impl Names<'_> {
     }
 
     /// A setting of a namespace; 0 where there is none.
-    fn setting(&self, id: i64, name: &str) -> Result<u64> {
+    pub(super) fn setting(&self, id: i64, name: &str) -> Result<u64> {
         let query = "SELECT value FROM namespace_setting WHERE namespace = ? AND name = ?";
         Ok(sql::value(self.sql, query, vec![id.into(), name.into()])?.as_ref().map_or(0, sql::integer))
     }
 
-    fn put_setting(&self, id: i64, name: &str, value: u64) -> Result<()> {
+    pub(super) fn put_setting(&self, id: i64, name: &str, value: u64) -> Result<()> {
         let put = "INSERT OR REPLACE INTO namespace_setting(namespace, name, value) VALUES(?, ?, ?)";
         self.sql.exec(put, vec![id.into(), name.into(), (value as i64).into()])?;
         Ok(())
@@ -310,8 +313,9 @@ impl Names<'_> {
         }
         let names = plans.into_iter().map(|(_, plan)| match plan {
             Plan::Refused(refusal) => NamesReply::Refused(refusal),
-            Plan::Known { shards, incarnation, deletions, tally, replay, events, .. } => {
-                NamesReply::Known { shards, incarnation, deletions, names_total: tally.names, replay, events }
+            Plan::Known { shards, incarnation, deletions, tally, replay, definitions, events, .. } => {
+                let names_total = tally.names;
+                NamesReply::Known { shards, incarnation, deletions, names_total, replay, definitions, events }
             }
         });
         Ok(Registered::Names { names: names.collect(), namespaces_total: namespaces.names })
@@ -374,7 +378,8 @@ impl Names<'_> {
             None => self.last_incarnation()?,
         };
         let deletions = self.deletions(Some(namespace))?;
-        Ok(Plan::Known { id, shards, incarnation, deletions, tally, replay, days, new, events })
+        let definitions = id.map_or(Ok(Vec::new()), |id| self.definitions(id))?;
+        Ok(Plan::Known { id, shards, incarnation, deletions, tally, replay, days, definitions, new, events })
     }
 
     /// Why a namespace that does not exist may not be added. `default` always exists to those who look.

@@ -9,14 +9,15 @@
 //! |---|---|
 //! | `setting` | `name TEXT` primary key, `value BLOB`: `hash_key` (32 bytes, generated) or `hash_key_check` (8 bytes, LE); `flags_version` (8 bytes, LE), one more with every change of a flag |
 //! | `namespace` | `id INTEGER` primary key, `name TEXT` unique, `shards INTEGER` |
-//! | `namespace_setting` | `namespace INTEGER`, `name TEXT` primary key together; `value INTEGER`: `group_users_min`, `since` (the stored number of the first day of which periods are counted), `has_earlier` (1 where events were counted before that), `replay` (1 on a replay clock), `replay_today` (the stored number of its present day), `replayed` (1 once that has ended) |
+//! | `namespace_setting` | `namespace INTEGER`, `name TEXT` primary key together; `value INTEGER`: `group_users_min`, `since` (the stored number of the first day of which periods are counted), `has_earlier` (1 where events were counted before that), `replay` (1 on a replay clock), `replay_today` (the stored number of its present day), `replayed` (1 once that has ended), `definitions` (how many it has had) |
 //! | `series` | `namespace INTEGER`, `event INTEGER` primary key together; `units INTEGER` (1 days, 2 weeks, 4 months), `since INTEGER`, the stored number of the day from which on, `former INTEGER`, the units before; `day INTEGER`, `week INTEGER`, `month INTEGER`, from which day on each without a gap |
+//! | `definition` | `namespace INTEGER`, `kind INTEGER` (0 retention), `name TEXT` primary key together; `number INTEGER`, `since INTEGER`, the stored number of the first day that counts or 0, `spec TEXT`: JSON, `events TEXT`: the numbers of the events that it names, in their order, with commas between them |
 //! | `flag` | `name TEXT` primary key, `spec TEXT`: the JSON of GET /v0/featureSpecs with `rollout_reached` |
 //! | `mark` | `shard TEXT` primary key, the id of a shard's object; `generation INTEGER`, the greatest that it told |
 //! | `event` | `namespace INTEGER`, `name TEXT` primary key together; `number INTEGER` from 0, `goal INTEGER` 0 or 1 |
 //! | `incarnation` | `namespace INTEGER` primary key; `number INTEGER`, that of the last deletion of it; of namespace 0, of the last one of all |
 //! | `retired` | `namespace INTEGER`, `number INTEGER` primary key together: events that were deleted |
-//! | `deletion` | `number INTEGER` primary key, `namespace TEXT`, `shards INTEGER`, `kind INTEGER` (0 namespace, 1 event, 2 goal), `event INTEGER`: what shards have yet to carry out |
+//! | `deletion` | `number INTEGER` primary key, `namespace TEXT`, `shards INTEGER`, `kind INTEGER` (0 namespace, 1 event, 2 goal, 3 definition), `event INTEGER`, its number: what shards have yet to carry out |
 //! | `tally` | `namespace INTEGER` primary key, 0 for the namespaces themselves; `names INTEGER`, how many it has; `day INTEGER` since 1970, and `added INTEGER`, how many of them ingest tokens added on it |
 
 // The constructors that the attribute makes have no place for docs.
@@ -27,6 +28,7 @@ use std::collections::BTreeSet;
 
 use worker::{DurableObject, Env, Request, Response, Result, SqlStorage, SqlStorageValue, State, durable_object};
 
+use super::definitions;
 use super::names::{self, Names};
 use crate::core::flags::{FlagJson, FlagSpec, NewFlag, NewRollout};
 use crate::core::identity::Keys;
@@ -35,6 +37,7 @@ use crate::edge::host::config::Config;
 use crate::edge::host::record;
 use crate::edge::host::sql;
 use crate::edge::host::wire::{Incoming, encoded, refuse, reply, respond};
+use crate::messages::definitions::PutDefinition;
 use crate::messages::registry::{
     Delete, EndDeletion, Flags, FlagsReply, Key, ListGoals, Lookup, Marks, Namespaces, NoteReadable, Overview,
     OverviewReply, PendingDeletions, PutFlag, PutNamespace, PutSeries, RaiseWatermark, Register, RemoveFlag, Renew,
@@ -91,6 +94,9 @@ impl DurableObject for Registry {
             }
             Some(PutSeries::KIND) => {
                 answer(&asked, |question: PutSeries| self.with_names(|names| names.put_series(&question)))
+            }
+            Some(PutDefinition::KIND) => {
+                answer(&asked, |question: PutDefinition| self.with_names(|names| names.put_definition(&question)))
             }
             Some(Namespaces::KIND) => answer(&asked, |Namespaces| self.namespaces()),
             Some(Overview::KIND) => answer(&asked, |Overview| self.overview()),
@@ -163,6 +169,7 @@ impl Registry {
                 None,
             )?;
             sql.exec(names::TABLES, None)?;
+            sql.exec(definitions::TABLE, None)?;
             names::note_since(&sql)?;
             self.has_tables.set(true);
         }

@@ -45,6 +45,13 @@ impl Names<'_> {
         Ok(SeriesPut::Done { is_new: true, series, shards, incarnation })
     }
 
+    /// The number of an event.
+    fn number(&self, id: i64, name: &str) -> Result<Option<u32>> {
+        let query = "SELECT number FROM event WHERE namespace = ? AND name = ?";
+        let number = sql::value(self.sql, query, vec![id.into(), name.into()])?;
+        Ok(number.as_ref().map(|number| sql::integer(number) as u32))
+    }
+
     fn write_series(&self, id: i64, event: u32, series: Series) -> Result<()> {
         let Series { units, since, former, begun: [day, week, month] } = series;
         let numbers =

@@ -29,6 +29,7 @@ use crate::core::periods::day::Day;
 use crate::core::periods::period::Period;
 use crate::core::state::aggregator::Aggregator;
 use crate::core::state::counts;
+use crate::core::state::grid_report::GridReport;
 use crate::core::state::report::Report;
 use crate::core::state::series_report::SeriesReport;
 use crate::edge::gateway::keys::keys;
@@ -39,6 +40,7 @@ use crate::edge::host::record::{self, Work};
 use crate::edge::host::wire::{Incoming, ready_to_close, refuse, reply};
 use crate::edge::http::error::ApiError;
 use crate::isolate::budget::{Budget, Slot};
+use crate::messages::definitions::{GetGrid, GridNumbers};
 use crate::messages::registry::Marks;
 use crate::messages::shard::{
     AcceptOlder, Adopt, Apply, CarryOutDeletion, Check, Close, Compact, EndReplay, EventsOf, GetCounts, GetNumbers,
@@ -84,6 +86,7 @@ impl DurableObject for Shard {
             Some(CarryOutDeletion::KIND) => self.answer(&asked, async |question| self.delete(question).await).await,
             Some(GetNumbers::KIND) => self.answer(&asked, async |GetNumbers| self.numbers().await).await,
             Some(GetSeries::KIND) => self.answer(&asked, async |question| self.series(question).await).await,
+            Some(GetGrid::KIND) => self.answer(&asked, async |question| self.grid(question).await).await,
             Some(Adopt::KIND) => self.answer(&asked, async |question| self.adopt(question).await).await,
             Some(EndReplay::KIND) => self.answer(&asked, async |question| self.end_replay(question).await).await,
             Some(GetCounts::KIND) => self.answer(&asked, async |GetCounts| self.counts().await).await,
@@ -155,6 +158,18 @@ impl Shard {
         })?;
         self.finish_writes(&config, &keys).await?;
         Ok(series.into())
+    }
+
+    /// A retention grid, after cohorts whose time is over have closed.
+    async fn grid(&self, GetGrid { today, time, definition }: GetGrid) -> Outcome<GridNumbers> {
+        let (config, keys) = self.prepare().await?;
+        let today = Day::of_number(today.into()).unwrap_or(Day::MAX);
+        let grid = self.with(&config, &keys, |loaded| {
+            loaded.close_periods(today, time.into())?;
+            Ok(GridReport::of(&loaded.state, definition))
+        })?;
+        self.finish_writes(&config, &keys).await?;
+        Ok(grid.into())
     }
 
     async fn adopt(&self, Adopt { incarnation }: Adopt) -> Outcome<()> {

@@ -64,6 +64,13 @@ impl Aggregator {
             SetKey::AllUsers | SetKey::Event(_) => false,
             SetKey::Week(event, week) => self.counter(event).is_some_and(|counter| counter.has_closed(week)),
             SetKey::EventPeriod(..) | SetKey::AnyPeriod(_) => COUNTS_IN_PERIODS && !self.series.takes(set),
+            #[cfg(feature = "browser")]
+            SetKey::Cohort(..) | SetKey::Returned(..) => false,
+            // Those of a definition that is not known yet are let in while a snapshot is read.
+            #[cfg(not(feature = "browser"))]
+            SetKey::Cohort(..) | SetKey::Returned(..) => {
+                set.definition().is_some_and(|number| self.definitions.get(number).is_some()) && !self.grid_takes(set)
+            }
         }
     }
 

@@ -54,7 +54,13 @@ impl Aggregator {
             #[cfg(not(feature = "browser"))]
             Effect::InsertMany { set, fingerprints } => self.insert_in_period(*set, fingerprints),
             #[cfg(not(feature = "browser"))]
+            Effect::Over { set } if set.definition().is_some() => self.put_grid_over(*set, undo),
+            #[cfg(not(feature = "browser"))]
             Effect::Over { set } => self.put_over(*set, undo),
+            #[cfg(not(feature = "browser"))]
+            Effect::Define(definition) => Ok(self.definitions.put((**definition).clone())),
+            #[cfg(not(feature = "browser"))]
+            Effect::Grid { definition, changes } => self.change_grid(*definition, changes),
             #[cfg(not(feature = "browser"))]
             Effect::ClosePeriods { last } => Ok(self.close_up_to(*last)),
             #[cfg(not(feature = "browser"))]

@@ -4,8 +4,12 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use super::{Aggregator, Operation};
+#[cfg(not(feature = "browser"))]
+use crate::core::periods::day::Day;
 use crate::core::periods::period::{Period, Unit};
 use crate::core::settings::limits::NEW_ENTRY_BYTES;
+#[cfg(not(feature = "browser"))]
+use crate::core::state::definitions::Spec;
 use crate::core::state::series::Occurrence;
 use crate::core::state::set_key::{COUNTS_IN_PERIODS, SetKey};
 
@@ -16,6 +20,8 @@ impl Aggregator {
     pub fn growth_bytes(&self, operations: impl Iterator<Item = impl Borrow<Operation>>) -> usize {
         let mut entries = 0;
         let mut by_set: BTreeMap<SetKey, u64> = BTreeMap::new();
+        #[cfg(not(feature = "browser"))]
+        let mut by_definition: BTreeMap<(u32, Day), u64> = BTreeMap::new();
         for operation in operations {
             entries += 1;
             if let Operation::Record { event, week, time, .. } = *operation.borrow() {
@@ -30,12 +36,24 @@ impl Aggregator {
                     for unit in Unit::ALL {
                         count(SetKey::AnyPeriod(Period::of(unit, day)));
                     }
+                    #[cfg(not(feature = "browser"))]
+                    for definition in self.definitions.about(event).filter(|definition| definition.counts_on(day)) {
+                        *by_definition.entry((definition.number, day)).or_default() += 1;
+                    }
                 }
             }
         }
         let of_sets: usize = by_set.into_iter().map(|(set, users)| self.sets.growth_bytes(set, users)).sum();
         // A completion has a combination, which has a bit for every event.
         let entry_bytes = NEW_ENTRY_BYTES + self.counters.len() / 8;
+        #[cfg(not(feature = "browser"))]
+        let of_sets = of_sets
+            + by_definition
+                .into_iter()
+                .filter_map(|((number, day), visits)| match self.definitions.get(number)?.spec {
+                    Spec::Retention(grid) => Some(self.grid_growth_bytes(number, grid, day, visits)),
+                })
+                .sum::<usize>();
         of_sets + entries * entry_bytes
     }
 }

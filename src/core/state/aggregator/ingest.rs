@@ -4,6 +4,8 @@
 use super::time::is_due;
 #[cfg(not(feature = "browser"))]
 use super::undo::Undo;
+#[cfg(not(feature = "browser"))]
+use super::visits::Visit;
 use super::{Aggregator, Change, Operation};
 use crate::core::identity::{UnlinkKey, UserKey};
 #[cfg(not(feature = "browser"))]
@@ -90,7 +92,10 @@ impl Aggregator {
             return Ok(());
         }
         let set = SetKey::Event(event);
-        if let Some(fingerprint) = self.add(set, user, key, limits)? {
+        let added = self.add(set, user, key, limits)?;
+        #[cfg(not(feature = "browser"))]
+        let is_first = added.is_some();
+        if let Some(fingerprint) = added {
             // The event itself is never among those that were done before it.
             let carried = Carried::of(value, self.completion(event, user, key, limits));
             let first = self.first(set, time, value.is_some(), notes_first, change);
@@ -108,6 +113,9 @@ impl Aggregator {
         #[cfg(not(feature = "browser"))]
         if let Some(time) = time {
             change.group.entrants.push(event, user, time);
+            if self.definitions.is_about(event, time.day) {
+                change.group.visits.push(Visit { event, user, day: time.day, is_first });
+            }
         }
         Ok(())
     }

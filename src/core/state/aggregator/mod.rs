@@ -9,6 +9,8 @@ mod ceiling;
 mod closing;
 mod deletion;
 mod execute;
+#[cfg(not(feature = "browser"))]
+mod grids;
 mod growth;
 mod ingest;
 mod merge;
@@ -16,13 +18,19 @@ mod restore;
 #[cfg(not(feature = "browser"))]
 mod time;
 mod undo;
+#[cfg(not(feature = "browser"))]
+mod visits;
 
 use std::borrow::Borrow;
 
 use super::all_series::AllSeries;
 use super::counter::Counter;
+#[cfg(not(feature = "browser"))]
+use super::definitions::Definitions;
 use super::effect::Effect;
 use super::error::Refusal;
+#[cfg(not(feature = "browser"))]
+use super::grids::Grids;
 use super::report::{CounterReport, Report};
 use super::series::Occurrence;
 use super::set_key::SetKey;
@@ -91,6 +99,10 @@ pub struct Aggregator {
     /// Which counters have changed since they were stored.
     changed: Vec<bool>,
     series: AllSeries,
+    #[cfg(not(feature = "browser"))]
+    definitions: Definitions,
+    #[cfg(not(feature = "browser"))]
+    grids: Grids,
 }
 
 /// What the batches that are carried out together have in common.
@@ -98,6 +110,8 @@ pub struct Aggregator {
 pub struct Group {
     #[cfg(not(feature = "browser"))]
     entrants: time::Entrants,
+    #[cfg(not(feature = "browser"))]
+    visits: visits::Visits,
 }
 
 #[cfg(feature = "browser")]
@@ -113,11 +127,13 @@ impl Group {
     /// Forgets what the latest batch has added.
     fn take_back(&mut self) {
         self.entrants.take_back();
+        self.visits.take_back();
     }
 
     /// Keeps what the latest batch has added.
     fn keep(&mut self) {
         self.entrants.keep();
+        self.visits.keep();
     }
 }
 
@@ -141,13 +157,40 @@ pub enum Section {
     Set(SetKey),
     /// The series of an event, or of anybody, by its place ([`super::all_series::place`]).
     Series(usize),
+    /// The numbers of a grid, by the number of its definition.
+    Grid(u32),
+    /// A definition, by its number.
+    Definition(u32),
 }
 
 impl Aggregator {
     /// Bytes that the state takes in memory.
     #[must_use]
+    #[cfg(feature = "browser")]
     pub const fn memory_bytes(&self) -> usize {
         self.sets.memory_bytes() + self.counters_bytes + self.series.memory_bytes()
+    }
+
+    /// Bytes that the state takes in memory.
+    #[must_use]
+    #[cfg(not(feature = "browser"))]
+    pub const fn memory_bytes(&self) -> usize {
+        let of_definitions = self.definitions.memory_bytes() + self.grids.memory_bytes();
+        self.sets.memory_bytes() + self.counters_bytes + self.series.memory_bytes() + of_definitions
+    }
+
+    /// The definitions that the shard has heard of.
+    #[must_use]
+    #[cfg(not(feature = "browser"))]
+    pub const fn definitions(&self) -> &Definitions {
+        &self.definitions
+    }
+
+    /// The numbers of grids.
+    #[must_use]
+    #[cfg(not(feature = "browser"))]
+    pub const fn grids(&self) -> &Grids {
+        &self.grids
     }
 
     /// The series.
@@ -228,7 +271,9 @@ impl Aggregator {
     /// Counts in series what a group of batches has left for it, and answers what that changed. Nothing of it is refused.
     #[cfg(not(feature = "browser"))]
     pub fn finish_group(&mut self, group: Group, key: &UnlinkKey, limits: &ShardLimits) -> Vec<Effect> {
-        self.enter_periods(group.entrants, key, limits)
+        let mut effects = self.enter_periods(group.entrants, key, limits);
+        effects.extend(self.visit_definitions(group.visits, key, limits));
+        effects
     }
 
     /// Whether an operation would change nothing, with no limit on the number of weeks.

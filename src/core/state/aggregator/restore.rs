@@ -10,8 +10,12 @@ use crate::core::settings::limits::EVENTS_PER_NAMESPACE;
 #[cfg(not(feature = "browser"))]
 use crate::core::state::all_series::StoredSeries;
 use crate::core::state::counter::Counter;
+#[cfg(not(feature = "browser"))]
+use crate::core::state::definitions::Definition;
 use crate::core::state::effect::Effect;
 use crate::core::state::error::Refusal;
+#[cfg(not(feature = "browser"))]
+use crate::core::state::grids::StoredGrid;
 use crate::core::state::series::Occurrence;
 use crate::core::state::set_key::SetKey;
 use crate::core::state::shard_limits::ShardLimits;
@@ -78,18 +82,42 @@ impl Aggregator {
         if !series.restore(&mut self.series) {
             return Err(Corrupt::new(Defect::Repeated).within("series"));
         }
-        let is_closed = |set: SetKey| !self.series.takes(set);
+        let is_closed = |set: SetKey| set.period().is_some() && !self.series.takes(set);
         if self.sets.of_periods().any(|(set, _)| (event.is_none() || set.event() == event) && is_closed(set)) {
             return Err(misfit());
         }
         Ok(())
     }
 
+    /// Puts the stored numbers of a grid in place.
+    ///
+    /// # Errors
+    /// [`Defect::Repeated`] when they are there already.
+    #[cfg(not(feature = "browser"))]
+    pub fn restore_grid(&mut self, grid: StoredGrid) -> Result<(), Corrupt> {
+        if self.grids.restore(grid) { Ok(()) } else { Err(Corrupt::new(Defect::Repeated).within("grid")) }
+    }
+
+    /// Puts a stored definition in place.
+    ///
+    /// # Errors
+    /// [`Defect::Repeated`] when it is there already.
+    #[cfg(not(feature = "browser"))]
+    pub fn restore_definition(&mut self, definition: Definition) -> Result<(), Corrupt> {
+        let is_new = self.definitions.restore(definition);
+        if is_new { Ok(()) } else { Err(Corrupt::new(Defect::Repeated).within("definition")) }
+    }
+
     /// The sections that changed since the last call of [`Self::note_stored`]; those that are gone have no encoding.
     pub fn changed(&self) -> impl Iterator<Item = Section> + '_ {
         let counters = (0..).zip(&self.changed).filter(|&(_, &changed)| changed).map(|(event, _)| event);
         let sets = self.sets.changed().map(Section::Set);
-        counters.map(Section::Counter).chain(sets).chain(self.series.changed().map(Section::Series))
+        let sections = counters.map(Section::Counter).chain(sets).chain(self.series.changed().map(Section::Series));
+        #[cfg(not(feature = "browser"))]
+        let sections = sections
+            .chain(self.grids.changed().map(Section::Grid))
+            .chain(self.definitions.changed().map(Section::Definition));
+        sections
     }
 
     /// Notes that every section is stored as it is now.
@@ -97,6 +125,11 @@ impl Aggregator {
         self.changed.clear();
         self.sets.note_stored();
         self.series.note_stored();
+        #[cfg(not(feature = "browser"))]
+        {
+            self.grids.note_stored();
+            self.definitions.note_stored();
+        }
     }
 }
 

@@ -251,6 +251,9 @@ impl Aggregator {
         let Some((_, set)) = sizes.max() else {
             return false;
         };
+        // A cohort goes with all its sets.
+        let set =
+            if let SetKey::Cohort(definition, cohort, _) = set { SetKey::Cohort(definition, cohort, 0) } else { set };
         self.change_time(Effect::Over { set }, change)
     }
 
@@ -261,7 +264,7 @@ impl Aggregator {
     }
 
     /// Carries out an effect that no limit refuses, and says whether that changed anything.
-    fn change_time(&mut self, effect: Effect, change: &mut Change<'_>) -> bool {
+    pub(super) fn change_time(&mut self, effect: Effect, change: &mut Change<'_>) -> bool {
         let is_done = self.execute(&effect, &ShardLimits::NONE, &mut change.undo) == Ok(true);
         if is_done {
             change.effects.push(effect);
@@ -309,15 +312,14 @@ impl Aggregator {
     /// that long.
     pub fn close_periods(&mut self, today: Day, limits: TimeLimits) -> Option<Effect> {
         let last = today.plus(-limits.lateness_days - 1);
-        let is_due =
-            self.sets.of_periods().any(|(set, _)| set.period().is_some_and(|period| period.last_day() <= last));
+        let is_due = self.sets.of_periods().any(|(set, _)| self.end_of(set) <= last);
         if is_due && self.close_up_to(last) { Some(Effect::ClosePeriods { last }) } else { None }
     }
 
     /// The first day on which [`Self::close_periods`] has something to do; `None` where no period is open.
     #[must_use]
     pub fn closes_on(&self, limits: TimeLimits) -> Option<Day> {
-        let ends = self.sets.of_periods().filter_map(|(set, _)| Some(set.period()?.last_day()));
+        let ends = self.sets.of_periods().map(|(set, _)| self.end_of(set));
         ends.min().map(|end| end.plus(limits.lateness_days + 1))
     }
 
@@ -326,17 +328,24 @@ impl Aggregator {
         if self.series.closed().is_some_and(|closed| last <= closed) {
             return false;
         }
-        let ends = |set: SetKey| set.period().is_some_and(|period| period.last_day() <= last);
-        let due: Vec<SetKey> = self.sets.of_periods().map(|(set, _)| set).filter(|&set| ends(set)).collect();
+        let sets = self.sets.of_periods().map(|(set, _)| set);
+        let due: Vec<SetKey> = sets.filter(|&set| self.end_of(set) <= last).collect();
         for set in due {
             for (set, users) in self.sets.take(set, set) {
-                let point = Point { users: users.len() as u32, ..self.series.point(set).unwrap_or_default() };
                 if let Some(period) = set.period() {
+                    let point = Point { users: users.len() as u32, ..self.series.point(set).unwrap_or_default() };
                     self.series.put(set.event(), period, Some(point));
                 }
             }
         }
         self.series.close(last);
+        self.grids.trim(last);
         true
+    }
+
+    /// The last day that counts in a set that is open for a while. One of no definition that is known has none.
+    fn end_of(&self, set: SetKey) -> Day {
+        let end = set.period().or_else(|| self.grid_end(set));
+        end.map_or(Day::of_unix_s(i64::MIN / 2), Period::last_day)
     }
 }

@@ -77,7 +77,11 @@ impl Aggregator {
             #[cfg(not(feature = "browser"))]
             Effect::Over { set } => {
                 if let Some(Undo::Over(former)) = undo.pop() {
-                    self.take_back_over(*set, former.0, former.1);
+                    if set.definition().is_some() {
+                        self.take_back_grid_over(*set, former.1);
+                    } else {
+                        self.take_back_over(*set, former.0, former.1);
+                    }
                 }
             }
             #[cfg(not(feature = "browser"))]
@@ -88,7 +92,7 @@ impl Aggregator {
             }
             // They are carried out once nothing can be refused any more.
             #[cfg(not(feature = "browser"))]
-            Effect::InsertMany { .. } | Effect::ClosePeriods { .. } => {}
+            Effect::InsertMany { .. } | Effect::ClosePeriods { .. } | Effect::Define(_) | Effect::Grid { .. } => {}
             #[cfg(not(feature = "browser"))]
             Effect::Close { last } => {
                 if let (Some(Undo::Close(former)), Some(event)) = (undo.pop(), last.event()) {

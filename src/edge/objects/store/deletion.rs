@@ -46,6 +46,7 @@ impl Store {
             Deleted::Namespace => *state = Aggregator::default(),
             Deleted::Event(event) => state.delete_event(event),
             Deleted::Goal(event) => state.delete_goal(event),
+            Deleted::Definition(number) => state.delete_definition(number),
         }
         let sql = self.sql.clone();
         self.rewrite(state, mark, || {

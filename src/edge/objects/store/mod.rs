@@ -50,7 +50,7 @@ const _: () = assert!(JOURNAL_ROWS.max < 1 << MARKED_ROWS_BITS);
 
 /// Whether a section is a set that is open for a while only.
 const fn is_of_period(section: Section) -> bool {
-    matches!(section, Section::Set(set) if set.period().is_some())
+    matches!(section, Section::Set(set) if set.is_of_period())
 }
 
 /// The rows of a section.
