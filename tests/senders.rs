@@ -1,4 +1,6 @@
 //! What bodies of other SDKs become: who, what, when and how much, and nothing else.
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use kimball_edge::core::identity::Keys;
 use kimball_edge::core::periods::day::Day;

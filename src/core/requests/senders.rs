@@ -146,7 +146,7 @@ pub fn parse_sent(
     if let Some(inner) = whole.batch.take() {
         list = inner;
     } else if !is_list {
-        list.calls.push(Some(Kept::of(whole)));
+        list.calls.push(Some(Kept::of(&whole)));
     }
     if list.has_more {
         return Err(BadRequest::TooManyEvents { limit: calls_max });
@@ -194,7 +194,7 @@ impl<'a> Call<'a> {
 }
 
 impl<'a> Kept<'a> {
-    fn of(call: Call<'a>) -> Self {
+    fn of(call: &Call<'a>) -> Self {
         let first = |found: &[&Scalar<'a>]| {
             found.iter().find(|value| is_said(value)).map_or(Scalar::Absent, |&value| value.clone())
         };
@@ -431,7 +431,7 @@ impl<'de> Fill<'de> for List<'de> {
                     if self.credential.is_none() {
                         self.credential = call.credential();
                     }
-                    self.calls.push(Some(Kept::of(call)));
+                    self.calls.push(Some(Kept::of(&call)));
                 }
                 Some(false) => self.calls.push(None),
             }

@@ -31,7 +31,9 @@ pub async fn record(call: Call<'_>, dialect: Dialect) -> Result<Reply, ApiError>
     match take(call, dialect).await {
         Ok(Taken { events, refused }) => {
             metrics::added(events, started_ms);
-            refused.iter().for_each(|error| metrics::refused(1, error.code));
+            for error in &refused {
+                metrics::refused(1, error.code);
+            }
             match refused.first() {
                 Some(first) if events == 0 => fail(first, dialect),
                 _ => succeed(&refused, dialect),

@@ -30,6 +30,7 @@ pub struct NewNames {
 }
 
 /// Everything that an operator can set.
+#[allow(clippy::struct_excessive_bools, reason = "each is a variable of its own")]
 pub struct Config {
     /// Whether requests need no token.
     pub auth_disabled: bool,
