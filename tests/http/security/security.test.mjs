@@ -53,7 +53,7 @@ test('an ingest token is refused by every route of the table that is not for sen
       else if (scope === 'Ingest') reached.push(`${method} ${spelled}`);
     }
   }
-  const ours = reached.filter((route) => route.includes('/v0/'));
+  const ours = reached.filter((route) => / \/v0\//.test(route));
   assert.deepEqual(ours, ['POST /v0/analytics', 'POST /v0/analytics/', 'GET /v0/features', 'GET /v0/features/']);
   assert.ok(reached.every((route) => ours.includes(route) || route.startsWith('POST /v1/') || ['POST /batch', 'POST /capture', 'POST /e', 'POST /i/v0/e'].includes(route)), `${reached}`);
 });
