@@ -18,6 +18,7 @@ CARGO_FUZZ_STAMP := .tools/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 CARGO_DENY_STAMP := .tools/cargo-deny-$(CARGO_DENY_VERSION)
 PYTHON_STAMP := .tools/python.stamp
 PEERS_STAMP := .tools/peers.stamp
+SENDERS_STAMP := .tools/senders.stamp
 NODE_MODULES := node_modules/.package-lock.json
 PROMTOOL_STAMP := .tools/promtool/.stamp
 
@@ -40,7 +41,7 @@ TEST_CONCURRENCY := 2
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help openapi install built build build-faults pkg pkg-server pkg-size start demo load test test-core test-wasm test-http test-pkg test-e2e \
-	test-dashboard fuzz audit deploy-check deploy bench bench-peers bench-limit bench-databases bench-accuracy bench-growth bench-year bench-storage bench-hostile bench-midnight bench-install flood soak bill clean
+	test-dashboard test-senders fuzz audit deploy-check deploy bench bench-peers bench-limit bench-databases bench-accuracy bench-growth bench-year bench-storage bench-hostile bench-midnight bench-install flood soak bill clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -114,6 +115,10 @@ test-dashboard: $(NODE_MODULES) build/.stamp build/assets.stamp build/faults/.st
 	node_modules/.bin/svelte-check --workspace www --tsconfig ./tsconfig.json --fail-on-warnings
 	@scripts/tools/chromium.sh >/dev/null
 	node --test --test-reporter=spec --test-concurrency=$(TEST_CONCURRENCY) tests/dashboard/*.test.mjs
+
+test-senders: $(NODE_MODULES) $(SENDERS_STAMP) build/.stamp build/assets.stamp ## Run SDKs of others, as they come from npm and PyPI, against a server
+	@scripts/tools/chromium.sh >/dev/null
+	node --test --test-reporter=spec tests/senders/*.test.mjs
 
 fuzz: $(CARGO_FUZZ_STAMP) ## Fuzz every decoder and parser, and both models (FUZZ_SECONDS for each); needs a C++ compiler
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/checks/fuzz.sh
@@ -238,6 +243,14 @@ $(PYTHON_STAMP): tests/http/requirements.txt
 	@scripts/tools/require.sh python
 	python3 -m venv --clear .tools/python
 	.tools/python/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --requirement $<
+	@touch $@
+
+# The SDKs of others, in folders of their own.
+$(SENDERS_STAMP): tests/senders/package-lock.json tests/senders/requirements.txt
+	@scripts/tools/require.sh node python
+	npm ci --prefix tests/senders --ignore-scripts --no-audit --no-fund
+	python3 -m venv --clear .tools/senders
+	.tools/senders/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --requirement tests/senders/requirements.txt
 	@touch $@
 
 # The clients and libraries of what the benchmark compares with.

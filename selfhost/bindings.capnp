@@ -33,6 +33,7 @@ const bindings :List(Workerd.Worker.Binding) = [
   (name = "READ_TOKENS", fromEnvironment = "READ_TOKENS"),  # tokens that read, comma-separated
   (name = "INGEST_TOKENS", fromEnvironment = "INGEST_TOKENS"),  # tokens that send events and ask for flags, comma-separated; a page may hold one
   (name = "INGEST_MAY_ADD_GOALS", fromEnvironment = "INGEST_MAY_ADD_GOALS"),  # true: ensure_goal is allowed to ingest tokens
+  (name = "PAGE_EVENTS", fromEnvironment = "PAGE_EVENTS"),  # count: pages and screens that other SDKs tell of are events; ignore
   (name = "ALLOWED_ORIGINS", fromEnvironment = "ALLOWED_ORIGINS"),  # origins of pages that may call, comma-separated, or *
   (name = "ALLOWED_HOSTS", fromEnvironment = "ALLOWED_HOSTS"),  # host names that are answered without authentication, comma-separated, or *
   (name = "ACCEPT_OLDER_STATE", fromEnvironment = "ACCEPT_OLDER_STATE"),  # shards whose older storage is taken as it is, or true

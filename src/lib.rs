@@ -6,12 +6,12 @@
 //! - [`api`]: routes, scopes and error codes, as data.
 //! - `openapi` (feature `openapi`, never in WebAssembly): the document of the API.
 //! - `edge` (feature `edge`): the Cloudflare Worker and its Durable Objects.
-//! - `browser` (feature `browser`): the same aggregator behind `wasm-bindgen`, for a page.
+//! - `browser` (features `browser` and `news`): the same aggregator behind `wasm-bindgen`, for a page, and what of it the client needs.
 //!
 //! `edge` and `browser` depend on `core` and never on each other.
 
-#[cfg(all(feature = "edge", feature = "browser"))]
-compile_error!("features `edge` and `browser` build different artefacts: choose one");
+#[cfg(all(feature = "edge", any(feature = "browser", feature = "news")))]
+compile_error!("features `edge`, and `browser` and `news`, build different artefacts: choose one");
 
 pub mod api;
 pub mod core;
@@ -23,7 +23,7 @@ pub mod openapi;
 #[cfg_attr(not(feature = "edge"), allow(dead_code, reason = "the tests without the Worker use a part of it"))]
 mod messages;
 
-#[cfg(feature = "browser")]
+#[cfg(any(feature = "browser", feature = "news"))]
 pub mod browser;
 #[cfg(feature = "edge")]
 pub mod edge;

@@ -298,7 +298,9 @@ fn a_large_group_is_carried_out_in_parts() {
             parts += 1;
         }
         world.note(&effects);
-        batch.iter().for_each(|&happening| model.record(happening, today));
+        for happening in batch {
+            model.record(happening, today);
+        }
     }
     assert!(parts > 6, "{parts} parts");
     for definition in definitions() {

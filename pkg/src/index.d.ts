@@ -23,10 +23,10 @@ export interface KimballOptions {
    */
   preAggregate?: 'order' | 'day' | 'week' | false | undefined;
   /**
-   * Bounds of the aggregator: see `AggregatorOptions` of `kimball-edge/aggregator`. There are two generations, each within them: where one is full,
-   * what was not done for the longest is forgotten.
+   * Bytes for what was sent (`memoryBytesMax`, 1,048,576), and of a name or user id (`nameBytesMax`, 256). There are two generations of the first,
+   * each within it: where one is full, what was not done for the longest is forgotten.
    */
-  memory?: { memoryBytesMax?: number; pendingBytesMax?: number; nameBytesMax?: number } | undefined;
+  memory?: { memoryBytesMax?: number; nameBytesMax?: number } | undefined;
   /** Sends SHA-256 of `salt ‖ 0 ‖ user id`, in hexadecimal, in the place of user ids. Needs a secure context. */
   blind?: boolean | undefined;
   /** The public salt of `blind`. Default: the page's host name. */
@@ -52,7 +52,7 @@ export interface KimballError extends Error {
    * - `evicted`: the queue was full; `count` events are lost.
    * - `unavailable`: the server cannot be reached or answers with an error; it is tried again.
    * - `storage`: stored data is damaged, or was cleared, or cannot be written; it goes on, in memory if need be. Said once.
-   * - `saturated`: the aggregator's memory is full; what was not done for the longest is forgotten, and may be sent again. Said once.
+   * - `saturated`: the memory is full; what was not done for the longest is forgotten, and may be sent again. Said once.
    * - `wasm`: the wasm cannot be loaded; events are sent without pre-aggregation.
    * - `blind`: the user id cannot be hashed here; events are held.
    * - `closed`: a call after `close()`.

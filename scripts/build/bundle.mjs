@@ -15,7 +15,8 @@ const TARGET = 'es2022';
 const INTERNAL = {
   admit: 'a', alone: 'b', choose: 'c', identity: 'd', isMuted: 'e', isStored: 'f', known: 'g', properties: 'h', soon: 'i', taken: 'j', learnOut: 'k',
   consent: 'l', departures: 'm', claim: 'n', isGone: 'o', going: 'p', newsOf: 'q', newsOfHeld: 'r', traceOf: 's', settle: 't', presence: 'u',
-  hasFailed: 'v', pauseMs: 'w', forbiddenMs: 'x', writeAndGo: 'y',
+  hasFailed: 'v', pauseMs: 'w', forbiddenMs: 'x', writeAndGo: 'y', adopt: 'z', hold: 'A', lapse: 'B', lose: 'C', refuse: 'D', found: 'E', kept: 'F',
+  latest: 'G', backOff: 'H', succeed: 'I', obey: 'J', hasLater: 'K', states: 'L', verdict: 'M', forget: 'N', stored: 'O', touch: 'P', note: 'Q',
 };
 const SHORT_NAMES = { mangleProps: new RegExp(`^(${Object.keys(INTERNAL).join('|')})$`), mangleCache: INTERNAL };
 
@@ -24,17 +25,19 @@ const ENVIRONMENTS = { web: '', node: '.node', workerd: '.workerd' };
 
 /**
  * Writes every module that lies directly in pkg/src, and the aggregator, into a directory. These load each other by the
- * names of the environment; whatever else they import becomes part of them. `glue` is the JavaScript that wasm-bindgen has made.
+ * names of the environment; whatever else they import becomes part of them. `glues` is the directory with the JavaScript that wasm-bindgen has
+ * made for each module of WebAssembly.
  */
-export async function bundle(directory, glue) {
+export async function bundle(directory, glues) {
   const names = readdirSync(SOURCES).filter((name) => name.endsWith('.js')).map((name) => basename(name, '.js'));
   for (const [environment, suffix] of Object.entries(ENVIRONMENTS)) {
     const modules = { aggregator: `aggregator/${environment}.js`, ...Object.fromEntries(names.map((name) => [name, `${name}.js`])) };
     const links = {
       name: 'links',
       setup({ onResolve }) {
-        onResolve({ filter: /^#wasm$/ }, () => ({ path: glue }));
-        onResolve({ filter: /^\.\/aggregator\.wasm$/ }, ({ path }) => ({ path, external: true }));
+        onResolve({ filter: /^#wasm\/\w+$/ }, ({ path }) => ({ path: join(glues, `${basename(path)}.js`) }));
+        onResolve({ filter: /^#environment$/ }, ({ resolveDir }) => ({ path: join(resolveDir, `${environment}.js`) }));
+        onResolve({ filter: /^\.\/\w+\.wasm$/ }, ({ path }) => ({ path, external: true }));
         onResolve({ filter: /^\.\.?\/[\w-]+\.js$/ }, ({ kind, path, resolveDir }) => {
           const name = basename(path, '.js');
           const isModule = kind !== 'entry-point' && resolve(resolveDir, path) === join(SOURCES, `${name}.js`);

@@ -14,7 +14,7 @@ for target in $("${cargo_fuzz[@]}" fuzz list); do
     corpus=fuzz/corpus/$target
     mkdir -p "$corpus"
     case $target in
-        journal | snapshot | counts | page) cp tests/golden/"$target"-*.bin "$corpus" ;;
+        journal | snapshot | counts | page | seen) cp tests/golden/"$target"-*.bin "$corpus" ;;
     esac
     printf '%-11s' "$target"
     if ! output=$("${cargo_fuzz[@]}" fuzz run "${options[@]}" "$target" -- \

@@ -50,6 +50,16 @@ pub enum Code {
 }
 
 impl Code {
+    /// The HTTP status for SDKs of others: they send again what is answered with 429 or 5xx, and keep it in memory until then. So what no
+    /// repetition mends, or not today, is 400.
+    #[must_use]
+    pub const fn sender_status(self) -> u16 {
+        match (self, self.parts().0) {
+            (Self::EventUnknown | Self::NamespaceUnknown | Self::Replay, _) | (_, 429 | 507) => 400,
+            (_, status) => status,
+        }
+    }
+
     /// The HTTP status and the code as it is sent.
     #[must_use]
     pub const fn parts(self) -> (u16, &'static str) {

@@ -1,5 +1,7 @@
 //! The table of routes: what feeds dispatch, required scopes, the OpenAPI document and the list that tests walk.
 
+use crate::core::requests::Dialect;
+
 /// What a route asks of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
@@ -86,6 +88,7 @@ pub enum Endpoint {
     ApiPage,
     OpenApi,
     Swagger,
+    Sender(Dialect),
     SdkClient,
     SdkAggregator,
     SdkWasm,
@@ -145,6 +148,9 @@ impl Route {
     }
 }
 
+const SEGMENT: Endpoint = Endpoint::Sender(Dialect::Segment);
+const POSTHOG: Endpoint = Endpoint::Sender(Dialect::PostHog);
+
 /// Every route there is.
 pub const ROUTES: &[Route] = &[
     post("/v0/analytics", Scope::Ingest, Endpoint::Record),
@@ -173,6 +179,24 @@ pub const ROUTES: &[Route] = &[
     delete("/v0/retention", Endpoint::DeleteRetention),
     get("/v0/access", Scope::Anyone, Endpoint::Access),
     get("/v0/status", Scope::Read, Endpoint::Status),
+    post("/v1/batch", Scope::Ingest, SEGMENT),
+    post("/v1/import", Scope::Ingest, SEGMENT),
+    post("/v1/track", Scope::Ingest, SEGMENT),
+    post("/v1/identify", Scope::Ingest, SEGMENT),
+    post("/v1/page", Scope::Ingest, SEGMENT),
+    post("/v1/screen", Scope::Ingest, SEGMENT),
+    post("/v1/group", Scope::Ingest, SEGMENT),
+    post("/v1/alias", Scope::Ingest, SEGMENT),
+    post("/v1/t", Scope::Ingest, SEGMENT),
+    post("/v1/i", Scope::Ingest, SEGMENT),
+    post("/v1/p", Scope::Ingest, SEGMENT),
+    post("/v1/s", Scope::Ingest, SEGMENT),
+    post("/v1/g", Scope::Ingest, SEGMENT),
+    post("/v1/a", Scope::Ingest, SEGMENT),
+    post("/batch", Scope::Ingest, POSTHOG),
+    post("/capture", Scope::Ingest, POSTHOG),
+    post("/e", Scope::Ingest, POSTHOG),
+    post("/i/v0/e", Scope::Ingest, POSTHOG),
     get("/metrics", Scope::Read, Endpoint::Metrics),
     get("/metrics/counters", Scope::Read, Endpoint::CounterMetrics),
     get("/metrics/predictions", Scope::Read, Endpoint::PredictionMetrics),

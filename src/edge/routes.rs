@@ -8,7 +8,7 @@ use crate::core::requests::Query;
 use crate::edge::gateway::{self, older_state};
 use crate::edge::handlers::{
     access, analytics, assets, deletions, feature_specs, features, goals, health, metrics, namespaces, nudges,
-    predictions, retention, series, status,
+    predictions, retention, senders, series, status,
 };
 use crate::edge::host::config::Config;
 use crate::edge::host::record;
@@ -79,7 +79,7 @@ enum Found {
 /// The route of a request, or the answer that there is none.
 fn find(request: &Request) -> Result<Found, Reply> {
     let path = request.path();
-    let path = path.strip_suffix('/').filter(|path| path.starts_with("/v0/")).unwrap_or(&path);
+    let path = path.strip_suffix('/').filter(|path| takes_slash(path)).unwrap_or(&path);
     let is_listed = ROUTES.iter().any(|route| route.is_of(path));
     let folder = FOLDERS.iter().find(|folder| !is_listed && path.starts_with(folder.path));
     let same_path = || ROUTES.iter().filter(|route| route.is_of(path)).chain(folder);
@@ -105,6 +105,12 @@ fn find(request: &Request) -> Result<Found, Reply> {
     Err(Reply::error(&ApiError::new(Code::MethodNotAllowed, what)).header("allow", &allow))
 }
 
+/// Whether a slash behind a path does no harm.
+fn takes_slash(path: &str) -> bool {
+    let is_sender = |route: &Route| matches!(route.endpoint, Endpoint::Sender(_)) && route.path == path;
+    path.starts_with("/v0/") || ROUTES.iter().any(is_sender)
+}
+
 async fn dispatch(
     route: &Route,
     request: Request,
@@ -115,7 +121,8 @@ async fn dispatch(
     let principal = Principal::of(&request, config);
     let is_plain = route.endpoint == Endpoint::Record && plain::is_plain(&request, config);
     let admit = || {
-        if !is_plain {
+        // Of some the body says who sends them.
+        if !is_plain && !matches!(route.endpoint, Endpoint::Sender(_)) {
             principal.require(route.scope)?;
         }
         Ok(Query::parse(query_of(&request.inner().url()))?)
@@ -129,6 +136,7 @@ async fn dispatch(
     let call = Call { request, query, principal, is_plain, config, env, fault };
     match route.endpoint {
         Endpoint::Record => analytics::record(call).await,
+        Endpoint::Sender(dialect) => senders::record(call, dialect).await,
         Endpoint::Analytics => analytics::read(call).await,
         Endpoint::AddGoal => goals::add(call).await,
         Endpoint::Goals => goals::read(call).await,

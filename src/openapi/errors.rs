@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::api::code::Code;
-use crate::api::routes::{Route, Scope};
+use crate::api::routes::{Endpoint, Route, Scope};
 
 /// What any request can meet.
 const ALWAYS: [Code; 3] = [Code::ParameterInvalid, Code::HostNotAllowed, Code::ConfigurationInvalid];
@@ -18,6 +18,7 @@ pub fn responses(route: &Route, codes: &[Code]) -> Map<String, Value> {
     let mut by_status: BTreeMap<u16, BTreeMap<&str, &str>> = BTreeMap::new();
     for &code in codes.iter().chain(&ALWAYS).chain(scoped) {
         let (status, name) = code.parts();
+        let status = if matches!(route.endpoint, Endpoint::Sender(_)) { code.sender_status() } else { status };
         by_status.entry(status).or_default().insert(name, meaning(code));
     }
     by_status.entry(503).or_default().insert(WORKER_RESET.0, WORKER_RESET.1);

@@ -22,6 +22,8 @@ pub fn of(schema: &str) -> Option<Value> {
         "RefusedEvent" => {
             json!({"index": 3, "code": "event_unknown", "what": "this event name is not registered, and new ones need an admin token"})
         }
+        "SegmentTaken" => json!({"success": true}),
+        "PostHogTaken" => json!({"status": 1}),
         "Goals" => json!({"goals": ["Completed purchase"]}),
         "Namespaces" => json!({"namespaces": ["default", "shop"]}),
         "Namespace" => json!({

@@ -14,13 +14,13 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::api::routes::{ROUTES, Route, Scope};
+use crate::api::routes::{Endpoint, ROUTES, Route, Scope};
 use crate::core::answers::analytics::Analytics;
 use crate::core::answers::prediction::Nudges;
 use crate::core::answers::retention::RetentionDefinition;
 use crate::core::answers::series::KeptSeries;
 use crate::core::answers::short::{
-    Access, ErrorBody, Features, Goals, Health, NamespaceSettings, Namespaces, Recorded,
+    Access, ErrorBody, Features, Goals, Health, NamespaceSettings, Namespaces, PostHogTaken, Recorded, SegmentTaken,
 };
 use crate::core::answers::status::ServiceStatus;
 use crate::core::settings::limits::{BATCH_EVENTS, EVENT_ID_BYTES, FLAG_CONDITIONS, FLAG_VALUES, NAME_BYTES};
@@ -89,7 +89,12 @@ fn operation(route: &Route) -> Value {
     if is_in_path || docs.is_by_name {
         docs.parameters.insert(0, operations::name(if is_in_path { "path" } else { "query" }));
     }
-    let id = if docs.is_by_name && !is_in_path { format!("{}ByQuery", docs.id) } else { docs.id.to_owned() };
+    let id = match route.endpoint {
+        // A call has several paths.
+        Endpoint::Sender(_) => format!("{}{}", docs.id, route.path.replace('/', "_")),
+        _ if docs.is_by_name && !is_in_path => format!("{}ByQuery", docs.id),
+        _ => docs.id.to_owned(),
+    };
     let mut responses = docs.responses;
     responses.extend(errors::responses(route, &docs.codes));
     let mut operation = json!({
@@ -121,6 +126,8 @@ fn schemas() -> Map<String, Value> {
     add::<ErrorBody<'static>>(&mut found);
     add::<Analytics<'static>>(&mut found);
     add::<Recorded>(&mut found);
+    add::<SegmentTaken<'static>>(&mut found);
+    add::<PostHogTaken<'static>>(&mut found);
     add::<Goals<'static>>(&mut found);
     add::<Namespaces>(&mut found);
     add::<NamespaceSettings<'static>>(&mut found);

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{examples, retention};
 use crate::api::code::Code;
 use crate::api::routes::Endpoint;
+use crate::core::requests::Dialect;
 
 /// An operation, without what follows from its route.
 pub struct Docs {
@@ -55,6 +56,7 @@ pub fn docs(endpoint: Endpoint) -> Docs {
         Endpoint::Analytics => {
             read("getAnalytics", "events", "All numbers of a namespace", ANALYTICS, "Analytics").taking(namespace())
         }
+        Endpoint::Sender(dialect) => sender(dialect),
         Endpoint::AddGoal => write(
             "addGoal",
             "events",
@@ -150,6 +152,30 @@ pub fn docs(endpoint: Endpoint) -> Docs {
     }
 }
 
+/// What an SDK of others sends, of whatever type it says to be.
+fn sender(dialect: Dialect) -> Docs {
+    let (id, summary, schema, example) = match dialect {
+        Dialect::Segment => (
+            "segment",
+            "What Segment's SDKs send",
+            "SegmentTaken",
+            json!({"type": "track", "event": "Login", "userId": "ann", "writeKey": "an ingest token"}),
+        ),
+        Dialect::PostHog => (
+            "postHog",
+            "What PostHog's SDKs send",
+            "PostHogTaken",
+            json!({"event": "Login", "distinct_id": "ann", "api_key": "an ingest token"}),
+        ),
+    };
+    let body = json!({"required": true, "content": {"application/json": {
+        "schema": {"type": ["object", "array"]}, "examples": {"example": {"value": example}},
+    }}});
+    let docs = write(id, "events", summary, SENDER, schema, &RECORDING);
+    let docs = Docs { body: Some(body), responses: Map::new(), ..docs };
+    docs.taking(namespace()).answering("200", &json_ok(schema, false))
+}
+
 fn put_namespace() -> Docs {
     let full = [Code::NamespacesFull, Code::HasEvents, Code::Exists];
     let mut docs = write("putNamespace", "events", "Make or set a namespace", PUT_NAMESPACE, "NewNamespace", &full);
@@ -221,6 +247,10 @@ const RECORD: &str = "One event, `{\"events\": […]}`, or a bare list, applied 
     occurrence of an event changes anything. A batch that is malformed, too large or not allowed changes nothing. New names \
     that an ingest token may not register are refused event by event: 200 and the list where others were recorded, else 403 \
     or 429 with the same list.";
+const SENDER: &str = "One call, or a batch of them, in the words of that SDK, of any content type. Who, what, when and how much of it is \
+    counted; everything else is skipped. The write key is an ingest token: in the body, as `X-API-Key`, or as the user of \
+    `Authorization: Basic`. Calls that cannot be counted are left out by themselves. What no repetition mends is 400, because \
+    these SDKs send again what is answered with 429 or 5xx.";
 const ANALYTICS: &str = "Unique users per event; for goals also what users had done before. A namespace without events \
     has no counts. Numbers of fewer users than the namespace shows are `null`.";
 const SERIES: &str = "Unique users of every day, ISO week or month (UTC) of a range, by the `datetime` of their events, else by when     they came. A period is `open` until it ends, `late` as long as it takes late events, then `closed`: a number, of which no     server knows any more who was in it. An event beyond `SERIES_EVENTS_MAX`, and one by month, has no series.";

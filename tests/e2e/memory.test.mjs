@@ -7,7 +7,7 @@ import { codes, createWorld, flush, track } from './harness/world.mjs';
 
 const world = await createWorld({ after });
 
-const OPTIONS = { preAggregate: 'week', batchMs: 60_000, queueEventsMax: 10_000, memory: { memoryBytesMax: 40_000 } };
+const OPTIONS = { preAggregate: 'week', batchMs: 60_000, queueEventsMax: 10_000, memory: { memoryBytesMax: 1_500 } };
 const names = (count, first = 0) => Array.from({ length: count }, (_, nth) => `event ${first + nth}`);
 /** More names than the server takes in a day. */
 const takesAll = () => {
@@ -42,7 +42,7 @@ test('a full memory forgets the oldest, not what is in use, and warns once, over
 });
 
 test('weeks that are over do not fill it for good', async (context) => {
-  const page = await world.page(await world.context(context), 'weeks', { ...OPTIONS, memory: { memoryBytesMax: 20_000 } });
+  const page = await world.page(await world.context(context), 'weeks', { ...OPTIONS, memory: { memoryBytesMax: 1_500 } });
   takesAll();
   const week = (nth) => page.evaluate(async ([list, at]) => {
     globalThis.client.identify('ann');

@@ -145,7 +145,9 @@ test('damaged storage is reported, and costs no event', async (context) => {
     await new Promise((resolve) => { open.onsuccess = resolve; });
     const transaction = open.result.transaction(name, 'readwrite');
     const table = transaction.objectStore(name);
-    table.put({ bytes: 'KEP\u0001 damaged', anonymous: 7 }, 's');
+    table.put({ bytes: 'KEN\u0001 damaged' }, 'b');
+    table.put({ bytes: 'damaged' }, 'c damaged');
+    table.put(7, 's');
     table.put(null, 'e0 null');
     table.put({ event_name: '' }, 'e0 empty');
     table.put('nonsense', 'h nonsense');
@@ -157,6 +159,34 @@ test('damaged storage is reported, and costs no event', async (context) => {
   await flush(page);
   assert.deepEqual(await world.counts('damaged'), ones(['a', 'b', 'c']));
   assert.deepEqual((await codes(page)).sort(), ['invalid', 'refused', 'refused', 'storage']);
+});
+
+test('what an earlier version has stored of what was passed on is begun anew: events go out once more, and no less', async (context) => {
+  const page = await world.page(await world.context(context), 'earlier', { batchMs: 60_000 });
+  await track(page, ['a', 'b']);
+  assert.equal(await flush(page), true);
+  await page.evaluate(async () => {
+    const [{ name }] = await indexedDB.databases();
+    const open = indexedDB.open(name);
+    await new Promise((resolve) => { open.onsuccess = resolve; });
+    const transaction = open.result.transaction(name, 'readwrite');
+    const table = transaction.objectStore(name);
+    table.clear();
+    table.put({ bytes: 'KEP\u0002', older: undefined, anonymous: '0123456789abcdef0123456789abcdef' }, 's');
+    await new Promise((resolve) => { transaction.oncomplete = resolve; });
+    open.result.close();
+  });
+  await world.restart(page, 'earlier', { batchMs: 60_000 });
+  const before = world.sent().length;
+  await track(page, ['a', 'b', 'a', 'c']);
+  assert.equal(await flush(page), true);
+  assert.deepEqual(world.sent().slice(before).map(({ event_name: name }) => name), ['a', 'b', 'a', 'c']);
+  await world.restart(page, 'earlier', { batchMs: 60_000 });
+  await track(page, ['b', 'c']);
+  assert.equal(await flush(page), true);
+  assert.deepEqual(world.sent().slice(before + 4), [], 'from there on it is kept');
+  assert.deepEqual(await world.counts('earlier'), ones(['a', 'b', 'c']));
+  assert.deepEqual(await codes(page), []);
 });
 
 test('a policy that forbids wasm: events go out without pre-aggregation', async (context) => {
@@ -206,12 +236,13 @@ test('bad calls are reported and stop nothing', async (context) => {
 });
 
 test('without pre-aggregation one bad event of a batch is left out, and no other', async (context) => {
-  const page = await world.page(await world.context(context), 'halved', { preAggregate: false, batchMs: 60_000 });
-  const names = Array.from({ length: 20 }, (_, nth) => (nth === 13 ? 'bad\n' : `event ${nth}`));
+  const page = await world.page(await world.context(context), 'halved', { preAggregate: false, batchMs: 60_000, memory: { nameBytesMax: 1_000 } });
+  const bad = 'x'.repeat(300);
+  const names = Array.from({ length: 20 }, (_, nth) => (nth === 13 ? bad : `event ${nth}`));
   await track(page, names);
   assert.equal(await flush(page), true);
   assert.deepEqual(await codes(page), ['refused']);
-  assert.deepEqual(await world.counts('halved'), ones(names.filter((name) => name !== 'bad\n')));
+  assert.deepEqual(await world.counts('halved'), ones(names.filter((name) => name !== bad)));
 });
 
 const WORKER = (url, parts) => `

@@ -39,7 +39,7 @@ const BUNDLERS = {
 /** A configuration for all modules in a directory. The two disks are what `startServer` names. */
 async function workerdConfig(directory) {
   const names = (await readdir(join(directory, 'out'))).filter((name) => /\.(js|wasm)$/.test(name));
-  assert.deepEqual(names.map((name) => name.split('.').pop()).sort(), ['js', 'wasm'], 'one script and one wasm');
+  assert.deepEqual(names.map((name) => name.split('.').pop()).sort(), ['js', 'wasm', 'wasm'], 'one script, and a wasm for each of aggregator and client');
   const modules = names.sort((name) => (name.endsWith('.js') ? -1 : 1))
     .map((name) => `(name = "${name}", ${name.endsWith('.js') ? 'esModule' : 'wasm'} = embed "out/${name}")`);
   await writeFile(join(directory, 'config.capnp'), `@0xa1b2c3d4e5f60718;

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 
-import { anonymousId, initSync } from '#wasm';
+import { anonymousId, initSync } from '#wasm/aggregator';
 
 import { Aggregator } from './report.js';
 

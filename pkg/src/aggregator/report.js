@@ -1,6 +1,6 @@
 // The numbers of an aggregator in the form of GET /v0/analytics, to the byte once they are JSON.
 
-import { Aggregator } from '#wasm';
+import { Aggregator } from '#wasm/aggregator';
 
 /** `[key, count]` of a list of `key, count, key, count…`. */
 const pairs = (list) => Array.from({ length: list.length / 2 }, (_, at) => [list[2 * at], list[2 * at + 1]]);

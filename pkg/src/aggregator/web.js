@@ -1,6 +1,6 @@
 // For pages and bundlers: the wasm lies beside this file, and is fetched when `init` is called.
 
-import load, { anonymousId } from '#wasm';
+import load, { anonymousId } from '#wasm/aggregator';
 
 import { Aggregator } from './report.js';
 

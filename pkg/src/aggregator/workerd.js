@@ -2,7 +2,7 @@
 
 import wasm from './aggregator.wasm';
 
-import { anonymousId, initSync } from '#wasm';
+import { anonymousId, initSync } from '#wasm/aggregator';
 
 import { Aggregator } from './report.js';
 

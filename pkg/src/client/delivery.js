@@ -1,6 +1,7 @@
 // Sends what is queued, in order and in batches, until the server has settled it.
 
 import { batchOf } from './batch.js';
+import { bounded } from './deadline.js';
 import { NAMED_REFUSALS_MAX, SEND_LOCK_MS, TIMEOUT_MS, TIMER_MS_MAX } from './limits.js';
 import { createPace } from './pace.js';
 import { post, postLast } from './request.js';
@@ -35,17 +36,11 @@ export function createDelivery(options, queue, presence, report) {
   let timer;
   let due = Infinity;
 
-  async function request(body) {
-    const late = new AbortController();
-    const deadline = setTimeout(() => late.abort(new Error('the request takes too long')), TIMEOUT_MS);
-    try {
-      // All pages of an origin share what may outlive them: what has failed once does without.
-      const response = await post(options, body, { keepalive: !pace.hasFailed(), signal: late.signal });
-      return { response, text: await response.text() };
-    } finally {
-      clearTimeout(deadline);
-    }
-  }
+  // All pages of an origin share what may outlive them: what has failed once does without.
+  const request = (body) => bounded(TIMEOUT_MS, async (signal) => {
+    const response = await post(options, body, { keepalive: !pace.hasFailed(), signal });
+    return { response, text: await response.text() };
+  });
 
   async function requestLast(body) {
     const response = await postLast(options, body, takesPlain);

@@ -1,7 +1,7 @@
 // Feature flags: asked for at most once in a while for whoever is at the page, and told to whoever listens when they change. What is known
 // of one identity is never shown to another.
 
-import { within } from './deadline.js';
+import { bounded, within } from './deadline.js';
 import { TIMEOUT_MS } from './limits.js';
 
 const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
@@ -18,20 +18,16 @@ export function createFeatures({ server, token, featuresMs }, consent, listeners
     const { id, properties } = identity;
     const user = { ...properties, ...(id && { user_id: id }) };
     const target = `${server}/v0/features`;
-    const late = new AbortController();
-    const deadline = setTimeout(() => late.abort(new Error('the request takes too long')), TIMEOUT_MS);
-    try {
+    return bounded(TIMEOUT_MS, async (signal) => {
       const response = await fetch(`${target}?user_obj=${encodeURIComponent(base64(JSON.stringify(user)))}`, {
         headers: token && { authorization: `Bearer ${token}` },
         credentials: 'omit',
-        signal: late.signal,
+        signal,
       });
       const { features, error } = await response.json();
       if (!response.ok || typeof features !== 'object') throw new Error(`${target}: ${response.status} ${error?.what}`);
       return features;
-    } finally {
-      clearTimeout(deadline);
-    }
+    });
   }
 
   /** Where asking fails, what was known last of the same identity goes on. */

@@ -1,6 +1,7 @@
 // How much of its events a page keeps, of what the server still needs: from the least on.
 
-const LEVELS = ['week', 'day', 'order'];
+export const LEVELS = ['week', 'day', 'order'];
+export const DAY_MS = 86_400_000;
 
 const today = () => new Date().toISOString().slice(0, 10);
 

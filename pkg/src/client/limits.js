@@ -34,3 +34,12 @@ export const NAMED_REFUSALS_MAX = 8;
 export const REFUSED_MS = 600_000;
 /** Events that were lost and are remembered one by one; beyond it all is forgotten. */
 export const LOST_MAX = 1_000;
+
+/** What was seen takes so much memory, unless an option says otherwise; and twice as much. */
+export const SEEN_BYTES_MAX = 1 << 20;
+/** What is new of it is stored apart up to this, or to the size of the rest. */
+export const CHANGES_BYTES_MIN = 4_096;
+/** The longest name or user id that a server takes, unless it is set up otherwise. */
+export const NAME_BYTES_MAX = 256;
+/** The greatest magnitude of a value. */
+export const VALUE_MAX = 1e300;

@@ -2,7 +2,7 @@
 // where the server has lost something, or too many were lost. What does not count is news when it comes again, in every tab.
 
 import { LOST_MAX, REFUSED_MS } from './limits.js';
-import { ERA, LOST, SEEN, rowsOf, valueOf } from './rows.js';
+import { BASE, ERA, LOST, SEEN, rowsOf, valueOf } from './rows.js';
 
 /** `seen` is what was passed on. */
 export function createLosses(seen, departures) {
@@ -17,7 +17,7 @@ export function createLosses(seen, departures) {
 
   /** All that was passed on is forgotten; answers the changes that say so to other tabs. */
   function lapse() {
-    const changes = [[SEEN], ...[...lost].map((trace) => [LOST + trace])];
+    const changes = [[SEEN], [BASE], ...[...lost].map((trace) => [LOST + trace])];
     seen.forget();
     lost.clear();
     era = Math.random();
@@ -49,9 +49,6 @@ export function createLosses(seen, departures) {
       if (eraNow !== era) seen.forget();
       era = eraNow;
     },
-
-    /** What was seen, unless it is of an earlier era. */
-    ofThisEra: (stored) => (stored?.era === era ? stored : undefined),
 
     /** The server has refused these, and would again. */
     refuse(events) {

@@ -1,23 +1,28 @@
 // The events of this browser that the server has not settled: shared by all tabs.
 
-import { heard, levelNow } from './keep.js';
-import { QUEUE_LOCK_MS, QUIET_EVENTS_MAX } from './limits.js';
+import { DAY_MS, heard, levelNow } from './keep.js';
+import { NAME_BYTES_MAX, QUEUE_LOCK_MS, QUIET_EVENTS_MAX, VALUE_MAX } from './limits.js';
 import { alone } from './lock.js';
 import { createLosses } from './losses.js';
-import { EPOCH, HELD, KEEP, OPTED_OUT, OUT, SEEN, deletions, keysInOrder, rowsOf, valueOf } from './rows.js';
+import { CHANGES, EPOCH, HELD, KEEP, OPTED_OUT, OUT, SEEN, deletions, keysInOrder, rowsOf, valueOf } from './rows.js';
 import { createSeen } from './seen.js';
 import { QUEUED, REFUSED } from './states.js';
 import { openStore } from './store.js';
 
 /** Digits of the time in a key, until the year 2085. */
 const TIME_DIGITS = 10;
-const DAY_MS = 86_400_000;
 
 const BLANK = /^[\s\p{Default_Ignorable_Code_Point}]*$/u;
 
-/** A server refuses the batch of an event with a name that nobody can see. */
-function checkNames({ event_name: name, namespace = 'default' }) {
-  if (BLANK.test(name) || BLANK.test(namespace)) throw new Error('a name must have a visible character');
+/** A server refuses the batch of an event whose names are like this, or its value. */
+function check({ event_name: name, namespace = 'default', user_id: user, value = 0 }, bytesMax) {
+  for (const text of [name, namespace]) {
+    if (BLANK.test(text) || /\p{Cc}/u.test(text)) throw 'a name must have a visible character, and no control characters';
+  }
+  for (const text of [name, namespace, user]) {
+    if (typeof text !== 'string' || new TextEncoder().encode(text).length > bytesMax) throw `a name or user id must be a text of ${bytesMax} bytes at most`;
+  }
+  if (Math.abs(value) > VALUE_MAX) throw 'a value must not be greater than 1e300';
 }
 
 /** Opens the queue of a server's events; `consent` says whether they may be kept and sent. */
@@ -40,6 +45,8 @@ export async function openQueue(options, { consent, departures, presence, report
   /** What it has named as epochs. */
   let epochs = [];
   let lastTime = 0;
+  /** The departure after which the order of events was forgotten here. */
+  let forgotten = null;
 
   /** Learns from what is stored whether another tab has opted out. */
   function isMuted(rows) {
@@ -49,7 +56,7 @@ export async function openQueue(options, { consent, departures, presence, report
 
   function isNews(event) {
     try {
-      checkNames(event);
+      check(event, memory?.nameBytesMax ?? NAME_BYTES_MAX);
       const news = event.user_id ? losses.newsOf(event) : seen.newsOfHeld(event);
       isUrgent ||= news === 'first';
       return news;
@@ -90,11 +97,15 @@ export async function openQueue(options, { consent, departures, presence, report
   function adopt(rows) {
     seen.keep(kept());
     losses.read(rows);
-    const stored = losses.ofThisEra(valueOf(rows, SEEN));
-    const isOther = seen.adopt(stored);
-    // What it knows may be less than was sent.
-    if (stored?.left !== departures.latest()) seen.keep('week');
-    seen.keep(kept());
+    const isOther = seen.adopt(rows, losses.era());
+    const stored = valueOf(rows, SEEN);
+    const left = departures.latest();
+    // What is known may be less than was sent.
+    if ((stored?.era !== losses.era() || stored?.left !== left) && (isOther || forgotten !== left)) {
+      seen.keep('week');
+      seen.keep(kept());
+      forgotten = left;
+    }
     if (isOther) judgeAgain(OUT);
   }
 
@@ -119,10 +130,7 @@ export async function openQueue(options, { consent, departures, presence, report
   }
 
   /** What was passed on, to be stored. */
-  function passedOn() {
-    const saved = seen.save();
-    return saved ? [[SEEN, { ...saved, left: departures.latest(), era: losses.era() }]] : [];
-  }
+  const passedOn = () => seen.save(newKey(''), departures.latest(), losses.era());
 
   /** Takes the oldest keys out of those that wait if they are too many; answers the changes that delete them. */
   function evict(waiting, rows) {
@@ -140,6 +148,7 @@ export async function openQueue(options, { consent, departures, presence, report
   async function save(changes) {
     const added = [...unsaved];
     await store.write([...changes, ...added]);
+    seen.stored();
     for (const [key, event] of added) {
       unsaved.delete(key);
       unsent.set(key, event);
@@ -154,7 +163,7 @@ export async function openQueue(options, { consent, departures, presence, report
     const rows = await store.read();
     if (isMuted(rows)) return forget();
     const out = rowsOf(rows, OUT);
-    follow(out);
+    follow([...out, ...rowsOf(rows, CHANGES)]);
     said = valueOf(rows, KEEP) ?? said;
     adopt(rows);
 

@@ -4,8 +4,11 @@
 export const OUT = 'e';
 /** Events whose user is not known yet. */
 export const HELD = 'h';
-/** What was passed on already. */
+/** Of what was passed on already: when, and what traces are made with. */
 export const SEEN = 's';
+/** What was passed on: all that was until a moment, and what was since. */
+export const BASE = 'b';
+export const CHANGES = 'c';
 /** Events that were passed on and are lost, or refused, by a trace of each: they are news when they come again. */
 export const LOST = 'l';
 /** Rises when all that was passed on is to be forgotten: what was seen is of one era. */

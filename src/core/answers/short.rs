@@ -15,19 +15,70 @@ pub struct Recorded {
     /// Events that were recorded, or were known already.
     pub taken: u64,
     /// The others, in their order.
-    pub refused: Vec<RefusedEvent>,
+    pub refused: Vec<RefusedEvent<'static>>,
 }
 
 /// An event of a batch that was refused for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct RefusedEvent {
+pub struct RefusedEvent<'a> {
     /// Its position in the batch.
     pub index: u32,
-    /// `event_unknown`, `namespace_unknown` or `quota`.
+    /// `event_unknown`, `namespace_unknown` or `quota`; what an SDK sent may be `field_missing` and the like as well.
     pub code: &'static str,
     /// A sentence for people.
-    pub what: &'static str,
+    pub what: &'a str,
+}
+
+/// What Segment's SDKs are answered where something was taken, or nothing was to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SegmentTaken<'a> {
+    /// Always true.
+    pub success: bool,
+    /// Calls that were left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub refused: Vec<RefusedEvent<'a>>,
+}
+
+/// What Segment's SDKs are answered where nothing was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SegmentError<'a> {
+    /// Always false.
+    pub success: bool,
+    /// A sentence for people.
+    pub message: &'a str,
+    /// The error as all routes have it.
+    pub error: ErrorFields<'a>,
+}
+
+/// What `PostHog`'s SDKs are answered where something was taken, or nothing was to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PostHogTaken<'a> {
+    /// Always 1.
+    pub status: u8,
+    /// Events that were left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub refused: Vec<RefusedEvent<'a>>,
+}
+
+/// What `PostHog`'s SDKs are answered where nothing was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PostHogError<'a> {
+    /// Always `invalid_request`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The code of the error.
+    pub code: &'static str,
+    /// A sentence for people.
+    pub detail: &'a str,
+    /// Always null.
+    pub attr: Option<&'a str>,
+    /// The error as all routes have it.
+    pub error: ErrorFields<'a>,
 }
 
 /// The answer to GET /v0/goals.

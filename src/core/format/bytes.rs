@@ -8,26 +8,32 @@
 //! | 4 | 4 | CRC-32 (IEEE) of what follows |
 //! | 8 | n | payload |
 
-use crc::{CRC_32_ISO_HDLC, Crc};
-
 use super::corrupt::{Corrupt, Defect, Within};
 
 const MAGIC: [u8; 2] = *b"KE";
 const FRAME_BYTES: usize = 8;
 const VERSION_AT: usize = 3;
 
-/// A page has little to check, and would have to fetch the tables.
-#[cfg(feature = "browser")]
-type Tables = crc::NoTable;
-#[cfg(not(feature = "browser"))]
-type Tables = crc::Table<16>;
-
-const CRC: Crc<u32, Tables> = Crc::<u32, Tables>::new(&CRC_32_ISO_HDLC);
-
 /// CRC-32 (IEEE).
 #[must_use]
+#[cfg(not(any(feature = "browser", feature = "news")))]
 pub fn checksum(bytes: &[u8]) -> u32 {
+    const CRC: crc::Crc<u32, crc::Table<16>> = crc::Crc::<u32, crc::Table<16>>::new(&crc::CRC_32_ISO_HDLC);
     CRC.checksum(bytes)
+}
+
+/// CRC-32 (IEEE), bit by bit: a page has little to check, and would have to fetch tables.
+#[must_use]
+#[cfg(any(feature = "browser", feature = "news"))]
+pub fn checksum(bytes: &[u8]) -> u32 {
+    bit_by_bit(bytes)
+}
+
+#[cfg(any(test, feature = "browser", feature = "news"))]
+fn bit_by_bit(bytes: &[u8]) -> u32 {
+    const POLYNOMIAL: u32 = 0xedb8_8320;
+    let step = |sum: u32, _| sum >> 1 ^ if sum & 1 == 1 { POLYNOMIAL } else { 0 };
+    !bytes.iter().fold(u32::MAX, |sum, &byte| (0..8).fold(sum ^ u32::from(byte), step))
 }
 
 /// The begin of a frame in a buffer of so many bytes; the payload is appended to it, then [`close_frame`] called.
@@ -93,7 +99,7 @@ fn parts(kind: u8, version_max: u8, bytes: &[u8]) -> Result<&[u8], Corrupt> {
 /// [`Defect::Form`] when it says another one.
 pub fn check_version(bytes: &[u8], version: u8) -> Result<(), Corrupt> {
     // What a page has stored is in a frame of one version.
-    if cfg!(feature = "browser") || bytes.get(VERSION_AT) == Some(&version) {
+    if cfg!(any(feature = "browser", feature = "news")) || bytes.get(VERSION_AT) == Some(&version) {
         Ok(())
     } else {
         Err(Corrupt::new(Defect::Form).within("version").within("frame"))
@@ -235,6 +241,14 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_has_the_same_checksum() {
+        for bytes in [&b""[..], b"123456789", &[0xff; 300]] {
+            assert_eq!(bit_by_bit(bytes), checksum(bytes));
+        }
+        assert_eq!(checksum(b"123456789"), 0xcbf4_3926);
+    }
 
     #[test]
     fn varints_round_trip_and_have_one_form() {

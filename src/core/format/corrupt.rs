@@ -61,7 +61,7 @@ impl fmt::Display for Defect {
 
 /// Stored bytes are not what this version wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Corrupt(#[cfg(not(feature = "browser"))] Box<named::Damage>);
+pub struct Corrupt(#[cfg(not(any(feature = "browser", feature = "news")))] Box<named::Damage>);
 
 /// Names the part in which something is corrupt.
 pub trait Within: Sized {
@@ -97,7 +97,7 @@ impl<T> Within for Result<T, Corrupt> {
 
 impl std::error::Error for Corrupt {}
 
-#[cfg(feature = "browser")]
+#[cfg(any(feature = "browser", feature = "news"))]
 mod unnamed {
     use super::{Corrupt, Defect, Within, fmt};
 
@@ -134,7 +134,7 @@ mod unnamed {
     }
 }
 
-#[cfg(not(feature = "browser"))]
+#[cfg(not(any(feature = "browser", feature = "news")))]
 mod named {
     use super::{Corrupt, Defect, Within, fmt};
 
@@ -213,7 +213,7 @@ mod named {
     }
 }
 
-#[cfg(all(test, not(feature = "browser")))]
+#[cfg(all(test, not(any(feature = "browser", feature = "news"))))]
 mod tests {
     use super::*;
 

@@ -16,12 +16,14 @@ mod codec;
 mod event;
 mod marks;
 mod pending;
+mod seen;
 
 use std::fmt;
 
 pub use super::requests::Level;
 pub use event::Event;
 pub use marks::STEPS_MAX;
+pub use seen::Seen;
 
 use super::identity::LocalKey;
 use crate::core::periods::day::Day;

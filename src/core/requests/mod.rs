@@ -20,6 +20,7 @@ mod query;
 #[cfg(not(feature = "browser"))]
 mod retention;
 mod scalar;
+mod senders;
 mod series;
 mod tree;
 
@@ -45,10 +46,11 @@ use name::check_new_name;
 pub use name::{BLANK, is_blank};
 pub use namespace::{NewNamespace, parse_namespace};
 pub use prediction::{Given, NudgeQuery, PredictionQuery, parse_nudge, parse_prediction};
-pub use query::Query;
+pub use query::{Query, decode_base64};
 #[cfg(not(feature = "browser"))]
 pub use retention::{NewRetention, RetentionQuery, parse_new_retention, parse_retention, parse_stored_retention};
 use scalar::{Object, Scalar};
+pub use senders::{Dialect, SenderOptions, Sent, parse_sent};
 pub use series::{NewSeries, SeriesQuery, Whose, parse_new_series, parse_series};
 use tree::Json;
 

@@ -69,7 +69,8 @@ pub(super) fn decode(text: &str, plus_is_space: bool) -> Option<String> {
 }
 
 /// Decodes base64 of either alphabet, padded or not, white space ignored.
-pub(super) fn decode_base64(text: &str) -> Option<Vec<u8>> {
+#[must_use]
+pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let normal: String = text
         .trim_end_matches(|c: char| c == '=' || c.is_whitespace())
         .chars()

@@ -309,6 +309,10 @@ pub const BODY_READ_BYTES: u32 = 64 << 10;
 pub const BODY_READ_BYTES_MIN: u32 = 4 << 10;
 /// Bytes of a body that says itself who sends it. It is read before that is known; a browser sends no more behind a page.
 pub const PLAIN_BODY_BYTES: u64 = 64 << 10;
+/// Bytes of a body of another SDK, which is parsed in one stretch before its credential is known: theirs have half of it.
+pub const SENDER_BODY_BYTES: u64 = 1 << 20;
+/// Seconds between the time at which a body of another SDK says that it was sent and the present, beyond which its clock is wrong.
+pub const SENDER_SKEW_S: u64 = 60;
 /// Bytes of a body that is parsed in one stretch, of a millisecond or two: twice what 1,000 events have. Larger ones are
 /// parsed in steps.
 pub const BODY_AT_ONCE_BYTES: usize = 256 << 10;

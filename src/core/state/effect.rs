@@ -7,7 +7,7 @@
 //! | kind | 1 byte: `0` counter, `1` goal, `2` periods close, `3` a day is missed, `8` a grid changes, `65` a definition is noted, `64` counter with its own number of fingerprint bits; `32 + kind of set` insertions with short fingerprints, `48 + kind of set` insertions, `80 + kind of set` a set goes over; `128 + kind of set` insertion, `161` insertion into the users of an event that carries something, `192 + kind of set` closing, `224 + kind of set` insertion with a short fingerprint; 16 more where an insertion is a first occurrence in periods |
 //! | event | LEB128, kinds `0`, `1`, `64` only |
 //! | day | LEB128, its stored number, kinds `2` and `3` only |
-//! | definition | kind `65` only ([`super::definitions`]) |
+//! | definition | kind `65` only (`definitions/`) |
 //! | changes | kind `8` only: the number of the definition and that of changes (LEB128), then each: 1 byte, `0` joins, `1` returns, `2` returns and is of a cohort; the period; the upper 5 bytes of the fingerprint; who joins: bits of the periods in which they have returned (LEB128); who is of a cohort: the periods that it is behind, and those behind it in which they were seen last (1 byte each), the upper 5 bytes of the fingerprint in it |
 //! | tag | 8 bytes, kinds `0` and `64` only |
 //! | fingerprint bits | 1 byte, kind `64` only |

@@ -5,7 +5,7 @@
 //! | part | form |
 //! |---|---|
 //! | what | LEB128: `0` a set or a series, `1 + n` the counter of event `n` |
-//! | content | of a set its kind (1 byte), the parts of its key, the bits of its fingerprints (1 byte) and the user set; of a series 31 (1 byte) and the series ([`super::all_series`]), of a grid 32 and the grid ([`super::grids`]), of a definition 33 and the definition ([`super::definitions`]); or the counter |
+//! | content | of a set its kind (1 byte), the parts of its key, the bits of its fingerprints (1 byte) and the user set; of a series 31 (1 byte) and the series ([`super::all_series`]), of a grid 32 and the grid (`grids.rs`), of a definition 33 and the definition (`definitions/`); or the counter |
 //!
 //! It is stored under a number: that of the set's key ([`SetKey::number`]), `1 + n`, or of a series as if 31 was a kind of set and
 //! its place an event; grids and definitions so, too. So counters come before the sets of events, and definitions are last.

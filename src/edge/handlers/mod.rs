@@ -13,5 +13,6 @@ pub mod namespaces;
 pub mod nudges;
 pub mod predictions;
 pub mod retention;
+pub mod senders;
 pub mod series;
 pub mod status;

@@ -30,6 +30,7 @@ pub struct NewNames {
 }
 
 /// Everything that an operator can set.
+#[allow(clippy::struct_excessive_bools, reason = "each is a variable of its own")]
 pub struct Config {
     /// Whether requests need no token.
     pub auth_disabled: bool,
@@ -41,6 +42,8 @@ pub struct Config {
     pub ingest_tokens: Vec<String>,
     /// Whether `ensure_goal` is allowed to ingest tokens.
     pub ingest_may_add_goals: bool,
+    /// Whether pages and screens that other SDKs tell of are events.
+    pub counts_pages: bool,
     /// Which shards take storage that is older than what was acknowledged as it is.
     pub older_state: OlderState,
     /// Origins of pages that may call; `*` for all.
@@ -157,6 +160,7 @@ impl Config {
             admin_tokens: tokens("API_TOKENS", &variable("API_TOKENS"))?,
             read_tokens: tokens("READ_TOKENS", &variable("READ_TOKENS"))?,
             ingest_tokens: tokens("INGEST_TOKENS", &variable("INGEST_TOKENS"))?,
+            counts_pages: choice("PAGE_EVENTS", &variable("PAGE_EVENTS"), "ignore", "count")?,
             ingest_may_add_goals: choice("INGEST_MAY_ADD_GOALS", &variable("INGEST_MAY_ADD_GOALS"), "false", "true")?,
             older_state: OlderState::parse(&variable("ACCEPT_OLDER_STATE"))?,
             allowed_origins: origins(&variable("ALLOWED_ORIGINS"))?,

@@ -20,11 +20,14 @@ use super::incoming::Incoming;
 use crate::api::code::Code;
 use crate::core::settings::limits::{
     BODIES_BYTES, BODY_AT_ONCE_BYTES, BODY_SEGMENT_BYTES, BODY_STEP_BYTES, BODY_TICK_MS, DESK_MS, DESK_POLL_MS,
-    DESK_WAIT_MS, DRAIN_BYTES, DRAIN_MS, PLAIN_BODY_BYTES,
+    DESK_WAIT_MS, DRAIN_BYTES, DRAIN_MS, PLAIN_BODY_BYTES, SENDER_BODY_BYTES,
 };
 use crate::edge::host::clock;
 use crate::edge::host::config::Config;
 use crate::isolate::bodies::{Bodies, Busy, Pace};
+
+/// RFC 1952, 2.3.1.
+const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 
 thread_local! {
     static BODIES: RefCell<Option<Bodies>> = const { RefCell::new(None) };
@@ -82,6 +85,16 @@ pub async fn read_json(request: &Request, config: &Config) -> Result<Body, ApiEr
 /// The same, but for the content type.
 pub async fn read_plain(request: &Request, config: &Config) -> Result<Body, ApiError> {
     read(request, config, config.request.body_bytes.min(PLAIN_BODY_BYTES)).await
+}
+
+/// The body of another SDK, of whoever it is, whatever type it says to be of. Some say nowhere that it is gzip.
+///
+/// # Errors
+/// The same, but for the content type.
+pub async fn read_sent(request: &Request, config: &Config) -> Result<Body, ApiError> {
+    let mut body = read(request, config, config.request.body_bytes.min(SENDER_BODY_BYTES)).await?;
+    body.is_gzip |= body.pieces.list.first().is_some_and(|first| first.starts_with(&GZIP_MAGIC));
+    Ok(body)
 }
 
 async fn read(request: &Request, config: &Config, bytes_max: u64) -> Result<Body, ApiError> {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::api::code::Code;
-use crate::core::answers::short::{ErrorBody, ErrorFields};
+use crate::core::answers::short::{ErrorBody, ErrorFields, RefusedEvent};
 use crate::core::requests::{BadRequest, Fault};
 use crate::core::settings::limits::{
     BODY_BYTES, BODY_PACE_BYTES, BODY_PACE_TICKS, BODY_TICK_MS, EVENTS_PER_NAMESPACE, FLAGS, FLAGS_BYTES, NAMESPACES,
@@ -33,6 +33,18 @@ impl ApiError {
     /// The sentence.
     pub fn what(&self) -> &str {
         &self.what
+    }
+
+    /// Of the event at this position of a batch.
+    #[must_use]
+    pub fn of_event(self, index: u32) -> Self {
+        Self { index: Some(index as usize), ..self }
+    }
+
+    /// What is said of an event that was left out by itself.
+    pub fn refused_event(&self) -> RefusedEvent<'_> {
+        let index = self.index.map_or(0, |index| index as u32);
+        RefusedEvent { index, code: self.code.parts().1, what: &self.what }
     }
 
     /// A limit that was met, with its name and value.

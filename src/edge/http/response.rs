@@ -61,6 +61,12 @@ impl Reply {
         reply.header("content-type", "text/plain; version=0.0.4; charset=utf-8")
     }
 
+    /// The same with the body of another.
+    #[must_use]
+    pub fn with_body_of(self, other: Self) -> Self {
+        Self { body: other.body, ..self }
+    }
+
     /// The status.
     pub const fn status(&self) -> u16 {
         self.status

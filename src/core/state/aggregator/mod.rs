@@ -233,11 +233,15 @@ impl Aggregator {
         today: Day,
     ) -> Result<Vec<Effect>, Refusal> {
         let mut group = Group::default();
-        let mut effects = self.apply_in_group(operations, key, limits, today, &mut group)?;
+        let effects = self.apply_in_group(operations, key, limits, today, &mut group)?;
         #[cfg(not(feature = "browser"))]
-        while !group.is_finished() {
-            effects.extend(self.finish_group(&mut group, key, limits));
-        }
+        let effects = {
+            let mut effects = effects;
+            while !group.is_finished() {
+                effects.extend(self.finish_group(&mut group, key, limits));
+            }
+            effects
+        };
         Ok(effects)
     }
 
