@@ -98,12 +98,15 @@ fn principal(call: &Call<'_>, credential: Option<&str>) -> Result<Principal, Api
     let by_bearer = call.principal;
     let given = header_credential(&call.request);
     let by_key = Principal::of_page(given.as_deref().or(credential).unwrap_or_default(), call.config);
-    let whoever = if by_bearer.require(Scope::Ingest).is_ok() { by_bearer } else { by_key };
-    whoever.require(Scope::Ingest).map(|()| whoever).map_err(|error| match error.code {
+    let Err(error) = by_bearer.require(Scope::Ingest) else {
+        return Ok(by_bearer);
+    };
+    by_key.require(Scope::Ingest).map(|()| by_key).map_err(|_| match error.code {
         Code::Unauthorized => ApiError::new(
             Code::Unauthorized,
             "this needs an ingest token as write key: in the body, as X-API-Key, or as the user of Authorization: Basic",
         ),
+        // Known, and not for sending.
         _ => error,
     })
 }

@@ -15,7 +15,7 @@ const SEED = 1;
 const DEADLINE_MS = 180_000;
 
 // Every generated name stays; none of this is to meet a limit that only time has filled.
-const env = { API_AUTH: '', API_TOKENS: TOKEN, SHARDS: '1', NAMESPACES_MAX: '10000', EVENTS_PER_NAMESPACE_MAX: '10000', FLAGS_MAX: '10000' };
+const env = { API_AUTH: '', API_TOKENS: TOKEN, SHARDS: '1', NAMESPACES_MAX: '10000', EVENTS_PER_NAMESPACE_MAX: '10000', FLAGS_MAX: '10000', RETENTIONS_MAX: '100' };
 
 test('every operation answers as documented', { timeout: DEADLINE_MS }, async (t) => {
   const server = await serve(t, { env });
