@@ -9,6 +9,7 @@ use kimball_edge::core::answers::retention::Asking;
 use kimball_edge::core::identity::{Keys, UnlinkKey};
 use kimball_edge::core::periods::day::Day;
 use kimball_edge::core::periods::period::{Period, Unit, Units};
+use kimball_edge::core::settings::limits::SERIES_POINTS;
 use kimball_edge::core::state::aggregator::{Aggregator, Group, Operation};
 use kimball_edge::core::state::definitions::retention::Retention;
 use kimball_edge::core::state::definitions::{Definition, Spec};
@@ -22,6 +23,11 @@ use proptest::prelude::*;
 
 const START: i64 = 1_640_000_000;
 const LATENESS: i64 = 2;
+/// Days after which a grid by month has nothing open any more.
+const ALL_OVER: i64 = 200;
+/// Days of the longest history: numbers of a grid by day go after [`KEPT_DAYS`], and all is to be over before.
+const LONGEST: i64 = KEPT_DAYS - ALL_OVER - LATENESS - 1;
+const KEPT_DAYS: i64 = SERIES_POINTS[0] as i64;
 const TIME: TimeLimits = TimeLimits { lateness_days: LATENESS, fingerprints: u64::MAX };
 
 fn day(nth: i64) -> Day {
@@ -60,7 +66,15 @@ fn history() -> impl Strategy<Value = Vec<DayOfHistory>> {
         (0..3_u32, 0..10_u32, -1..7_i64).prop_map(|(event, user, late)| (event, user, if late > 3 { 0 } else { late }));
     let batch = (prop::collection::vec(event, 0..10), any::<bool>());
     let pause = prop_oneof![6 => Just(1), 2 => Just(5), 1 => Just(40)];
-    prop::collection::vec((pause, prop::collection::vec(batch, 0..4)), 1..14)
+    let days = prop::collection::vec((pause, prop::collection::vec(batch, 0..4)), 1..14);
+    days.prop_map(|days: Vec<DayOfHistory>| {
+        let mut length = 0;
+        let is_kept = |(pause, _): &DayOfHistory| {
+            length += pause;
+            length <= LONGEST
+        };
+        days.into_iter().take_while(is_kept).collect()
+    })
 }
 
 /// The exact numbers.
@@ -209,7 +223,7 @@ proptest! {
         }
         world.check_replay();
         // Once all is over, numbers are all that is left.
-        world.apply(&[], today.plus(200), &limits);
+        world.apply(&[], today.plus(ALL_OVER), &limits);
         for definition in definitions() {
             prop_assert_eq!(world.numbers(&definition), model.numbers(&definition), "grid {} closed", definition.number);
         }
@@ -306,6 +320,25 @@ fn a_large_group_is_carried_out_in_parts() {
     for definition in definitions() {
         assert_eq!(world.numbers(&definition), model.numbers(&definition));
     }
+    world.check_replay();
+}
+
+#[test]
+fn numbers_of_a_day_go_once_it_is_older_than_what_is_kept_and_those_of_its_week_stay() {
+    let mut world = World::new();
+    let limits = ShardLimits { time: TIME, ..ShardLimits::NONE };
+    let [by_day, by_week, ..] = &definitions()[..] else { unreachable!() };
+    world.apply(&[(0, 0, 0)], day(0), &limits);
+    // What a closing has to close is of the day before.
+    let close = |world: &mut World, on: i64| {
+        world.apply(&[(0, 1, 0)], day(on - LATENESS - 1), &limits);
+        world.apply(&[], day(on), &limits);
+    };
+    close(&mut world, KEPT_DAYS);
+    assert!(world.numbers(by_day).contains_key(&Period::of(Unit::Day, day(0))));
+    close(&mut world, KEPT_DAYS + 40);
+    assert!(!world.numbers(by_day).contains_key(&Period::of(Unit::Day, day(0))));
+    assert!(world.numbers(by_week).contains_key(&Period::of(Unit::Week, day(0))));
     world.check_replay();
 }
 

@@ -245,7 +245,7 @@ impl Aggregator {
         Ok(effects)
     }
 
-    /// As [`Self::apply`], one of several batches of one key: in series they count with [`Self::finish_group`], all together.
+    /// As [`Self::apply`], one of several batches of one key: in series they count with `finish_group`, all together.
     ///
     /// # Errors
     /// As [`Self::apply`]; the others are as they were.
