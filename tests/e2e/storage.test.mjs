@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 
-import { codes, createWorld, flush, ones, track, until } from './harness/world.mjs';
+import { codes, createWorld, flush, ones, storeRows, track, until } from './harness/world.mjs';
 
 const world = await createWorld({ after });
 
@@ -16,15 +16,7 @@ const deleteDatabase = (page) => page.evaluate(async () => {
     });
   }
 });
-const clearStores = (page) => page.evaluate(async () => {
-  const [{ name }] = await indexedDB.databases();
-  const open = indexedDB.open(name);
-  await new Promise((resolve) => { open.onsuccess = resolve; });
-  const transaction = open.result.transaction(name, 'readwrite');
-  transaction.objectStore(name).clear();
-  await new Promise((resolve) => { transaction.oncomplete = resolve; });
-  open.result.close();
-});
+const clearStores = (page) => storeRows(page, [], { isCleared: true });
 const clearSite = async (page) => {
   const session = await page.context().newCDPSession(page);
   await session.send('Storage.clearDataForOrigin', { origin: world.origin, storageTypes: 'all' });

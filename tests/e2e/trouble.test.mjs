@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 
-import { codes, createWorld, flush, ones, track, until } from './harness/world.mjs';
+import { codes, createWorld, flush, ones, storeRows, track, until } from './harness/world.mjs';
 
 const world = await createWorld({ after });
 
@@ -139,21 +139,14 @@ test('a full queue: the oldest are lost, counted and reported, and count when th
 test('damaged storage is reported, and costs no event', async (context) => {
   const page = await world.page(await world.context(context), 'damaged', { batchMs: 60_000 });
   await track(page, ['a', 'b']);
-  await page.evaluate(async () => {
-    const [{ name }] = await indexedDB.databases();
-    const open = indexedDB.open(name);
-    await new Promise((resolve) => { open.onsuccess = resolve; });
-    const transaction = open.result.transaction(name, 'readwrite');
-    const table = transaction.objectStore(name);
-    table.put({ bytes: 'KEN\u0001 damaged' }, 'b');
-    table.put({ bytes: 'damaged' }, 'c damaged');
-    table.put(7, 's');
-    table.put(null, 'e0 null');
-    table.put({ event_name: '' }, 'e0 empty');
-    table.put('nonsense', 'h nonsense');
-    await new Promise((resolve) => { transaction.oncomplete = resolve; });
-    open.result.close();
-  });
+  await storeRows(page, [
+    [{ bytes: 'KEN\u0001 damaged' }, 'b'],
+    [{ bytes: 'damaged' }, 'c damaged'],
+    [7, 's'],
+    [null, 'e0 null'],
+    [{ event_name: '' }, 'e0 empty'],
+    ['nonsense', 'h nonsense'],
+  ]);
   await world.restart(page, 'damaged');
   await track(page, ['b', 'c']);
   await flush(page);
@@ -165,17 +158,8 @@ test('what an earlier version has stored of what was passed on is begun anew: ev
   const page = await world.page(await world.context(context), 'earlier', { batchMs: 60_000 });
   await track(page, ['a', 'b']);
   assert.equal(await flush(page), true);
-  await page.evaluate(async () => {
-    const [{ name }] = await indexedDB.databases();
-    const open = indexedDB.open(name);
-    await new Promise((resolve) => { open.onsuccess = resolve; });
-    const transaction = open.result.transaction(name, 'readwrite');
-    const table = transaction.objectStore(name);
-    table.clear();
-    table.put({ bytes: 'KEP\u0002', older: undefined, anonymous: '0123456789abcdef0123456789abcdef' }, 's');
-    await new Promise((resolve) => { transaction.oncomplete = resolve; });
-    open.result.close();
-  });
+  const earlier = { bytes: 'KEP\u0002', older: undefined, anonymous: '0123456789abcdef0123456789abcdef' };
+  await storeRows(page, [[earlier, 's']], { isCleared: true });
   await world.restart(page, 'earlier', { batchMs: 60_000 });
   const before = world.sent().length;
   await track(page, ['a', 'b', 'a', 'c']);

@@ -153,5 +153,18 @@ export const track = (page, names, user = 'ann') => page.evaluate(async ([events
   for (const event of events) globalThis.client.track(event);
   await globalThis.client.track(events.at(-1));
 }, [names, user]);
+/** Puts rows into the client's table, each a value and its key; `isCleared` takes what was there away first. */
+export const storeRows = (page, rows, { isCleared = false } = {}) => page.evaluate(async ([added, clears]) => {
+  const [{ name }] = await indexedDB.databases();
+  const open = indexedDB.open(name);
+  await new Promise((resolve) => { open.onsuccess = resolve; });
+  const transaction = open.result.transaction(name, 'readwrite');
+  const table = transaction.objectStore(name);
+  if (clears) table.clear();
+  for (const [value, key] of added) table.put(value, key);
+  await new Promise((resolve) => { transaction.oncomplete = resolve; });
+  open.result.close();
+}, [rows, isCleared]);
+
 export const flush = (page) => page.evaluate(() => globalThis.client.flush());
 export const ones = (names) => Object.fromEntries(names.map((name) => [name, 1]));

@@ -2,7 +2,6 @@
 // each fault; and deploy, with a wrangler that notes what it is asked for.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
@@ -46,16 +45,12 @@ test('flags count before the environment, and that before the file', async (t) =
 
 test('where nothing else is said the databases are in the directory that it is started in', async (t) => {
   const directory = await temporaryDirectory(t);
-  const child = spawn(process.execPath, [join(ROOT, 'scripts/kimball-edge.mjs'), 'start', '--port', '0'], { cwd: directory, env: { PATH: process.env.PATH }, stdio: ['ignore', 'pipe', 'inherit'] });
-  t.after(() => child.kill('SIGKILL'));
-  let printed = '';
-  for await (const text of child.stdout) {
-    printed += text;
-    if (printed.includes('Ctrl-C')) break;
-  }
-  assert.ok(existsSync(join(directory, '.state/server.pid')), printed);
-  child.kill('SIGTERM');
-  assert.deepEqual(await once(child, 'exit'), [0, null]);
+  const server = launch(t, 'start', { args: ['--port', '0'], cwd: directory });
+  await server.printed(/Ctrl-C/);
+  assert.ok(existsSync(join(directory, '.state/server.pid')), server.output.stdout);
+  server.kill('SIGTERM');
+  const { code, signal } = await server.end();
+  assert.deepEqual([code, signal], [0, null]);
 });
 
 test('what cannot be is one line that names it', async (t) => {
@@ -186,15 +181,7 @@ async function withWrangler(t, script) {
   return {
     calls: () => readFileSync(join(directory, 'calls'), 'utf8').trim().split('\n'),
     directory,
-    async deploy(args, env = {}) {
-      const child = spawn(process.execPath, [join(directory, 'scripts/kimball-edge.mjs'), 'deploy', ...args], {
-        cwd: directory, env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'pipe'],
-      });
-      const output = { stdout: '', stderr: '' };
-      for (const stream of ['stdout', 'stderr']) child[stream].setEncoding('utf8').on('data', (text) => { output[stream] += text; });
-      const [code] = await once(child, 'close');
-      return { code, ...output };
-    },
+    deploy: (args, env = {}) => run(t, 'deploy', { args, env, program: join(directory, 'scripts/kimball-edge.mjs'), cwd: directory }),
   };
 }
 

@@ -13,13 +13,13 @@ export const PROGRAM = join(ROOT, 'scripts/kimball-edge.mjs');
 
 /**
  * Runs `kimball-edge NAME` with only these variables and the PATH; killed after the test if it still runs. `shell` is what a
- * shell does first: `ulimit -n 256` and the like.
+ * shell does first: `ulimit -n 256` and the like; `program` another copy of it, `cwd` where it is started.
  */
-export function launch(scope, name, { args = [], env = {}, shell } = {}) {
-  const command = [process.execPath, PROGRAM, name, ...args];
-  const [program, ...rest] = shell ? ['/bin/sh', '-c', `${shell}; exec "$@"`, 'sh', ...command] : command;
-  const child = spawn(program, rest, {
-    cwd: ROOT, env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'pipe'],
+export function launch(scope, name, { args = [], env = {}, shell, program = PROGRAM, cwd = ROOT } = {}) {
+  const command = [process.execPath, program, name, ...args];
+  const [first, ...rest] = shell ? ['/bin/sh', '-c', `${shell}; exec "$@"`, 'sh', ...command] : command;
+  const child = spawn(first, rest, {
+    cwd, env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'pipe'],
   });
   const output = { stdout: '', stderr: '' };
   for (const stream of ['stdout', 'stderr']) {
