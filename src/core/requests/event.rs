@@ -6,7 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use super::batch::{BatchBuilder, NewEvent};
 use super::scalar::{Key, Object, Scalar};
-use super::{BadRequest, DEFAULT_NAMESPACE, Fault, check_value, name, required, user_id_of};
+use super::{BadRequest, DEFAULT_NAMESPACE, Fault, check_value, name, required, time_of, user_id_of};
 use crate::core::periods::day::Day;
 use crate::core::settings::limits::{EVENT_ID_BYTES, RequestLimits};
 
@@ -85,8 +85,7 @@ pub(super) fn add_event(
     value.map_or(Ok(()), check_value).map_err(|fault| BadRequest::Field { index, field: "value", fault })?;
     let day = match datetime {
         Scalar::Absent => None,
-        // The library takes a sign of minus that RFC 3339 does not have.
-        Scalar::Text(text) => match chrono::DateTime::parse_from_rfc3339(text).ok().filter(|_| text.is_ascii()) {
+        Scalar::Text(text) => match time_of(text) {
             Some(time) => Some(Day::of_unix_s(time.timestamp())),
             None => return invalid("datetime", "must be an RFC 3339 date and time"),
         },

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Datelike};
+use chrono::Datelike;
 
 use super::scalar::Scalar;
 use super::tree::Json;
-use super::{BLANK, BadRequest, Fault, check_name, is_blank, text};
+use super::{BLANK, BadRequest, Fault, check_name, is_blank, text, time_of};
 use crate::core::flags::{Condition, FlagSpec, Members, NewFlag, NewRollout, Reached, Rollout, Test, Value};
 use crate::core::settings::limits::{FLAG_CONDITIONS, FLAG_PARTS, FLAG_VALUES, FlagLimits, RequestLimits};
 
@@ -128,7 +128,7 @@ fn name(value: Option<&Json>, limits: &RequestLimits, place: impl Fn() -> String
 fn rollout(fields: &BTreeMap<String, Json>, now: i64) -> Result<Option<NewRollout>, BadRequest> {
     let time = |field: &'static str| match scalar(fields, field) {
         Scalar::Absent => Ok(None),
-        Scalar::Text(text) => match DateTime::parse_from_rfc3339(&text).ok().filter(|_| text.is_ascii()) {
+        Scalar::Text(text) => match time_of(&text) {
             // Its offset can move a time out of them.
             Some(time) if YEARS.contains(&time.to_utc().year()) => Ok(Some(time.timestamp())),
             Some(_) => Err(wrong(field, "must lie in the years 0000 to 9999, in UTC")),

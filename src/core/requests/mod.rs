@@ -28,6 +28,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use chrono::{DateTime, FixedOffset};
+
 use super::identity::Keys;
 use crate::core::flags::User;
 use crate::core::order::map_of;
@@ -288,6 +290,11 @@ fn text(body: &[u8]) -> Result<&str, BadRequest> {
     let text = std::str::from_utf8(body).map_err(|_| BadRequest::NotUtf8)?;
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     if text.is_empty() { Err(BadRequest::Empty) } else { Ok(text) }
+}
+
+/// An RFC 3339 date and time. The library takes a sign of minus that RFC 3339 does not have.
+fn time_of(text: &str) -> Option<DateTime<FixedOffset>> {
+    DateTime::parse_from_rfc3339(text).ok().filter(|_| text.is_ascii())
 }
 
 fn required<T>(value: Option<T>, index: Option<usize>, field: &'static str) -> Result<T, BadRequest> {

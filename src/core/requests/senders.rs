@@ -7,13 +7,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use chrono::DateTime;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::batch::{Batch, BatchBuilder, NewEvent};
 use super::name::check_new_name;
 use super::scalar::{Key, Scalar};
-use super::{BadRequest, Fault, check_user_id, check_value, text};
+use super::{BadRequest, Fault, check_user_id, check_value, text, time_of};
 use crate::core::identity::Keys;
 use crate::core::periods::day::Day;
 use crate::core::settings::limits::{RequestLimits, SENDER_SKEW_S};
@@ -134,10 +133,8 @@ pub fn parse_sent(
     let is_list = text.trim_ascii_start().starts_with('[');
     let read =
         if is_list { Lenient(&mut list).deserialize(&mut json) } else { Lenient(&mut whole).deserialize(&mut json) };
-    let is_read = read.and_then(|is_read| json.end().map(|()| is_read)).map_err(|error| {
-        let what = error.to_string();
-        BadRequest::Json(what)
-    })?;
+    let is_read =
+        read.and_then(|is_read| json.end().map(|()| is_read)).map_err(|error| BadRequest::Json(error.to_string()))?;
     if !is_read {
         return Err(BadRequest::Json("must be an object or a list of objects".into()));
     }
@@ -304,7 +301,7 @@ const fn number(value: &Scalar<'_>) -> Option<f64> {
 }
 
 fn unix_s(time: &str) -> Option<i64> {
-    DateTime::parse_from_rfc3339(time).ok().filter(|_| time.is_ascii()).map(|time| time.timestamp())
+    time_of(time).map(|time| time.timestamp())
 }
 
 /// A time by a clock that read `sent` when the present was: less than a minute between them is the way here, more of it a clock that is

@@ -20,7 +20,7 @@ use litemap::LiteMap;
 use super::aggregator::Aggregator;
 use super::effect::Effect;
 use super::report::{CounterReport, GoalReport, Report};
-use super::set_key::SetKey;
+use super::set_key::{SetKey, read_event};
 use super::sets::Sets;
 use super::snapshot::Stored;
 use crate::core::format::bytes::{Reader, flags_of, frame, put_varint, unframe};
@@ -109,7 +109,7 @@ fn decode_counts(bytes: &[u8]) -> Result<(u64, Report), Corrupt> {
         if reader.is_empty() {
             break;
         }
-        let event = reader.varint_below(EVENTS_PER_NAMESPACE.max).within("event").within_nth("counter", nth)? as u32;
+        let event = read_event(&mut reader).within_nth("counter", nth)?;
         let counter = get_counter(&mut reader, event).within_noted("counter", nth, "event", Some(u64::from(event)))?;
         if counts.counters.last().is_some_and(|last| last.event >= event) {
             return Err(Corrupt::new(Defect::Order).within("event").within_nth("counter", nth));

@@ -21,19 +21,20 @@
 
 use super::combination::Combination;
 #[cfg(not(feature = "browser"))]
-use super::definitions::{self, Definition};
+use super::definitions::Definition;
 use super::fingerprint::{is_short, put_fingerprint, read_short};
 use super::goal::Bucket;
 #[cfg(not(feature = "browser"))]
 use super::grids::GridChange;
 use super::series::Occurrence;
-use super::set_key::{COUNTS_IN_PERIODS, KINDS_MAX, SetKey};
+#[cfg(not(feature = "browser"))]
+use super::set_key::read_definition;
+use super::set_key::{COUNTS_IN_PERIODS, KINDS_MAX, SetKey, read_event};
 use crate::core::format::bytes::{Reader, flags_of, put_varint};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::periods::day::Day;
 use crate::core::periods::period::Units;
 use crate::core::sets::user_set::UserSet;
-use crate::core::settings::limits::EVENTS_PER_NAMESPACE;
 
 /// One change of a shard's state.
 #[derive(Debug, Clone, PartialEq)]
@@ -237,7 +238,7 @@ impl Effect {
     pub(super) fn decode(reader: &mut Reader<'_>, nth: u64, version: u8) -> Result<Self, Corrupt> {
         let kind = reader.u8().within("kind").within_nth("effect", nth)?;
         if let COUNTER | GOAL | SIZED_COUNTER = kind {
-            let event = reader.varint_below(EVENTS_PER_NAMESPACE.max).within("event").within_nth("effect", nth)? as u32;
+            let event = read_event(reader).within_nth("effect", nth)?;
             let noun = noun(kind).unwrap_or(COUNTER_OF);
             return Self::decode_counter(reader, kind, event).within_noted("effect", nth, noun, Some(event.into()));
         }
@@ -312,7 +313,7 @@ impl Effect {
         if kind == DEFINE {
             return Ok(Self::Define(Box::new(Definition::decode(reader)?)));
         }
-        let definition = definitions::read_number(reader)?;
+        let definition = read_definition(reader)?;
         let (count, mut changes) = (reader.varint().within("number of changes")?, Vec::new());
         for nth in 0..count {
             changes.push(GridChange::decode(reader).within_nth("change", nth)?);

@@ -16,11 +16,10 @@
 
 use super::effect::{COUNTER, Carried, Effect, GOAL, SIZED_COUNTER, noun};
 use super::goal::Bucket;
-use super::set_key::SetKey;
+use super::set_key::{SetKey, read_event};
 use crate::core::format::bytes::{Reader, check_version};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::periods::week::Week;
-use crate::core::settings::limits::EVENTS_PER_NAMESPACE;
 
 const FIRST: u8 = 2;
 const HAS_VALUE: u8 = 4;
@@ -50,7 +49,7 @@ pub(super) fn decode(row: &[u8], mut reader: Reader<'_>) -> Result<Vec<Effect>, 
             _ if kind & FIRST != 0 && kind & !FIRST_FLAGS == 0 => "first occurrence of event",
             _ => noun(kind).ok_or_else(|| Corrupt::new(Defect::Unknown).within("kind").within_nth("effect", nth))?,
         };
-        let event = reader.varint_below(EVENTS_PER_NAMESPACE.max).within("event").within_nth("effect", nth)? as u32;
+        let event = read_event(&mut reader).within_nth("effect", nth)?;
         change(&mut reader, kind, event, &mut effects).within_noted("effect", nth, note, Some(event.into()))?;
         nth += 1;
     }

@@ -9,8 +9,8 @@
 
 use std::collections::BTreeSet;
 
-use super::definitions::read_number;
 use super::fingerprint::{put_fingerprint, read_short};
+use super::set_key::read_definition;
 use crate::core::format::bytes::{Reader, put_varint};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::periods::day::Day;
@@ -388,7 +388,7 @@ impl StoredGrid {
     /// # Errors
     /// [`Corrupt`] for anything that [`Grids::encode`] does not write.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
-        let number = read_number(reader)?;
+        let number = read_definition(reader)?;
         let range = |name: &'static str| Corrupt::new(Defect::Range).within(name);
         let periods = reader.u8().within("periods")?;
         if !(1..=RETENTION_PERIODS).contains(&periods) {

@@ -226,29 +226,31 @@ impl SetKey {
     pub fn decode_parts(kind: u8, reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
         match kind {
             ALL_USERS => Ok(Self::AllUsers),
-            EVENT => Ok(Self::Event(event(reader)?)),
-            WEEK => Ok(Self::Week(event(reader)?, Week::decode(reader).within("week")?)),
-            EVENT_PERIOD if COUNTS_IN_PERIODS => Ok(Self::EventPeriod(event(reader)?, period(reader)?)),
+            EVENT => Ok(Self::Event(read_event(reader)?)),
+            WEEK => Ok(Self::Week(read_event(reader)?, Week::decode(reader).within("week")?)),
+            EVENT_PERIOD if COUNTS_IN_PERIODS => Ok(Self::EventPeriod(read_event(reader)?, period(reader)?)),
             ANY_PERIOD if COUNTS_IN_PERIODS => Ok(Self::AnyPeriod(period(reader)?)),
             COHORT if COUNTS_IN_PERIODS => {
-                let (definition, period) = (definition(reader)?, period(reader)?);
+                let (definition, period) = (read_definition(reader)?, period(reader)?);
                 let seen = reader.u8().within("periods")?;
                 if seen > RETENTION_PERIODS {
                     return Err(Corrupt::new(Defect::Range).within("periods"));
                 }
                 Ok(Self::Cohort(definition, period, seen))
             }
-            RETURNED if COUNTS_IN_PERIODS => Ok(Self::Returned(definition(reader)?, period(reader)?)),
+            RETURNED if COUNTS_IN_PERIODS => Ok(Self::Returned(read_definition(reader)?, period(reader)?)),
             _ => Err(Corrupt::new(Defect::Unknown).within("kind")),
         }
     }
 }
 
-fn event(reader: &mut Reader<'_>) -> Result<u32, Corrupt> {
+/// Reads the number of an event.
+pub(super) fn read_event(reader: &mut Reader<'_>) -> Result<u32, Corrupt> {
     Ok(reader.varint_below(EVENTS_PER_NAMESPACE.max).within("event")? as u32)
 }
 
-fn definition(reader: &mut Reader<'_>) -> Result<u32, Corrupt> {
+/// Reads the number of a definition.
+pub(super) fn read_definition(reader: &mut Reader<'_>) -> Result<u32, Corrupt> {
     Ok(reader.varint_below(DEFINITION_NUMBERS).within("definition")? as u32)
 }
 

@@ -10,7 +10,7 @@ use worker::Request;
 use crate::api::code::Code;
 use crate::api::routes::Scope;
 use crate::core::answers::short::{PostHogError, PostHogTaken, RefusedEvent, SegmentError, SegmentTaken};
-use crate::core::requests::{BadRequest, Dialect, SenderOptions, namespace_of, parse_sent};
+use crate::core::requests::{BadRequest, Dialect, SenderOptions, decode_base64, namespace_of, parse_sent};
 use crate::edge::gateway::ingest;
 use crate::edge::gateway::keys::keys;
 use crate::edge::host::clock;
@@ -116,8 +116,7 @@ fn header_credential(request: &Request) -> Option<String> {
     let header = |name| request.headers().get(name).ok().flatten();
     let basic = header("authorization").and_then(|value| {
         let (scheme, encoded) = value.trim().split_once(' ')?;
-        let decoded =
-            crate::core::requests::decode_base64(encoded.trim()).filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+        let decoded = decode_base64(encoded.trim()).filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
         let text = String::from_utf8(decoded).ok()?;
         Some(text.split(':').next().unwrap_or_default().to_owned())
     });

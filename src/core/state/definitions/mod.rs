@@ -22,7 +22,7 @@ use self::retention::Retention;
 use crate::core::format::bytes::{Reader, put_varint};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::periods::day::Day;
-use crate::core::settings::limits::DEFINITION_NUMBERS;
+use crate::core::state::set_key::read_definition;
 
 /// What every kind of definition can do. Events are named by their numbers.
 pub trait Asked: Sized {
@@ -130,7 +130,7 @@ impl Definition {
     /// # Errors
     /// [`Corrupt`] for anything that [`Self::encode`] does not write.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
-        let number = read_number(reader)?;
+        let number = read_definition(reader)?;
         let since = match reader.varint().within("since")?.checked_sub(1) {
             None => None,
             Some(day) => Some(Day::of_number(day).ok_or_else(|| Corrupt::new(Defect::Range).within("since"))?),
@@ -149,14 +149,6 @@ impl Definition {
         }
         Ok(all)
     }
-}
-
-/// Reads the number of a definition.
-///
-/// # Errors
-/// [`Corrupt`] where it is none.
-pub(super) fn read_number(reader: &mut Reader<'_>) -> Result<u32, Corrupt> {
-    Ok(reader.varint_below(DEFINITION_NUMBERS).within("definition")? as u32)
 }
 
 /// The definitions that a shard has heard of.

@@ -13,7 +13,8 @@ use super::Asked;
 use crate::core::format::bytes::{Reader, put_varint};
 use crate::core::format::corrupt::{Corrupt, Defect, Within};
 use crate::core::periods::period::{Period, Unit};
-use crate::core::settings::limits::{EVENTS_PER_NAMESPACE, RETENTION_PERIODS};
+use crate::core::settings::limits::RETENTION_PERIODS;
+use crate::core::state::set_key::read_event;
 
 /// What a grid asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +72,7 @@ impl Asked for Retention {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
-        let mut event = || Ok::<u32, Corrupt>(reader.varint_below(EVENTS_PER_NAMESPACE.max).within("event")? as u32);
-        let (start, returning) = (event()?, event()?);
+        let (start, returning) = (read_event(reader)?, read_event(reader)?);
         let range = || Corrupt::new(Defect::Range);
         let unit = reader.u8().within("unit")?;
         let unit = Unit::ALL.get(usize::from(unit)).copied().ok_or_else(|| range().within("unit"))?;
